@@ -1,0 +1,48 @@
+/**
+ * The one error class that crosses rooms, and its constructors.
+ *
+ * An AppError carries a stable `code` for machines, a `message` that is safe to show to whoever caused it,
+ * and a `cause` that is for the log only. Anything else that is thrown is a fault: it is logged and answered
+ * with a plain 500 that says nothing.
+ */
+export class AppError extends Error {
+  readonly code: string;
+  readonly status: number;
+  /** The input field that is wrong, when one is. */
+  readonly field: string | undefined;
+  /** Seconds after which trying again makes sense; sent as Retry-After. */
+  readonly retryAfter: number | undefined;
+
+  constructor(options: { code: string; status: number; message: string; field?: string; retryAfter?: number; cause?: unknown }) {
+    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'AppError';
+    this.code = options.code;
+    this.status = options.status;
+    this.field = options.field;
+    this.retryAfter = options.retryAfter;
+  }
+}
+
+/** 400: one named field of the input is wrong. The message says what to change. */
+export const badInput = (field: string, message: string): AppError => new AppError({ code: 'bad_input', status: 400, message, field });
+
+/** 403: the caller is known, or need not be, and may not do this. */
+export const forbidden = (message: string, code = 'forbidden'): AppError => new AppError({ code, status: 403, message });
+
+/** 404: no such thing here, or none that the caller may know of. */
+export const notFound = (message: string, code = 'not_found'): AppError => new AppError({ code, status: 404, message });
+
+/** 409: what is asked contradicts what is stored. */
+export const conflict = (message: string, field?: string): AppError => new AppError({ code: 'conflict', status: 409, message, field });
+
+/** 410: it was valid once; the message says how to start again. */
+export const gone = (message: string, code = 'expired'): AppError => new AppError({ code, status: 410, message });
+
+/** 429: too many attempts. `retryAfter` in seconds. */
+export const tooMany = (message: string, retryAfter: number): AppError => new AppError({ code: 'too_many_attempts', status: 429, message, retryAfter });
+
+/** 503: a bounded resource is full; trying again shortly will work. */
+export const busy = (message: string, retryAfter = 1): AppError => new AppError({ code: 'busy', status: 503, message, retryAfter });
+
+/** 500: a stored secret does not open or a stored value is not what it must be. Never treated as "absent". */
+export const corrupted = (message: string, cause?: unknown): AppError => new AppError({ code: 'corrupted', status: 500, message, cause });
