@@ -1,0 +1,113 @@
+/**
+ * What users prove themselves with. The secret is JSON, sealed for its realm, user and row: a ciphertext that was moved
+ * does not open. Counters are spent by one conditional UPDATE.
+ */
+import type { Knex } from 'knex';
+import type { SealContext } from '../crypto/seal.ts';
+import { bool } from './rows.ts';
+
+export interface CredentialRow {
+  realmId: string;
+  id: string;
+  userId: string;
+  factor: string;
+  label: string;
+  /** Sealed JSON. */
+  secret: string;
+  counter: number | null;
+  enabled: boolean;
+  createdAt: number;
+  lastUsedAt: number | null;
+}
+
+interface CredentialRecord {
+  realm_id: string;
+  id: string;
+  user_id: string;
+  factor: string;
+  label: string;
+  secret: string;
+  counter: number | null;
+  enabled: boolean | number;
+  created_at: number;
+  last_used_at: number | null;
+}
+
+const fromRecord = (row: CredentialRecord): CredentialRow => ({
+  realmId: row.realm_id,
+  id: row.id,
+  userId: row.user_id,
+  factor: row.factor,
+  label: row.label,
+  secret: row.secret,
+  counter: row.counter,
+  enabled: bool(row.enabled),
+  createdAt: row.created_at,
+  lastUsedAt: row.last_used_at,
+});
+
+/** What a credential's secret is bound to. */
+export const credentialSeal = (row: { realmId: string; userId: string; id: string }): SealContext => ({
+  purpose: 'credential',
+  realm: row.realmId,
+  row: `${row.userId}/${row.id}`,
+  column: 'secret',
+});
+
+/** All of a user's credentials, oldest first. */
+export async function credentialsOf(knex: Knex, realmId: string, userId: string): Promise<CredentialRow[]> {
+  const rows = await knex<CredentialRecord>('credentials').where({ realm_id: realmId, user_id: userId }).orderBy(['created_at', 'id']);
+  return rows.map(fromRecord);
+}
+
+export async function insertCredential(trx: Knex, row: CredentialRow): Promise<void> {
+  await trx('credentials').insert({
+    realm_id: row.realmId,
+    id: row.id,
+    user_id: row.userId,
+    factor: row.factor,
+    label: row.label,
+    secret: row.secret,
+    counter: row.counter,
+    enabled: row.enabled,
+    created_at: row.createdAt,
+    last_used_at: row.lastUsedAt,
+  });
+}
+
+/** Spends a counter value: true for exactly one caller, and never for one that is not greater than the last. */
+export async function spendCounter(knex: Knex, row: { realmId: string; userId: string; id: string }, counter: number, now: number): Promise<boolean> {
+  const spent = await knex('credentials')
+    .where({ realm_id: row.realmId, user_id: row.userId, id: row.id })
+    .where((unused) => unused.whereNull('counter').orWhere('counter', '<', counter))
+    .update({ counter, last_used_at: now });
+  return spent === 1;
+}
+
+/** Replaces a secret that is still the one that was read, such as a hash with outdated parameters. */
+export async function replaceSecret(knex: Knex, row: CredentialRow, sealed: string): Promise<void> {
+  await knex('credentials').where({ realm_id: row.realmId, id: row.id, secret: row.secret }).update({ secret: sealed });
+}
+
+export async function deletePassword(trx: Knex, realmId: string, userId: string): Promise<void> {
+  await trx('credentials').where({ realm_id: realmId, user_id: userId, factor: 'password' }).delete();
+}
+
+export async function markUsed(knex: Knex, realmId: string, id: string, now: number): Promise<void> {
+  await knex('credentials').where({ realm_id: realmId, id }).update({ last_used_at: now });
+}
+
+/** Switches a factor's credentials of a user off after too many failures, until another factor or an administrator restores it. */
+export async function disableFactor(knex: Knex, realmId: string, userId: string, factor: string): Promise<void> {
+  await knex('credentials').where({ realm_id: realmId, user_id: userId, factor }).update({ enabled: false });
+}
+
+/** True when there was such a credential of this user. */
+export async function renameCredential(trx: Knex, realmId: string, userId: string, id: string, label: string): Promise<boolean> {
+  return (await trx('credentials').where({ realm_id: realmId, user_id: userId, id }).update({ label })) === 1;
+}
+
+/** True when there was such a credential of this user. Passwords are not removed this way. */
+export async function deleteCredential(trx: Knex, realmId: string, userId: string, id: string): Promise<boolean> {
+  return (await trx('credentials').where({ realm_id: realmId, user_id: userId, id }).whereNot({ factor: 'password' }).delete()) === 1;
+}

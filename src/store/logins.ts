@@ -1,0 +1,82 @@
+/** Sign-ins under way. Every change is a compare-and-set on the version, and renews the transaction cookie when a proof was accepted. */
+import type { Knex } from 'knex';
+import type { SealContext } from '../crypto/seal.ts';
+
+export interface LoginRow {
+  realmId: string;
+  /** The interaction's cid, which stays the same from the first page to the code. */
+  id: string;
+  /** The interaction's uid, which changes between sign-in and consent. */
+  uid: string;
+  /** The state's `at`, so that the dispatcher can see it without opening the state. */
+  at: string;
+  /** Sealed LoginState. */
+  state: string;
+  version: number;
+  /** SHA-256 of the newest transaction cookie. */
+  cookieHash: string;
+  /** The session that this sign-in made or raised; set once, on resume. */
+  sessionId: string | null;
+  createdAt: number;
+  expiresAt: number;
+}
+
+export const loginSeal = (row: { realmId: string; id: string }): SealContext => ({ purpose: 'login', realm: row.realmId, row: row.id, column: 'state' });
+
+export async function loginById(knex: Knex, realmId: string, id: string): Promise<LoginRow | undefined> {
+  const row = await knex('logins').where({ realm_id: realmId, id }).first();
+  return (
+    row && {
+      realmId: row.realm_id,
+      id: row.id,
+      uid: row.uid,
+      at: row.at,
+      state: row.state,
+      version: row.version,
+      cookieHash: row.cookie_hash,
+      sessionId: row.session_id,
+      createdAt: row.created_at,
+      expiresAt: row.expires_at,
+    }
+  );
+}
+
+/** False when the sign-in is there already: two first requests at once. */
+export async function insertLogin(knex: Knex, row: LoginRow): Promise<boolean> {
+  const inserted = await knex('logins')
+    .insert({
+      realm_id: row.realmId,
+      id: row.id,
+      uid: row.uid,
+      at: row.at,
+      state: row.state,
+      version: row.version,
+      cookie_hash: row.cookieHash,
+      session_id: row.sessionId,
+      created_at: row.createdAt,
+      expires_at: row.expiresAt,
+    })
+    .onConflict(['realm_id', 'id'])
+    .ignore()
+    .returning('id');
+  return inserted.length === 1;
+}
+
+/** Moves a sign-in on from the version that was read; false when another request did so first. */
+export async function advanceLogin(knex: Knex, row: LoginRow, change: { uid: string; at: string; state: string; cookieHash: string; sessionId: string | null }): Promise<boolean> {
+  const changed = await knex('logins').where({ realm_id: row.realmId, id: row.id, version: row.version }).update({
+    uid: change.uid,
+    at: change.at,
+    state: change.state,
+    cookie_hash: change.cookieHash,
+    session_id: change.sessionId,
+    version: row.version + 1,
+  });
+  return changed === 1;
+}
+
+/** Claims a finished sign-in for a session, once; false when it was claimed before. */
+export async function claimLogin(knex: Knex, row: { realmId: string; id: string }, sessionId: string): Promise<boolean> {
+  const changed = await knex('logins').where({ realm_id: row.realmId, id: row.id, at: 'done' }).whereNull('session_id').update({ session_id: sessionId });
+  return changed === 1;
+}

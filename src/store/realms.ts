@@ -1,0 +1,104 @@
+/** Realms, their settings, their data keys and the installation's own values. */
+import type { Knex } from 'knex';
+import type { DataKeyRow } from '../crypto/keyring.ts';
+import { realmSettings, type RealmSettings } from '../realms/settings.ts';
+import { bool, fromJson } from './rows.ts';
+
+export interface RealmRow {
+  id: string;
+  name: string;
+  displayName: string;
+  enabled: boolean;
+  settings: RealmSettings;
+  /** Sealed; what cookie keys and the like are derived from. */
+  rootSecret: string;
+  /** Grows with every change of the realm, its keys or its scopes. */
+  version: number;
+  createdAt: number;
+  updatedAt: number;
+}
+
+interface RealmRecord {
+  id: string;
+  name: string;
+  display_name: string;
+  enabled: boolean | number;
+  settings: string;
+  root_secret: string;
+  version: number;
+  created_at: number;
+  updated_at: number;
+}
+
+const fromRecord = (row: RealmRecord): RealmRow => ({
+  id: row.id,
+  name: row.name,
+  displayName: row.display_name,
+  enabled: bool(row.enabled),
+  settings: fromJson(realmSettings, row.settings, `realm ${row.name}`),
+  rootSecret: row.root_secret,
+  version: row.version,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+});
+
+export async function realmByName(knex: Knex, name: string): Promise<RealmRow | undefined> {
+  const row = await knex<RealmRecord>('realms').where({ name }).first();
+  return row && fromRecord(row);
+}
+
+/** Realms by name, one page: those after `after`, at most `limit`. */
+export async function listRealms(knex: Knex, page: { after?: string; limit: number }): Promise<RealmRow[]> {
+  const query = knex<RealmRecord>('realms').orderBy('name').limit(page.limit);
+  if (page.after !== undefined) query.where('name', '>', page.after);
+  return (await query).map(fromRecord);
+}
+
+export async function insertRealm(trx: Knex, realm: RealmRow): Promise<void> {
+  await trx('realms').insert({
+    id: realm.id,
+    name: realm.name,
+    display_name: realm.displayName,
+    enabled: realm.enabled,
+    settings: JSON.stringify(realm.settings),
+    root_secret: realm.rootSecret,
+    version: realm.version,
+    created_at: realm.createdAt,
+    updated_at: realm.updatedAt,
+  });
+}
+
+/** Replaces the settings if nobody else did since `version` was read; false when somebody did. */
+export async function updateRealmSettings(trx: Knex, realm: { id: string; version: number }, settings: RealmSettings, now: number): Promise<boolean> {
+  const changed = await trx('realms')
+    .where({ id: realm.id, version: realm.version })
+    .update({ settings: JSON.stringify(settings), version: realm.version + 1, updated_at: now });
+  return changed === 1;
+}
+
+/** Says that something the realm's cached context was built from has changed. */
+export async function touchRealm(trx: Knex, realmId: string, now: number): Promise<void> {
+  await trx('realms')
+    .where({ id: realmId })
+    .update({ version: trx.raw('version + 1'), updated_at: now });
+}
+
+export async function dataKeys(knex: Knex, realmId: string): Promise<DataKeyRow[]> {
+  const rows = await knex('data_keys').where({ realm_id: realmId }).orderBy('created_at');
+  return rows.map((row) => ({ realmId: row.realm_id, id: row.id, wrapped: row.wrapped, createdAt: row.created_at }));
+}
+
+export async function insertDataKey(trx: Knex, row: DataKeyRow): Promise<void> {
+  await trx('data_keys').insert({ realm_id: row.realmId, id: row.id, wrapped: row.wrapped, created_at: row.createdAt });
+}
+
+/** One of the installation's own values, such as the canary of the master key. */
+export async function installationValue(knex: Knex, name: string): Promise<string | undefined> {
+  const row = await knex('installation').where({ name }).first('value');
+  return row?.value;
+}
+
+/** Writes a value that is not there yet; the first writer wins. */
+export async function insertInstallationValue(knex: Knex, name: string, value: string): Promise<void> {
+  await knex('installation').insert({ name, value }).onConflict('name').ignore();
+}

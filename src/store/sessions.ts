@@ -1,0 +1,150 @@
+/** Sessions with their proofs, and the clients that a session signed in to. */
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import { LEVELS, type Proof } from '../policy/assurance.ts';
+import { bool, fromJson } from './rows.ts';
+
+const proofs: z.ZodType<Proof[]> = z.array(
+  z.object({
+    credentialId: z.string(),
+    factor: z.string(),
+    kinds: z.array(z.enum(['knowledge', 'possession', 'inherence'])),
+    level: z.enum(LEVELS),
+    amr: z.array(z.string()),
+    at: z.number(),
+  }),
+);
+
+export interface SessionRow {
+  realmId: string;
+  id: string;
+  /** The uid of oidc-provider's session. */
+  uid: string;
+  userId: string;
+  proofs: Proof[];
+  remember: boolean;
+  ip: string | null;
+  userAgent: string | null;
+  createdAt: number;
+  lastSeenAt: number;
+  /** The absolute end. */
+  endsAt: number;
+  /** When it was ended before that. */
+  endedAt: number | null;
+}
+
+interface SessionRecord {
+  realm_id: string;
+  id: string;
+  uid: string;
+  user_id: string;
+  proofs: string;
+  remember: boolean | number;
+  ip: string | null;
+  user_agent: string | null;
+  created_at: number;
+  last_seen_at: number;
+  ends_at: number;
+  ended_at: number | null;
+}
+
+const fromRecord = (row: SessionRecord): SessionRow => ({
+  realmId: row.realm_id,
+  id: row.id,
+  uid: row.uid,
+  userId: row.user_id,
+  proofs: fromJson(proofs, row.proofs, `session ${row.id}`),
+  remember: bool(row.remember),
+  ip: row.ip,
+  userAgent: row.user_agent,
+  createdAt: row.created_at,
+  lastSeenAt: row.last_seen_at,
+  endsAt: row.ends_at,
+  endedAt: row.ended_at,
+});
+
+/** A session that has not ended, by the uid of oidc-provider's session and its user. */
+export async function liveSessionByUid(knex: Knex, realmId: string, uid: string, userId: string, now: number): Promise<SessionRow | undefined> {
+  const row = await knex<SessionRecord>('sessions').where({ realm_id: realmId, uid, user_id: userId }).whereNull('ended_at').where('ends_at', '>', now).first();
+  return row && fromRecord(row);
+}
+
+/** A session that has not ended, by the sid of one of its clients, together with that client's row id. */
+export async function liveSessionBySid(knex: Knex, realmId: string, sid: string, now: number): Promise<SessionRow | undefined> {
+  const row = await knex<SessionRecord>('sessions')
+    .join('session_clients', (on) => on.on('session_clients.realm_id', 'sessions.realm_id').andOn('session_clients.session_id', 'sessions.id'))
+    .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': sid })
+    .whereNull('sessions.ended_at')
+    .where('sessions.ends_at', '>', now)
+    .first('sessions.*');
+  return row && fromRecord(row as SessionRecord);
+}
+
+export async function insertSession(trx: Knex, row: SessionRow): Promise<void> {
+  await trx('sessions').insert({
+    realm_id: row.realmId,
+    id: row.id,
+    uid: row.uid,
+    user_id: row.userId,
+    proofs: JSON.stringify(row.proofs),
+    remember: row.remember,
+    ip: row.ip,
+    user_agent: row.userAgent,
+    created_at: row.createdAt,
+    last_seen_at: row.lastSeenAt,
+    ends_at: row.endsAt,
+    ended_at: row.endedAt,
+  });
+}
+
+/** Adds proofs to a session that is still alive. */
+export async function raiseSession(trx: Knex, row: SessionRow, all: Proof[], now: number): Promise<void> {
+  await trx('sessions')
+    .where({ realm_id: row.realmId, id: row.id })
+    .update({ proofs: JSON.stringify(all), last_seen_at: now });
+}
+
+/** Records activity, at most once a minute. */
+export async function touchSession(knex: Knex, row: { realmId: string; id: string }, now: number): Promise<void> {
+  await knex('sessions')
+    .where({ realm_id: row.realmId, id: row.id })
+    .where('last_seen_at', '<', now - 60_000)
+    .update({ last_seen_at: now });
+}
+
+/** The sid and grant of a session at one client; made on first use, and the same ever after. */
+export async function joinSessionClient(
+  trx: Knex,
+  row: { realmId: string; sessionId: string; clientRowId: string; sid: string; grantId: string; now: number },
+): Promise<{ sid: string; grantId: string | null }> {
+  const key = { realm_id: row.realmId, session_id: row.sessionId, client_id: row.clientRowId };
+  await trx('session_clients')
+    .insert({ ...key, sid: row.sid, grant_id: row.grantId, created_at: row.now })
+    .onConflict(['realm_id', 'session_id', 'client_id'])
+    .ignore();
+  const stored = await trx('session_clients').where(key).first('sid', 'grant_id');
+  return { sid: stored.sid, grantId: stored.grant_id };
+}
+
+export async function sessionClient(knex: Knex, realmId: string, sessionId: string, clientRowId: string): Promise<{ sid: string; grantId: string | null } | undefined> {
+  const row = await knex('session_clients').where({ realm_id: realmId, session_id: sessionId, client_id: clientRowId }).first('sid', 'grant_id');
+  return row && { sid: row.sid, grantId: row.grant_id };
+}
+
+/** Points a session's client at a new grant, such as after the old one was revoked. */
+export async function setSessionGrant(trx: Knex, realmId: string, sessionId: string, clientRowId: string, grantId: string): Promise<void> {
+  await trx('session_clients').where({ realm_id: realmId, session_id: sessionId, client_id: clientRowId }).update({ grant_id: grantId });
+}
+
+/** Ends sessions and answers the grants that end with them; those already ended are passed over. */
+export async function endSessions(trx: Knex, realmId: string, which: { id?: string; uid?: string; userId?: string }, now: number): Promise<{ ids: string[]; grants: string[] }> {
+  const query = trx('sessions').where({ realm_id: realmId }).whereNull('ended_at');
+  if (which.id !== undefined) query.where({ id: which.id });
+  if (which.uid !== undefined) query.where({ uid: which.uid });
+  if (which.userId !== undefined) query.where({ user_id: which.userId });
+  const ended: { id: string }[] = await query.update({ ended_at: now }).returning('id');
+  const ids = ended.map((row) => row.id);
+  if (ids.length === 0) return { ids, grants: [] };
+  const clients = await trx('session_clients').where({ realm_id: realmId }).whereIn('session_id', ids).whereNotNull('grant_id').select('grant_id');
+  return { ids, grants: clients.map((row) => row.grant_id) };
+}
