@@ -86,7 +86,8 @@ export async function up(knex: Knex): Promise<void> {
     table.text('uid');
     table.text('user_code');
     table.bigInteger('expires_at');
-    table.bigInteger('consumed_at');
+    // How often it was used up; more than its allowance is a replay.
+    table.integer('uses').notNullable().defaultTo(0);
     table.primary(['realm_id', 'model', 'id']);
     table.index(['expires_at']);
   });

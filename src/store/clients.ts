@@ -140,6 +140,8 @@ export interface ClientScopeRow {
   name: string;
   description: string | null;
   protocol: string;
+  /** Keycloak's free-form attributes, such as include.in.token.scope. */
+  attributes: Record<string, string>;
   realmAssignment: 'default' | 'optional' | 'none';
   createdAt: number;
 }
@@ -152,6 +154,7 @@ export async function insertClientScopes(trx: Knex, scopes: ClientScopeRow[]): P
       name: scope.name,
       description: scope.description,
       protocol: scope.protocol,
+      attributes: JSON.stringify(scope.attributes),
       realm_assignment: scope.realmAssignment,
       created_at: scope.createdAt,
     })),
@@ -166,6 +169,7 @@ export async function clientScopes(knex: Knex, realmId: string): Promise<ClientS
     name: row.name,
     description: row.description,
     protocol: row.protocol,
+    attributes: fromJson(stringMap, row.attributes, `client scope ${row.name}`),
     realmAssignment: row.realm_assignment,
     createdAt: row.created_at,
   }));
