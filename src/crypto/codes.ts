@@ -1,0 +1,41 @@
+/** Random tokens, their digests, and comparing without telling how far a guess was right. */
+import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+
+/** A random token in base64url; 32 bytes are 256 bits, 43 characters. */
+export function randomToken(bytes = 32): string {
+  return randomBytes(bytes).toString('base64url');
+}
+
+/** SHA-256 in base64url. For high-entropy tokens only: a short code or a password is guessed from it. */
+export function sha256(text: string): string {
+  return createHash('sha256').update(text, 'utf8').digest('base64url');
+}
+
+/**
+ * HMAC-SHA-256 in base64url over a list of parts, written as JSON so that `('ab', 'c')` and `('a', 'bc')` differ.
+ * @param key at least 32 bytes, from `derive`
+ */
+export function hmac(key: Buffer, ...parts: string[]): string {
+  return createHmac('sha256', key).update(JSON.stringify(parts), 'utf8').digest('base64url');
+}
+
+/** Made anew by every process; only `safeEqual` uses it. */
+const COMPARISON_KEY = randomBytes(32);
+
+/**
+ * Compares two secrets in time that depends neither on where they differ nor on whether their lengths do: what is
+ * compared are keyed digests of one length.
+ */
+export function safeEqual(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHmac('sha256', COMPARISON_KEY).update(text, 'utf8').digest();
+  return timingSafeEqual(digest(a), digest(b));
+}
+
+/** Without i, l, o, 0 and 1, which are read for one another. */
+const READABLE = 'abcdefghjkmnpqrstuvwxyz23456789';
+
+/** A password to be read from a screen and typed: four groups of five characters, 99 bits. */
+export function readablePassword(): string {
+  const group = (): string => Array.from({ length: 5 }, () => READABLE.charAt(randomInt(READABLE.length))).join('');
+  return [group(), group(), group(), group()].join('-');
+}

@@ -1,0 +1,131 @@
+/**
+ * The realms' data keys: each realm has 256-bit keys of its own, stored wrapped by the master key, unwrapped only in
+ * memory. The newest seals, all of them open. The database is reached through `loadRows`, which is handed in.
+ *
+ * Sealing or opening for a realm that is not in memory asks the database: do it before a transaction begins, not inside.
+ */
+import { hkdfSync, randomBytes, randomUUID } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { corrupted } from '../errors.ts';
+import type { KeyProvider } from './master-key.ts';
+import { keyIdOf, openWith, type SealContext, type SealKey, sealWith } from './seal.ts';
+
+export { checkCanary, type KeyProvider, type MasterKey, makeCanary, masterKeyProvider, parseMasterKeys, readOrCreateMasterKey } from './master-key.ts';
+
+/** A data key as it is stored. */
+export interface DataKeyRow {
+  realmId: string;
+  id: string;
+  /** By a KeyProvider, bound to realm and key id. */
+  wrapped: string;
+  /** Milliseconds since the epoch. */
+  createdAt: number;
+}
+
+interface RealmKeys {
+  byId: Map<string, Buffer>;
+  /** What seals. */
+  newest: SealKey;
+  /** Read from the database; the others were minted here and may not be stored yet. */
+  stored: boolean;
+}
+
+/** A few hundred bytes each. Beyond it a realm costs one query and one unwrapping again. */
+const REALMS_IN_MEMORY = 10_000;
+
+export class Keyring {
+  readonly #provider: KeyProvider;
+  readonly #loadRows: (realmId: string) => Promise<DataKeyRow[]>;
+  readonly #realms = new LRUCache<string, RealmKeys>({ max: REALMS_IN_MEMORY });
+  readonly #loading = new Map<string, Promise<RealmKeys>>();
+
+  /** @param loadRows all data keys of a realm, in any order */
+  constructor(provider: KeyProvider, loadRows: (realmId: string) => Promise<DataKeyRow[]>) {
+    this.#provider = provider;
+    this.#loadRows = loadRows;
+  }
+
+  /**
+   * Makes a data key. The caller stores the row, and calls `forget` when that fails.
+   *
+   * For a new realm it seals at once, so that the realm's first secrets can be part of the transaction that stores the
+   * key. For a realm whose stored keys are in memory it only opens: a key that might never be stored must not seal.
+   * Call `forget` (on every node) once a further key is stored, and it takes over.
+   */
+  async mint(realmId: string, now: number): Promise<{ row: DataKeyRow }> {
+    const id = randomUUID();
+    const bytes = randomBytes(32);
+    const wrapped = await this.#provider.wrap(bytes, wrappedFor(realmId, id));
+    const held = this.#realms.get(realmId);
+    const newest = held?.stored === true ? held.newest : { id, bytes };
+    this.#realms.set(realmId, { byId: new Map(held?.byId).set(id, bytes), newest, stored: held?.stored === true });
+    return { row: { realmId, id, wrapped, createdAt: now } };
+  }
+
+  /** Seals to a row with the realm's newest data key. Throws `corrupted` when the realm has none. */
+  async seal(cx: SealContext, plaintext: string | Buffer): Promise<string> {
+    return sealWith((await this.#keysOf(cx.realm)).newest, cx, plaintext);
+  }
+
+  /**
+   * Opens what was sealed to that row with any data key of the realm. A key id that is not in memory may have been made
+   * by another process a moment ago, so the rows are read once more before it counts as missing.
+   */
+  async open(cx: SealContext, sealed: string): Promise<Buffer> {
+    let { byId } = await this.#keysOf(cx.realm);
+    if (!byId.has(keyIdOf(sealed))) byId = (await this.#load(cx.realm)).byId;
+    return openWith((keyId) => byId.get(keyId), cx, sealed);
+  }
+
+  /** `open`, as UTF-8 text. */
+  async openText(cx: SealContext, sealed: string): Promise<string> {
+    return (await this.open(cx, sealed)).toString('utf8');
+  }
+
+  /** Drops a realm's keys from memory: it was changed or deleted, or a minted key was not stored. */
+  forget(realmId: string): void {
+    this.#realms.delete(realmId);
+    this.#loading.delete(realmId);
+  }
+
+  /** In memory, or read once however many ask at the same time. */
+  #keysOf(realmId: string): Promise<RealmKeys> | RealmKeys {
+    return this.#realms.get(realmId) ?? this.#loading.get(realmId) ?? this.#load(realmId);
+  }
+
+  /** Always asks the database: a reading that began earlier might have missed the key that is wanted. */
+  #load(realmId: string): Promise<RealmKeys> {
+    const loading = this.#read(realmId)
+      .then((keys) => {
+        // Not when forgotten or read again meanwhile: this answer may be the older one.
+        if (this.#loading.get(realmId) === loading) this.#realms.set(realmId, keys);
+        return keys;
+      })
+      .finally(() => {
+        if (this.#loading.get(realmId) === loading) this.#loading.delete(realmId);
+      });
+    this.#loading.set(realmId, loading);
+    return loading;
+  }
+
+  async #read(realmId: string): Promise<RealmKeys> {
+    const rows = [...(await this.#loadRows(realmId))].sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    const byId = new Map<string, Buffer>();
+    let newest: SealKey | undefined;
+    for (const row of rows) {
+      const bytes = await this.#provider.unwrap(row.wrapped, wrappedFor(realmId, row.id));
+      byId.set(row.id, bytes);
+      newest = { id: row.id, bytes };
+    }
+    if (newest === undefined) throw corrupted('A realm has no data key.');
+    return { byId, newest, stored: true };
+  }
+}
+
+/** Realm and id are bound into the wrapping, so that a data key that is moved to another realm does not unwrap. */
+const wrappedFor = (realmId: string, id: string): string => JSON.stringify(['data-key', realmId, id]);
+
+/** A key for one purpose out of a root secret (HKDF-SHA-256, RFC 5869): knowing one tells nothing of another. */
+export function derive(secret: Buffer, purpose: string, length = 32): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), purpose, length));
+}
