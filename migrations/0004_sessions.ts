@@ -38,10 +38,12 @@ export async function up(knex: Knex): Promise<void> {
     table.bigInteger('ended_at');
     table.primary(['realm_id', 'id']);
     table.foreign(['realm_id', 'user_id']).references(['realm_id', 'id']).inTable('users').onDelete('CASCADE');
-    table.unique(['realm_id', 'uid', 'user_id']);
+    table.index(['realm_id', 'uid']);
     table.index(['realm_id', 'user_id']);
     table.index(['ends_at']);
   });
+
+  await knex.raw('CREATE UNIQUE INDEX sessions_one_alive ON sessions (realm_id, uid, user_id) WHERE ended_at IS NULL');
 
   await knex.schema.createTable('session_clients', (table) => {
     table.text('realm_id').notNullable();
@@ -49,6 +51,8 @@ export async function up(knex: Knex): Promise<void> {
     table.text('client_id').notNullable();
     table.text('sid').notNullable();
     table.text('grant_id');
+    // An offline token was issued: the grant outlives the session.
+    table.boolean('offline').notNullable().defaultTo(false);
     table.bigInteger('created_at').notNullable();
     table.primary(['realm_id', 'session_id', 'client_id']);
     table.unique(['realm_id', 'sid']);

@@ -2,8 +2,12 @@
  * What every aggregate's file needs to turn rows into values and back: JSON columns read through zod, and booleans,
  * which SQLite stores as 0 and 1.
  */
+import type { Knex } from 'knex';
 import { z } from 'zod';
 import { corrupted } from '../errors.ts';
+
+/** A connection or a transaction: what other rooms hand from one store function to the next without knowing knex. */
+export type Queries = Knex;
 
 /** Reads a JSON text column; a value that does not fit its schema is a fault, never a default. */
 export function fromJson<T>(schema: z.ZodType<T>, text: string, where: string): T {

@@ -131,12 +131,12 @@ export async function sessionClient(knex: Knex, realmId: string, sessionId: stri
   return row && { sid: row.sid, grantId: row.grant_id };
 }
 
-/** Points a session's client at a new grant, such as after the old one was revoked. */
-export async function setSessionGrant(trx: Knex, realmId: string, sessionId: string, clientRowId: string, grantId: string): Promise<void> {
-  await trx('session_clients').where({ realm_id: realmId, session_id: sessionId, client_id: clientRowId }).update({ grant_id: grantId });
+/** An offline token was issued: the grant is to outlive the session. */
+export async function markOffline(knex: Knex, realmId: string, sid: string): Promise<void> {
+  await knex('session_clients').where({ realm_id: realmId, sid }).update({ offline: true });
 }
 
-/** Ends sessions and answers the grants that end with them; those already ended are passed over. */
+/** Ends sessions and answers the grants that end with them, which those of offline tokens do not; sessions already ended are passed over. */
 export async function endSessions(trx: Knex, realmId: string, which: { id?: string; uid?: string; userId?: string }, now: number): Promise<{ ids: string[]; grants: string[] }> {
   const query = trx('sessions').where({ realm_id: realmId }).whereNull('ended_at');
   if (which.id !== undefined) query.where({ id: which.id });
@@ -145,6 +145,6 @@ export async function endSessions(trx: Knex, realmId: string, which: { id?: stri
   const ended: { id: string }[] = await query.update({ ended_at: now }).returning('id');
   const ids = ended.map((row) => row.id);
   if (ids.length === 0) return { ids, grants: [] };
-  const clients = await trx('session_clients').where({ realm_id: realmId }).whereIn('session_id', ids).whereNotNull('grant_id').select('grant_id');
+  const clients = await trx('session_clients').where({ realm_id: realmId }).where({ offline: false }).whereIn('session_id', ids).whereNotNull('grant_id').select('grant_id');
   return { ids, grants: clients.map((row) => row.grant_id) };
 }

@@ -1,0 +1,40 @@
+/** Everything that is recorded, as one union. Never a code, a secret or a token. */
+
+export type AuditEvent =
+  | { type: 'login.ok'; details: { acr: string; amr: string[]; rules: string[] } }
+  | { type: 'login.failed'; details: { reason: 'credentials' | 'throttled' | 'disabled' | 'refused' } }
+  | { type: 'login.cancelled'; details: Record<string, never> }
+  | { type: 'logout'; details: { sessions: number } }
+  | { type: 'mfa.challenge.ok'; details: { factor: string; credential: string } }
+  | { type: 'mfa.challenge.failed'; details: { factor: string } }
+  | { type: 'mfa.challenge.throttled'; details: { factor: string } }
+  | { type: 'mfa.replay'; details: { factor: string } }
+  | { type: 'mfa.factor.enrolled'; details: { factor: string; credential: string } }
+  | { type: 'mfa.factor.removed'; details: { factor: string; credential: string } }
+  | { type: 'mfa.factor.disabled'; details: { factor: string } }
+  | { type: 'stepup.required'; details: { acr: string[] } }
+  | { type: 'stepup.unmet'; details: { reason: string } }
+  | { type: 'token.reuse'; details: { kind: string } }
+  | { type: 'flow.refused'; details: { reason: string } }
+  | { type: 'consent.given'; details: { scopes: string[] } }
+  | { type: 'consent.denied'; details: Record<string, never> }
+  | { type: 'crypto.unreadable'; details: { what: string } }
+  | { type: 'realm.created' | 'client.created' | 'user.created'; details: { name: string } }
+  | { type: 'user.password-set'; details: Record<string, never> }
+  | { type: 'keys.rotated'; details: { kids: string[] } };
+
+/** Who did it, about whom, where. */
+export interface AuditOrigin {
+  realmId: string;
+  at: number;
+  /** A user id, or the name of a command. */
+  actor?: string | null;
+  /** The user it is about. */
+  subject?: string | null;
+  /** client_id. */
+  clientId?: string | null;
+  /** The sign-in that it belongs to. */
+  transactionId?: string | null;
+  ip?: string | null;
+  userAgent?: string | null;
+}

@@ -1,0 +1,79 @@
+/**
+ * Sessions are ours: what was proved, when, and until when it holds. oidc-provider keeps a session of its own for its
+ * cookie; ours decides whether that one still stands for anybody.
+ *
+ * Every ending of a session goes through `endSessionsOf`.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Proof } from '../policy/assurance.ts';
+import type { RealmSettings } from '../realms/settings.ts';
+import type { Database } from '../store/database.ts';
+import { deleteGrants } from '../store/oidc-payloads.ts';
+import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionRow } from '../store/sessions.ts';
+
+/** True while neither the idle nor the absolute end has come. */
+export function isAlive(session: Pick<SessionRow, 'endedAt' | 'endsAt' | 'lastSeenAt'>, settings: RealmSettings, now: number): boolean {
+  return session.endedAt === null && session.endsAt > now && session.lastSeenAt + settings.ssoSessionIdleTimeout * 1000 > now;
+}
+
+/** The newest proof of each credential: a session does not grow with every step-up. */
+export function mergeProofs(before: readonly Proof[], added: readonly Proof[]): Proof[] {
+  const newest = new Map<string, Proof>();
+  for (const proof of [...before, ...added]) {
+    const known = newest.get(proof.credentialId);
+    if (!known || known.at <= proof.at) newest.set(proof.credentialId, proof);
+  }
+  return [...newest.values()];
+}
+
+/** Begins a session with what a finished sign-in proved, or raises the one that the browser has already. */
+export async function establishSession(
+  db: Database,
+  signIn: {
+    realmId: string;
+    settings: RealmSettings;
+    uid: string;
+    userId: string;
+    proofs: Proof[];
+    remember: boolean;
+    ip: string | null;
+    userAgent: string | null;
+    now: number;
+  },
+): Promise<SessionRow> {
+  const { realmId, settings, uid, userId, now } = signIn;
+  return db.transaction(async (trx) => {
+    const live = await liveSessionByUid(trx, realmId, uid, userId, now);
+    if (live && isAlive(live, settings, now)) {
+      const proofs = mergeProofs(live.proofs, signIn.proofs);
+      await raiseSession(trx, live, proofs, now);
+      return { ...live, proofs, lastSeenAt: now };
+    }
+    if (live) await endSessions(trx, realmId, { id: live.id }, now);
+    const session: SessionRow = {
+      realmId,
+      id: randomUUID(),
+      uid,
+      userId,
+      proofs: mergeProofs([], signIn.proofs),
+      remember: signIn.remember,
+      ip: signIn.ip,
+      userAgent: signIn.userAgent?.slice(0, 300) ?? null,
+      createdAt: now,
+      lastSeenAt: now,
+      endsAt: now + settings.ssoSessionMaxLifespan * 1000,
+      endedAt: null,
+    };
+    await insertSession(trx, session);
+    return session;
+  });
+}
+
+/** Ends sessions with the grants that hang on them; grants of offline tokens live on. Answers how many ended. */
+export async function endSessionsOf(db: Database, realmId: string, which: { id: string } | { uid: string } | { userId: string }, now: number): Promise<number> {
+  return db.transaction(async (trx) => {
+    const { ids, grants } = await endSessions(trx, realmId, which, now);
+    await deleteGrants(trx, realmId, grants);
+    return ids.length;
+  });
+}
