@@ -1,0 +1,274 @@
+/**
+ * The sign-in as a machine: where it stands, and where an event takes it. Pure.
+ *
+ * The machine never grants anything by itself. After every accepted event it asks `decide` (policy/decide.ts) what is
+ * still to be shown and goes to the page for that; `done` is reached only where `decide` asks nothing, and the provider
+ * asks `decide` once more before it issues anything.
+ *
+ *     start ─► identify ─► choose ⇄ challenge ─► done
+ *                 │           ⇅
+ *              password     enrol           any ─► refused   (cancelled, attempts, unmet)
+ *
+ * The caller verifies (factors/), stores by compare-and-set, and computes the rules anew for each event from what is
+ * stored: an event that tells who the user is comes with that user's rules. An event that does not fit where the sign-in
+ * stands (a second tab, the back button, a replayed form) leaves the very same object, which the caller sees by identity.
+ */
+import type { Proof } from '../policy/assurance.ts';
+import type { Decision, Facts, OwnedFactor } from '../policy/decide.ts';
+import { decide, isFirst } from '../policy/decide.ts';
+
+/** One sign-in as it is stored. Plain JSON. */
+export interface LoginState {
+  /**
+   * The page that is due. `identify` asks for a name and the first factor, `password` for the first factor of a known
+   * user, `choose` which factor to use or to enrol, `action` for a required action.
+   */
+  at: 'identify' | 'password' | 'choose' | 'challenge' | 'enrol' | 'action' | 'done' | 'refused';
+  /** Set once: by the accepted first factor, or by the session that is stepped up. */
+  userId: string | null;
+  /** The user came from the session (step-up, re-authentication): the account cannot change in here. */
+  expected: boolean;
+  /** What was proved in this transaction. */
+  proofs: Proof[];
+  /** What is being challenged or enrolled; a null credential is any of that factor. */
+  factor: string | null;
+  credentialId: string | null;
+  /** The factor's state of the enrolment at hand; null until it was begun. */
+  step: unknown;
+  /** Required actions still to do, besides enrolment. */
+  actions: string[];
+  /** What became of the enrolment that the request asked for (`kc_action`); null when it asked for none. */
+  action: 'pending' | 'done' | 'cancelled' | null;
+  /** Ids of the credentials that were made here. */
+  enrolled: string[];
+  /** The user asked to stay signed in. */
+  remember: boolean;
+  refusal: null | 'cancelled' | 'attempts' | 'unmet';
+}
+
+export type LoginEvent =
+  /** A password or a factor was accepted. */
+  | { type: 'proved'; userId: string; proof: Proof; remember?: boolean }
+  /** It was not; `last` when the limit is reached, which ends the transaction. */
+  | { type: 'failed'; last: boolean }
+  /** From the choice page: a factor to be challenged (null: any credential of it) or one to enrol (always null). */
+  | { type: 'chosen'; factor: string; credentialId: string | null }
+  /** "Another way": back to the choice page. */
+  | { type: 'another' }
+  /** An enrolment was begun, with its state. */
+  | { type: 'begun'; step: unknown }
+  /** It was confirmed and stored. The confirming code is that proof and is not asked for twice. */
+  | { type: 'enrolled'; credential: OwnedFactor & { id: string }; proof: Proof }
+  | { type: 'cancelled' }
+  /** "Not you?" */
+  | { type: 'other-account' };
+
+/** What the caller computes for each event from the realm, the request, the session and the stored user. */
+export interface LoginRules {
+  facts: Omit<Facts, 'now' | 'proofs'>;
+  /** The fresh proofs of the session of the expected user (`freshProofs`); empty when there is none. */
+  sessionProofs: readonly Proof[];
+  /** The user's active second-factor credentials; empty while the user is unknown. */
+  choices: readonly { factor: string; credentialId: string }[];
+}
+
+/**
+ * A sign-in at its first page.
+ *
+ * @param options.userId the user of the session when there is one: a step-up or a re-authentication
+ */
+export function start(rules: LoginRules, options: { userId: string | null }, now: number): LoginState {
+  const blank: LoginState = {
+    at: 'identify',
+    userId: options.userId,
+    expected: options.userId !== null,
+    proofs: [],
+    factor: null,
+    credentialId: null,
+    step: null,
+    actions: [],
+    action: rules.facts.action === 'enrol' ? 'pending' : null,
+    enrolled: [],
+    remember: false,
+    refusal: null,
+  };
+  return proceed(blank, rules, now);
+}
+
+/**
+ * Where an event takes the sign-in. Returns the same object when the event does not fit.
+ *
+ * @param rules of the user that the event names, as stored now
+ * @param now milliseconds since the epoch
+ */
+export function next(state: LoginState, event: LoginEvent, rules: LoginRules, now: number): LoginState {
+  if (state.at === 'done' || state.at === 'refused') return state;
+  switch (event.type) {
+    case 'proved':
+      return proved(state, event, rules, now);
+    case 'failed':
+      return event.last && isVerifying(state) ? refuse(state, 'attempts') : state;
+    case 'chosen':
+      return chosen(state, event, rules, now);
+    case 'another':
+      return another(state, rules, now);
+    case 'begun':
+      return begun(state, event.step, rules, now);
+    case 'enrolled':
+      return enrolled(state, event, rules, now);
+    case 'cancelled':
+      return cancelled(state, rules, now);
+    case 'other-account':
+      return otherAccount(state, rules, now);
+  }
+}
+
+/**
+ * What is still to ask where the sign-in stands.
+ *
+ * Nobody's proofs count while nobody is known, and the session's only for the user whose session it is: with another
+ * user's they would sign in that other user's level.
+ */
+export function decisionOf(state: LoginState, rules: LoginRules, now: number): Decision {
+  const session = state.expected ? rules.sessionProofs : [];
+  const proofs = state.userId === null ? [] : [...session, ...state.proofs];
+  const { action, ...facts } = rules.facts;
+  return decide({ ...facts, ...(action !== undefined && state.action === 'pending' ? { action } : {}), now, proofs });
+}
+
+type Event<T extends LoginEvent['type']> = Extract<LoginEvent, { type: T }>;
+
+function proved(state: LoginState, event: Event<'proved'>, rules: LoginRules, now: number): LoginState {
+  const { proof } = event;
+  if (state.userId !== null && event.userId !== state.userId) return state;
+  if (state.at === 'identify' || state.at === 'password') {
+    if (!isFirst(proof)) return state;
+  } else if (state.at !== 'challenge' || state.userId === null || !isChallenged(state, proof, rules)) {
+    return state;
+  }
+  const proofs = withProof(state.proofs, proof);
+  if (proofs === state.proofs) return state;
+  return proceed({ ...state, userId: event.userId, proofs, remember: event.remember ?? state.remember }, rules, now);
+}
+
+function isChallenged(state: LoginState, proof: Proof, rules: LoginRules): boolean {
+  if (proof.factor !== state.factor) return false;
+  if (state.credentialId !== null && proof.credentialId !== state.credentialId) return false;
+  return rules.choices.some((choice) => choice.factor === proof.factor && choice.credentialId === proof.credentialId);
+}
+
+function chosen(state: LoginState, event: Event<'chosen'>, rules: LoginRules, now: number): LoginState {
+  if (state.at !== 'choose') return state;
+  const decision = decisionOf(state, rules, now);
+  if (decision.ask === 'enrol') {
+    const fits = event.credentialId === null && decision.factors.includes(event.factor);
+    return fits ? { ...state, at: 'enrol', factor: event.factor, credentialId: null, step: null } : state;
+  }
+  if (decision.ask === 'factor') {
+    const fits = candidates(decision.factors, rules).some(
+      (choice) => choice.factor === event.factor && (event.credentialId === null || choice.credentialId === event.credentialId),
+    );
+    return fits ? { ...state, at: 'challenge', factor: event.factor, credentialId: event.credentialId, step: null } : state;
+  }
+  // The page stood open until what allowed the choice went stale.
+  return proceed(state, rules, now);
+}
+
+function another(state: LoginState, rules: LoginRules, now: number): LoginState {
+  if (state.at !== 'challenge' && state.at !== 'enrol') return state;
+  return proceed(state, rules, now);
+}
+
+function begun(state: LoginState, step: unknown, rules: LoginRules, now: number): LoginState {
+  // An enrolment that was begun keeps its secret: a second tab must not replace what the user has already scanned.
+  if (state.at !== 'enrol' || state.step !== null) return state;
+  const decision = decisionOf(state, rules, now);
+  if (decision.ask !== 'enrol' || state.factor === null || !decision.factors.includes(state.factor)) return proceed(state, rules, now);
+  return { ...state, step };
+}
+
+function enrolled(state: LoginState, event: Event<'enrolled'>, rules: LoginRules, now: number): LoginState {
+  const { credential, proof } = event;
+  const fits =
+    state.at === 'enrol' && state.step !== null && credential.factor === state.factor && proof.factor === credential.factor && proof.credentialId === credential.id;
+  if (!fits) return state;
+  const proofs = withProof(state.proofs, proof);
+  if (proofs === state.proofs) return state;
+  const action = state.action === 'pending' ? 'done' : state.action;
+  const enrolledNow = { ...state, proofs, action, enrolled: [...state.enrolled, credential.id] };
+  return proceed(enrolledNow, withCredential(rules, credential), now);
+}
+
+/** The rules may have been read before the credential was stored, or after. */
+function withCredential(rules: LoginRules, credential: OwnedFactor & { id: string }): LoginRules {
+  if (rules.choices.some((choice) => choice.credentialId === credential.id)) return rules;
+  const { id, ...owned } = credential;
+  return {
+    ...rules,
+    facts: { ...rules.facts, owned: [...rules.facts.owned, owned] },
+    choices: [...rules.choices, { factor: credential.factor, credentialId: id }],
+  };
+}
+
+function cancelled(state: LoginState, rules: LoginRules, now: number): LoginState {
+  if (state.action === 'pending') {
+    // Only the wish is cancelled when the sign-in stands without it.
+    const without: LoginState = { ...state, action: 'cancelled' };
+    if (decisionOf(without, rules, now).ask === 'nothing') return proceed(without, rules, now);
+  }
+  return refuse(state, 'cancelled');
+}
+
+function otherAccount(state: LoginState, rules: LoginRules, now: number): LoginState {
+  // The application asked for this very account; going on with another one would answer a question that nobody asked.
+  if (state.expected) return refuse(state, 'cancelled');
+  if (state.userId === null) return state;
+  return start(rules, { userId: null }, now);
+}
+
+/** Goes where the decision points. Returns the same object when that is where it stands. */
+function proceed(state: LoginState, rules: LoginRules, now: number): LoginState {
+  const decision = decisionOf(state, rules, now);
+  switch (decision.ask) {
+    case 'nothing':
+      return place(state, { at: state.actions.length > 0 ? 'action' : 'done' });
+    case 'password':
+      return place(state, { at: state.userId === null ? 'identify' : 'password' });
+    case 'unmet':
+      return refuse(state, 'unmet');
+    case 'factor': {
+      const [only, ...more] = candidates(decision.factors, rules);
+      return place(state, only !== undefined && more.length === 0 ? { at: 'challenge', ...only } : { at: 'choose' });
+    }
+    case 'enrol': {
+      const [only, ...more] = decision.factors;
+      return place(state, only !== undefined && more.length === 0 ? { at: 'enrol', factor: only } : { at: 'choose' });
+    }
+  }
+}
+
+function place(state: LoginState, to: { at: LoginState['at']; factor?: string; credentialId?: string }): LoginState {
+  const factor = to.factor ?? null;
+  const credentialId = to.credentialId ?? null;
+  if (state.at === to.at && state.factor === factor && state.credentialId === credentialId) return state;
+  return { ...state, at: to.at, factor, credentialId, step: null };
+}
+
+function refuse(state: LoginState, refusal: NonNullable<LoginState['refusal']>): LoginState {
+  return { ...state, at: 'refused', factor: null, credentialId: null, step: null, refusal };
+}
+
+function candidates(factors: readonly string[], rules: LoginRules): { factor: string; credentialId: string }[] {
+  return rules.choices.filter((choice) => factors.includes(choice.factor)).map(({ factor, credentialId }) => ({ factor, credentialId }));
+}
+
+function isVerifying(state: LoginState): boolean {
+  return state.at === 'identify' || state.at === 'password' || state.at === 'challenge' || state.at === 'enrol';
+}
+
+/** One proof a credential: a later one takes its place, the same or an earlier one changes nothing. */
+function withProof(proofs: Proof[], proof: Proof): Proof[] {
+  const before = proofs.find((other) => other.credentialId === proof.credentialId);
+  if (before !== undefined && before.at >= proof.at) return proofs;
+  return [...proofs.filter((other) => other !== before), proof];
+}
