@@ -1,0 +1,230 @@
+/**
+ * Settings: the only reader of the process environment. Every mistake is reported at once, one line each, naming the
+ * variable, what is wrong with it and what a right value looks like. Values that may be secret are never repeated.
+ *
+ * An empty variable counts as absent, as compose files and unit files leave them.
+ */
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { type MasterKey, parseMasterKeys } from './crypto/keyring.ts';
+
+export interface Config {
+  /** 0 means any free port; then the origin was given. */
+  readonly port: number;
+  /** The address to listen on. */
+  readonly host: string;
+  /** `http(s)://host[:port]`, as browsers write it: the base of every URL that leaves Cardea. */
+  readonly origin: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** PostgreSQL; absent means SQLite in the data folder. */
+  readonly databaseUrl?: string;
+  /** The first wraps, the others only unwrap. Absent means the one of the data folder. */
+  readonly masterKeys?: MasterKey[];
+  readonly production: boolean;
+  /** Whether the demo realm and its application are there. */
+  readonly demo: boolean;
+  /** The demo application listens here, on an origin of its own. */
+  readonly demoPort: number;
+  /** Made in realm master at the first start. */
+  readonly bootstrap: {
+    readonly admin?: { readonly username: string; readonly password: string };
+    readonly client?: { readonly clientId: string; readonly secret: string };
+  };
+  /** How many proxies in front of us write X-Forwarded-For; 0 believes none. */
+  readonly trustProxy: number;
+  readonly logLevel: LogLevel;
+  /** Argon2id, as new passwords are hashed. */
+  readonly passwordHash: { readonly memoryKiB: number; readonly passes: number; readonly parallelism: number };
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** What the environment got wrong, one line each. */
+export class ConfigError extends Error {
+  readonly problems: string[];
+
+  constructor(problems: string[]) {
+    super(`Cardea cannot start with these settings:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/**
+ * The least that production hashes passwords with: the OWASP password storage cheat sheet lists these as equally
+ * strong. The first is the default.
+ */
+const ARGON2_FLOORS = [
+  { memoryKiB: 7_168, passes: 5 },
+  { memoryKiB: 9_216, passes: 4 },
+  { memoryKiB: 12_288, passes: 3 },
+  { memoryKiB: 19_456, passes: 2 },
+  { memoryKiB: 47_104, passes: 1 },
+] as const;
+const [ARGON2_DEFAULT] = ARGON2_FLOORS;
+
+/** The realm's own default for passwords; the first administrator's password is not weaker than a user's. */
+const PASSWORD_CHARACTERS = 8;
+/** Nobody has to remember it. */
+const SECRET_CHARACTERS = 16;
+
+const shown = (value: string): string => JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+
+const whole = (min: number, max: number, example: number) =>
+  z
+    .string()
+    .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max, {
+      error: (issue) => `is ${shown(String(issue.input))}, not a whole number from ${min} to ${max}; for example ${example}`,
+    })
+    .transform(Number);
+
+const oneOf = <const Values extends readonly string[]>(values: Values, example: Values[number]) =>
+  z.string().toLowerCase().pipe(z.enum(values, { error: (issue) => `is ${shown(String(issue.input))}, not one of ${values.join(', ')}; for example ${example}` }));
+
+const onOrOff = oneOf(['on', 'off', 'true', 'false', '1', '0'], 'off').transform((text) => ['on', 'true', '1'].includes(text));
+
+const hostName = z.string().refine((text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text), {
+  error: (issue) => `is ${shown(String(issue.input))}, not an address or name to listen on (without scheme or port); for example 127.0.0.1, or 0.0.0.0 for every interface`,
+});
+
+const EXAMPLE_ORIGIN = 'for example https://id.example.com';
+const originOnly = z.string().transform((text, context) => {
+  const wrong = (what: string): never => {
+    context.issues.push({ code: 'custom', message: `${what}; ${EXAMPLE_ORIGIN}`, input: text });
+    return z.NEVER;
+  };
+  const url = URL.parse(text);
+  // What may hold a password is not repeated.
+  if (text.includes('@')) return wrong('holds an @, and an origin has neither user name nor password');
+  if (url === null || !/^https?:\/\/[^/]/i.test(text)) return wrong(`is ${shown(text)}, not an http or https origin`);
+  if (!/^[^:]+:\/\/[^/?#\\]+\/?$/.test(text)) return wrong(`is ${shown(text)}, which has more than scheme, host and port: no path, query or fragment`);
+  return url.origin;
+});
+
+const databaseUrl = z.string().refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
+  error: 'is not the address of a PostgreSQL database; for example postgresql://user:password@db.example.com:5432/cardea (write @ : / ? # in the password as %40 %3A %2F %3F %23)',
+});
+
+const masterKeys = z.string().transform((text, context) => {
+  try {
+    return parseMasterKeys(text);
+  } catch (error) {
+    const what = error instanceof Error ? error.message : 'it cannot be read';
+    context.issues.push({ code: 'custom', message: `cannot be used: ${what}; a right value is id:KEY[,older…], KEY made by ${MAKE_KEY}`, input: undefined });
+    return z.NEVER;
+  }
+});
+const MAKE_KEY = `node -p "crypto.randomBytes(32).toString('base64url')"`;
+
+const name = z.string().refine((text) => text.length <= 255 && /^[^\p{C}]+$/u.test(text), {
+  error: 'is longer than 255 characters or holds control characters; for example admin',
+});
+const clientId = z.string().refine((text) => text.length <= 255 && /^[\x21-\x7e]+$/.test(text), {
+  error: 'may hold up to 255 visible ASCII characters without spaces; for example terraform',
+});
+const secretOf = (characters: number, example: string) =>
+  z.string().refine((text) => [...text].length >= characters && text.length <= 1024, { error: `has fewer than ${characters} characters, or more than 1024; ${example}` });
+
+/**
+ * Reads and checks all settings.
+ * @param env usually process.env
+ * @throws ConfigError with every mistake, in the order of the README
+ */
+export function loadConfig(env: NodeJS.ProcessEnv): Config {
+  const problems: string[] = [];
+  const complain = (variable: string, what: string): void => {
+    problems.push(`${variable} ${what}`);
+  };
+  const given = (variable: string): boolean => (env[variable]?.trim() ?? '') !== '';
+  const read: Read = (variable, schema, exact = false) => {
+    if (!given(variable)) return undefined;
+    const text = exact ? env[variable] : env[variable]?.trim();
+    const result = schema.safeParse(text);
+    if (result.success) return result.data;
+    complain(variable, result.error.issues[0]?.message ?? 'cannot be read');
+    return undefined;
+  };
+
+  const production = env['NODE_ENV'] === 'production';
+  const port = read('PORT', whole(0, 65_535, 8080)) ?? 8080;
+  const host = read('HOST', hostName) ?? '127.0.0.1';
+  const origin = read('CARDEA_ORIGIN', originOnly) ?? `http://localhost${port === 80 ? '' : `:${port}`}`;
+  if (port === 0 && !given('CARDEA_ORIGIN')) complain('CARDEA_ORIGIN', `is missing, and with PORT=0 it cannot be known; ${EXAMPLE_ORIGIN}`);
+  if (production && origin.startsWith('http:') && !isLoopback(new URL(origin).hostname)) {
+    complain('CARDEA_ORIGIN', `is ${shown(origin)}, and in production only https keeps passwords and tokens secret (http is for localhost); ${EXAMPLE_ORIGIN}`);
+  }
+
+  const dataDir = resolve(env['CARDEA_DATA_DIR']?.trim() || '.data');
+  const database = read('DATABASE_URL', databaseUrl);
+  const keys = read('CARDEA_MASTER_KEY', masterKeys);
+  if (production && !given('CARDEA_MASTER_KEY')) complain('CARDEA_MASTER_KEY', `is missing, and production needs it; set it to id:KEY, KEY made by ${MAKE_KEY}`);
+
+  const demo = read('CARDEA_DEMO', onOrOff) ?? (!production && !given('DATABASE_URL'));
+  const demoPort = read('CARDEA_DEMO_PORT', whole(0, 65_535, 8081)) ?? (port === 0 ? 0 : port + 1);
+  if (demo && demoPort > 65_535) complain('CARDEA_DEMO_PORT', `is missing, and PORT=${port} has no next port; for example 8081`);
+  if (demo && demoPort === port && port !== 0) complain('CARDEA_DEMO_PORT', `is ${demoPort}, the same as PORT; for example ${port === 65_535 ? 8081 : port + 1}`);
+
+  const bootstrap = { admin: readAdmin(read, complain, given), client: readClient(read, complain, given) };
+  const trustProxy = read('CARDEA_TRUST_PROXY', whole(0, 10, 1)) ?? 0;
+  const logLevel = read('LOG_LEVEL', oneOf(LOG_LEVELS, 'info')) ?? 'info';
+
+  const passwordHash = readPasswordHash(read, complain, given, production);
+
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze({
+    port,
+    host,
+    origin,
+    dataDir,
+    databaseUrl: database,
+    masterKeys: keys,
+    production,
+    demo,
+    demoPort,
+    bootstrap: Object.freeze(bootstrap),
+    trustProxy,
+    logLevel,
+    passwordHash,
+  });
+}
+
+/** `exact` keeps spaces at the ends, which may be part of a password. */
+type Read = <T>(variable: string, schema: z.ZodType<T>, exact?: boolean) => T | undefined;
+type Complain = (variable: string, what: string) => void;
+type Given = (variable: string) => boolean;
+
+function readAdmin(read: Read, complain: Complain, given: Given): Config['bootstrap']['admin'] {
+  requireBoth(complain, given, 'CARDEA_BOOTSTRAP_ADMIN_USERNAME', 'CARDEA_BOOTSTRAP_ADMIN_PASSWORD', 'the first administrator');
+  const username = read('CARDEA_BOOTSTRAP_ADMIN_USERNAME', name);
+  const password = read('CARDEA_BOOTSTRAP_ADMIN_PASSWORD', secretOf(PASSWORD_CHARACTERS, 'a sentence that you can remember is good'), true);
+  return username === undefined || password === undefined ? undefined : Object.freeze({ username, password });
+}
+
+function readClient(read: Read, complain: Complain, given: Given): Config['bootstrap']['client'] {
+  requireBoth(complain, given, 'CARDEA_BOOTSTRAP_CLIENT_ID', 'CARDEA_BOOTSTRAP_CLIENT_SECRET', 'the first service account');
+  const id = read('CARDEA_BOOTSTRAP_CLIENT_ID', clientId);
+  const secret = read('CARDEA_BOOTSTRAP_CLIENT_SECRET', secretOf(SECRET_CHARACTERS, `make one by ${MAKE_KEY}`), true);
+  return id === undefined || secret === undefined ? undefined : Object.freeze({ clientId: id, secret });
+}
+
+function readPasswordHash(read: Read, complain: Complain, given: Given, production: boolean): Config['passwordHash'] {
+  const memoryKiB = read('CARDEA_ARGON2_MEMORY_KIB', whole(8, 1_048_576, ARGON2_DEFAULT.memoryKiB)) ?? ARGON2_DEFAULT.memoryKiB;
+  const passes = read('CARDEA_ARGON2_PASSES', whole(1, 100, ARGON2_DEFAULT.passes)) ?? ARGON2_DEFAULT.passes;
+  if (production && !ARGON2_FLOORS.some((floor) => memoryKiB >= floor.memoryKiB && passes >= floor.passes)) {
+    const allowed = ARGON2_FLOORS.map((floor) => `${floor.memoryKiB} with ${floor.passes}`).join(', ');
+    const variable = given('CARDEA_ARGON2_MEMORY_KIB') ? 'CARDEA_ARGON2_MEMORY_KIB' : 'CARDEA_ARGON2_PASSES';
+    complain(variable, `makes password hashes too weak for production (${memoryKiB} KiB with ${passes} passes); the least is ${allowed}`);
+  }
+  return Object.freeze({ memoryKiB, passes, parallelism: 1 });
+}
+
+function requireBoth(complain: Complain, given: Given, first: string, second: string, what: string): void {
+  if (given(first) && !given(second)) complain(second, `is missing, and ${what} needs it beside ${first}; set both or neither`);
+  if (given(second) && !given(first)) complain(first, `is missing, and ${what} needs it beside ${second}; set both or neither`);
+}
+
+/** localhost and its subdomains (RFC 6761 section 6.3), 127.0.0.0/8 and ::1, as URL.hostname writes them. */
+const isLoopback = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost') || /^127\.\d+\.\d+\.\d+$/.test(host) || host === '[::1]';
