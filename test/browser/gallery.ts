@@ -1,0 +1,214 @@
+/**
+ * Every page with a realistic model, and the awkward ones: long names, names in another direction, names with markup
+ * in them, and forms that are wrong. The models are the contract between the rooms and the views.
+ */
+import QRCode from 'qrcode';
+
+export interface Exhibit {
+  name: string;
+  view: string;
+  model: Record<string, unknown>;
+  status?: number;
+}
+
+const realm = { name: 'acme', displayName: 'Acme Workshop' };
+const client = { name: 'Parts Catalogue', uri: 'https://parts.example.com/' };
+const version = 7;
+const base = '/realms/acme/account';
+const user = { username: 'ada', displayName: 'Ada Lindqvist' };
+
+const long = 'The Extraordinarily Long Name of a Department of International Correspondence and Unabbreviated Donaudampfschifffahrtsgesellschaftskapitän Affairs';
+const arabic = 'مكتبة الإسكندرية';
+/** A name that tries to turn the text around it: right-to-left override. */
+const bidi = 'invoice\u202Efdp.exe';
+export const MARKUP = '<script>window.pwned = true</script><img src=x onerror="window.pwned = true">';
+
+const key = 'JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP';
+const otpauth = 'otpauth://totp/Acme%20Workshop:ada?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Acme%20Workshop&algorithm=SHA1&digits=6&period=30';
+const qr = await QRCode.toString(otpauth, { type: 'svg', margin: 0 });
+
+const login = { realm, client, version };
+const enrol = { ...login, qr, key, otpauth, digits: 6, issuer: 'Acme Workshop', account: 'ada', label: '', another: false, cancellable: false };
+
+const totp = { factor: 'totp', name: 'Authenticator app', strength: 'A code from an app on your phone. Good protection; a fake site can still ask you for the code.' };
+const password = {
+  id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c001',
+  factor: 'password',
+  name: 'Password',
+  label: '',
+  createdAt: '2026-01-12T08:30:00.000Z',
+  lastUsedAt: '2026-11-20T17:02:00.000Z',
+  removable: false,
+  reason: null,
+};
+const phone = {
+  id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c002',
+  factor: 'totp',
+  name: 'Authenticator app',
+  label: 'Pixel 9',
+  createdAt: '2026-02-03T09:14:00.000Z',
+  lastUsedAt: '2026-11-20T17:03:00.000Z',
+  removable: true,
+  reason: null,
+};
+const spare = { ...phone, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c003', label: 'Old tablet in the drawer', lastUsedAt: null };
+const only = { ...phone, removable: false, reason: 'This is your only second step, and Acme Workshop asks for one. Add another before you remove it.' };
+
+export const exhibits: Exhibit[] = [
+  { name: 'sign-in', view: 'login/sign-in', model: { ...login, username: '' } },
+  {
+    name: 'sign-in, refused',
+    view: 'login/sign-in',
+    model: { ...login, username: 'ada', errors: [{ field: 'password', message: 'This username and password don’t belong together. Check both and try again.' }] },
+  },
+  {
+    name: 'sign-in, empty fields',
+    view: 'login/sign-in',
+    model: {
+      ...login,
+      username: '',
+      errors: [
+        { field: 'username', message: 'Enter your username or email.' },
+        { field: 'password', message: 'Enter your password.' },
+      ],
+    },
+  },
+  {
+    name: 'sign-in, too many attempts',
+    view: 'login/sign-in',
+    model: { ...login, client: null, username: 'ada', errors: [{ field: null, message: 'Too many attempts. Wait 30 seconds and try again.' }] },
+    status: 429,
+  },
+  { name: 'sign-in, long names', view: 'login/sign-in', model: { ...login, realm: { name: 'long', displayName: long }, client: { name: long }, username: `${'a'.repeat(80)}@example.com` } },
+  { name: 'sign-in, other direction', view: 'login/sign-in', model: { ...login, realm: { name: 'alex', displayName: arabic }, client: { name: bidi }, username: arabic } },
+  { name: 'sign-in, markup in names', view: 'login/sign-in', model: { ...login, realm: { name: 'x', displayName: MARKUP }, client: { name: MARKUP }, username: `"><${MARKUP}` } },
+  { name: 'password again', view: 'login/password', model: { ...login, username: 'ada', canSwitch: true } },
+  { name: 'password again, refused', view: 'login/password', model: { ...login, username: 'ada', canSwitch: false, errors: [{ field: 'password', message: 'That is not your password. Try again.' }] } },
+  {
+    name: 'choose a factor',
+    view: 'login/choose',
+    model: {
+      ...login,
+      purpose: 'challenge',
+      choices: [
+        { ...totp, credentialId: phone.id, label: phone.label, lastUsed: true },
+        { ...totp, credentialId: spare.id, label: MARKUP, lastUsed: false },
+        { ...totp, credentialId: only.id, label: arabic, lastUsed: false },
+      ],
+    },
+  },
+  {
+    name: 'choose what to enrol',
+    view: 'login/choose',
+    model: {
+      ...login,
+      purpose: 'enrol',
+      choices: [
+        { ...totp, credentialId: null, label: '', lastUsed: false },
+        { factor: 'webauthn', credentialId: null, name: 'Passkey or security key', label: '', strength: 'Your device confirms it. Strongest: it can’t be used on a fake site.', lastUsed: false },
+      ],
+    },
+  },
+  { name: 'code', view: 'factors/totp/challenge', model: { ...login, label: 'Pixel 9', digits: 6, another: true } },
+  {
+    name: 'code, wrong',
+    view: 'factors/totp/challenge',
+    model: { ...login, label: '', digits: 8, another: false, errors: [{ field: 'code', message: 'That code is not right. Wait for the next one and type it.' }] },
+  },
+  { name: 'enrol', view: 'factors/totp/enrol', model: enrol },
+  {
+    name: 'enrol, wrong code',
+    view: 'factors/totp/enrol',
+    model: { ...enrol, issuer: long, account: bidi, label: MARKUP, another: true, cancellable: true, errors: [{ field: 'code', message: 'That code is not right. Check that the phone’s clock is set automatically.' }] },
+  },
+  {
+    name: 'consent',
+    view: 'login/consent',
+    model: {
+      ...login,
+      account: { username: 'ada' },
+      scopes: [
+        { name: 'openid', description: 'Know who you are' },
+        { name: 'profile', description: 'See your name and username' },
+        { name: 'email', description: 'See your email address' },
+        { name: 'offline_access', description: 'Stay connected while you are away' },
+      ],
+    },
+  },
+  {
+    name: 'consent, awkward',
+    view: 'login/consent',
+    model: { ...login, client: { name: MARKUP, uri: `https://example.com/${'very-long-path/'.repeat(12)}` }, account: { username: bidi }, scopes: [{ name: 'x', description: long }] },
+  },
+  { name: 'sign out', view: 'login/logout', model: { realm, client, action: '/realms/acme/protocol/openid-connect/logout/confirm', fields: { xsrf: 'abc123' } } },
+  { name: 'sign out, no application', view: 'login/logout', model: { realm, client: null, action: '/x', fields: { xsrf: 'abc123' } } },
+  { name: 'signed out', view: 'login/signed-out', model: { realm, client } },
+  { name: 'signed out, no application', view: 'login/signed-out', model: { realm, client: null } },
+  {
+    name: 'message',
+    view: 'message',
+    model: {
+      realm,
+      title: 'This sign-in has expired',
+      message: 'It was open for more than 30 minutes, so it was closed to keep your account safe. Nothing was changed.',
+      hint: 'Go back to the application and sign in again. Other tabs are not affected.',
+      reference: '0f2c9a1e-77f1-4f0b-9a54-0d6c3a2b91aa',
+      link: { href: 'https://parts.example.com/', label: 'Back to Parts Catalogue' },
+    },
+    status: 410,
+  },
+  {
+    name: 'message, no realm',
+    view: 'message',
+    model: { title: 'There is no such page', message: 'The address may be mistyped.', hint: null, reference: '0f2c9a1e', link: null },
+    status: 404,
+  },
+  { name: 'sign-in methods', view: 'account/sign-in-methods', model: { realm, base, user, notice: null, methods: [password, phone, spare] } },
+  {
+    name: 'sign-in methods, renaming refused',
+    view: 'account/sign-in-methods',
+    model: {
+      realm,
+      base,
+      user: { username: 'ada', displayName: null },
+      notice: 'Your authenticator app was added.',
+      methods: [password, only, { ...spare, label: MARKUP }, { ...spare, id: 'x4', label: long }],
+      renaming: { id: only.id, label: '' },
+      errors: [{ field: 'label', message: 'Enter a name of 1 to 60 characters.' }],
+    },
+  },
+  { name: 'remove a method', view: 'account/remove-method', model: { realm, base, user, method: phone } },
+  { name: 'remove a method, awkward', view: 'account/remove-method', model: { realm, base, method: { ...spare, label: MARKUP } } },
+  {
+    name: 'realms',
+    view: 'admin/overview',
+    model: {
+      realm: { name: 'master', displayName: 'Cardea' },
+      base: '/admin/master/console',
+      user: { username: 'admin', displayName: null },
+      realms: [
+        { name: 'master', displayName: 'Cardea', mfa: 'required', users: 1, clients: 3, issuer: 'http://localhost:8080/realms/master' },
+        { name: 'demo', displayName: 'Demo', mfa: 'optional', users: 2, clients: 2, issuer: 'http://localhost:8080/realms/demo' },
+        { name: 'acme', displayName: long, mfa: 'off', users: 1_248_000, clients: 48, issuer: `http://localhost:8080/realms/${'acme-'.repeat(12)}` },
+      ],
+    },
+  },
+  {
+    name: 'inbox',
+    view: 'inbox',
+    model: {
+      messages: [
+        { at: '2026-11-21T23:50:00.000Z', channel: 'sms', to: '+46 70 123 45 67', subject: null, text: '481 220 is your code for Acme Workshop.' },
+        {
+          at: '2026-11-21T23:41:00.000Z',
+          channel: 'email',
+          to: 'ada@example.com',
+          subject: 'An authenticator app was added to your account',
+          text: 'Hello Ada,\n\nan authenticator app named “Pixel 9” was added to your account at Acme Workshop.\n\nIf that was not you, change your password now:\nhttp://localhost:8080/realms/acme/account',
+        },
+        { at: '2026-11-21T23:40:00.000Z', channel: 'email', to: bidi, subject: MARKUP, text: `${MARKUP}\n${'x'.repeat(300)}` },
+      ],
+    },
+  },
+  { name: 'inbox, empty', view: 'inbox', model: { messages: [] } },
+];
