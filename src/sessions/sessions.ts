@@ -49,7 +49,8 @@ export async function establishSession(
       await raiseSession(trx, live, proofs, now);
       return { ...live, proofs, lastSeenAt: now };
     }
-    if (live) await endSessions(trx, realmId, { id: live.id }, now);
+    // One that ran out was never marked as ended.
+    await endSessions(trx, realmId, { uid, userId }, now);
     const session: SessionRow = {
       realmId,
       id: randomUUID(),

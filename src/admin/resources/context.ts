@@ -1,0 +1,35 @@
+/**
+ * One operation, three doors: the command line, the REST API and the console call the same functions in this folder.
+ * Each takes what it stands on and who asks, validates with its schema, and records what it changed in the same transaction.
+ */
+import type { z } from 'zod';
+import type { PasswordHasher } from '../../factors/factor.ts';
+import type { Keyring } from '../../crypto/keyring.ts';
+import { badInput, notFound } from '../../errors.ts';
+import type { Database } from '../../store/database.ts';
+import { type RealmRow, realmByName } from '../../store/realms.ts';
+
+export interface Operator {
+  db: Database;
+  keyring: Keyring;
+  passwords: PasswordHasher;
+  /** A user id, or the name of the door: `command line`, `first start`. */
+  actor: string;
+  now: number;
+}
+
+/** Validates an operation's input; the error names the first field that is wrong. */
+export function validated<T>(schema: z.ZodType<T>, input: unknown): T {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const field = issue?.path.join('.') ?? '';
+  throw badInput(field, `${field === '' ? 'The input' : field}: ${issue?.message ?? 'is not valid'}`);
+}
+
+/** The realm of that name, or a 404. */
+export async function requireRealm(operator: Pick<Operator, 'db'>, name: string): Promise<RealmRow> {
+  const realm = await realmByName(operator.db.knex, name);
+  if (!realm) throw notFound(`There is no realm named "${name}".`);
+  return realm;
+}

@@ -1,0 +1,36 @@
+/** Signing keys of a realm: listed, and rotated by times in their rows that every node follows. */
+import { record } from '../../audit/record.ts';
+import { ALGORITHMS, KEEP_PUBLISHED_MS, type KeyUse, keyUses, PUBLISH_AHEAD_MS } from '../../realms/keys.ts';
+import { touchRealm, type RealmRow } from '../../store/realms.ts';
+import { deleteRetiredKeys, insertSigningKey, retireOlderKeys, type SigningKeyRow, signingKeys } from '../../store/signing-keys.ts';
+import type { Operator } from './context.ts';
+import { sealedSigningKey } from './realms.ts';
+
+export type ListedKey = Omit<SigningKeyRow, 'privateJwk' | 'publicJwk'> & { use: KeyUse };
+
+export async function listKeys(operator: Pick<Operator, 'db' | 'now'>, realm: RealmRow): Promise<ListedKey[]> {
+  const rows = await signingKeys(operator.db.knex, realm.id);
+  const uses = keyUses(rows, operator.now);
+  return rows.map(({ privateJwk: _sealed, publicJwk: _public, ...row }) => ({ ...row, use: uses.get(row.id) ?? 'gone' }));
+}
+
+/**
+ * Makes a new key for each algorithm: published at once, signing after `publishAheadMs`, while the older ones stay published
+ * for `keepMs` after that. No node restarts, and a sign-in under way goes on with whichever key signs when it finishes.
+ */
+export async function rotateKeys(operator: Operator, realm: RealmRow, options: { publishAheadMs?: number; keepMs?: number } = {}): Promise<SigningKeyRow[]> {
+  const { db, now } = operator;
+  const signFrom = now + (options.publishAheadMs ?? PUBLISH_AHEAD_MS);
+  const fresh = await Promise.all(ALGORITHMS.map((algorithm) => sealedSigningKey(operator, realm.id, algorithm, { publishAt: now, signFrom })));
+  await db.transaction(async (trx) => {
+    for (const key of fresh) {
+      await insertSigningKey(trx, key);
+      await retireOlderKeys(trx, key, signFrom + (options.keepMs ?? KEEP_PUBLISHED_MS));
+    }
+    await deleteRetiredKeys(trx, realm.id, now - KEEP_PUBLISHED_MS);
+    await touchRealm(trx, realm.id, now);
+    await record(trx, { realmId: realm.id, at: now, actor: operator.actor }, { type: 'keys.rotated', details: { kids: fresh.map((key) => key.id) } });
+    await db.changes.announce(`realm:${realm.id}`, trx);
+  });
+  return fresh;
+}

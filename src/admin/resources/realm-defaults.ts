@@ -1,0 +1,72 @@
+/** What a new realm has (Keycloak's names, so that its clients and scripts find what they expect). */
+
+/** Scope, whether new clients get it by default, and whether tokens name it. */
+export const CLIENT_SCOPES: readonly { name: string; assignment: 'default' | 'optional' | 'none'; shown: boolean; description: string; protocol?: string }[] = [
+  { name: 'basic', assignment: 'default', shown: false, description: 'Who you are and when you signed in' },
+  { name: 'acr', assignment: 'default', shown: false, description: 'How you signed in' },
+  { name: 'profile', assignment: 'default', shown: true, description: 'Your name and username' },
+  { name: 'email', assignment: 'default', shown: true, description: 'Your email address' },
+  { name: 'roles', assignment: 'default', shown: false, description: 'Your roles' },
+  { name: 'web-origins', assignment: 'default', shown: false, description: 'The web origins of the application' },
+  { name: 'address', assignment: 'optional', shown: true, description: 'Your postal address' },
+  { name: 'phone', assignment: 'optional', shown: true, description: 'Your phone number' },
+  { name: 'microprofile-jwt', assignment: 'optional', shown: true, description: 'Your username and roles, for MicroProfile applications' },
+  { name: 'offline_access', assignment: 'optional', shown: true, description: 'Access while you are not signed in' },
+  { name: 'organization', assignment: 'optional', shown: true, description: 'The organisations that you belong to' },
+  { name: 'role_list', assignment: 'none', shown: false, description: 'Roles, for SAML applications', protocol: 'saml' },
+];
+
+const realmManagement = [
+  'realm-admin',
+  'create-client',
+  ...['realm', 'users', 'clients', 'events', 'identity-providers', 'authorization'].flatMap((what) => [`view-${what}`, `manage-${what}`]),
+  ...['users', 'clients', 'realms', 'groups'].map((what) => `query-${what}`),
+  'impersonation',
+];
+
+const accountRoles = ['view-profile', 'manage-account', 'manage-account-links', 'view-applications', 'view-consent', 'manage-consent', 'delete-account', 'view-groups'];
+
+export const CONSOLE_CLIENTS = { account: 'account-console', admin: 'security-admin-console' } as const;
+
+export interface DefaultClient {
+  clientId: string;
+  name: string;
+  /** Paths below the realm's own; consoles are relying parties of their realm. */
+  publicClient: boolean;
+  standardFlow: boolean;
+  directAccess: boolean;
+  redirectPath: string | null;
+  roles: string[];
+}
+
+/** The clients of a new realm. */
+export function defaultClients(realmName: string): DefaultClient[] {
+  const none = { publicClient: true, standardFlow: false, directAccess: false, redirectPath: null, roles: [] };
+  return [
+    { ...none, clientId: 'account', name: 'Account', roles: accountRoles },
+    { ...none, clientId: CONSOLE_CLIENTS.account, name: 'Account console', standardFlow: true, redirectPath: `/realms/${realmName}/account/callback` },
+    { ...none, clientId: 'admin-cli', name: 'Admin command line', directAccess: true },
+    { ...none, clientId: 'broker', name: 'Broker', publicClient: false },
+    { ...none, clientId: 'realm-management', name: 'Realm management', publicClient: false, roles: realmManagement },
+    { ...none, clientId: CONSOLE_CLIENTS.admin, name: 'Admin console', standardFlow: true, redirectPath: `/admin/${realmName}/console/callback` },
+  ];
+}
+
+/** The client in master whose roles let its users manage a realm. */
+export const managementClientIn = (realmName: string): DefaultClient => ({
+  clientId: `${realmName}-realm`,
+  name: `Management of ${realmName}`,
+  publicClient: false,
+  standardFlow: false,
+  directAccess: false,
+  redirectPath: null,
+  roles: realmManagement,
+});
+
+/** The realm roles of a new realm. */
+export const defaultRealmRoles = (realmName: string): string[] => [
+  `default-roles-${realmName}`,
+  'offline_access',
+  'uma_authorization',
+  ...(realmName === 'master' ? ['admin', 'create-realm'] : []),
+];

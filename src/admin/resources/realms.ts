@@ -1,0 +1,132 @@
+/** Realms: created whole, with their keys, scopes, roles and built-in clients, or not at all. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { record } from '../../audit/record.ts';
+import { conflict } from '../../errors.ts';
+import { ALGORITHMS, generateSigningKey, signingKeySeal } from '../../realms/keys.ts';
+import { checkRealmName } from '../../realms/names.ts';
+import { rootSecretSeal } from '../../realms/registry.ts';
+import { realmSettings } from '../../realms/settings.ts';
+import { assignRealmScopes, insertClient, insertClientScopes } from '../../store/clients.ts';
+import { isUniqueViolation } from '../../store/database.ts';
+import { insertDataKey, insertRealm, listRealms, type RealmRow, realmByName, touchRealm } from '../../store/realms.ts';
+import { insertRoles } from '../../store/roles.ts';
+import type { Queries } from '../../store/rows.ts';
+import { insertSigningKey, type SigningKeyRow } from '../../store/signing-keys.ts';
+import { builtInClient } from './clients.ts';
+import { type Operator, validated } from './context.ts';
+import { CLIENT_SCOPES, type DefaultClient, defaultClients, defaultRealmRoles, managementClientIn } from './realm-defaults.ts';
+
+const newRealm = z.object({
+  name: z.string(),
+  displayName: z.string().trim().min(1).max(200).optional(),
+  settings: realmSettings.partial().default({}),
+});
+export type NewRealm = z.input<typeof newRealm>;
+
+/** Makes a realm. 400 for a name that may not be, 409 for one that is taken. */
+export async function createRealm(operator: Operator, input: NewRealm): Promise<RealmRow> {
+  const { name, displayName, settings } = validated(newRealm, input);
+  checkRealmName(name);
+  const { db, keyring, now } = operator;
+  if (await realmByName(db.knex, name)) throw conflict(`There is a realm named "${name}" already.`, 'name');
+
+  // Keys are made and sealed before the transaction opens: SQLite has one connection, and it must not wait for us.
+  const id = randomUUID();
+  const { row: dataKey } = await keyring.mint(id, now);
+  const signingKeys = await Promise.all(ALGORITHMS.map((algorithm) => sealedSigningKey(operator, id, algorithm, { publishAt: now, signFrom: now })));
+  const realm: RealmRow = {
+    id,
+    name,
+    displayName: displayName ?? name,
+    enabled: true,
+    settings: realmSettings.parse(settings),
+    rootSecret: await keyring.seal(rootSecretSeal(id), randomBytes(32)),
+    version: 1,
+    createdAt: now,
+    updatedAt: now,
+  };
+
+  try {
+    await db.transaction(async (trx) => {
+      await insertRealm(trx, realm);
+      await insertDataKey(trx, dataKey);
+      for (const key of signingKeys) await insertSigningKey(trx, key);
+      await insertDefaults(trx, realm, now);
+      await record(trx, { realmId: id, at: now, actor: operator.actor }, { type: 'realm.created', details: { name } });
+      await db.changes.announce(`realm-name:${name}`, trx);
+    });
+  } catch (error) {
+    keyring.forget(id);
+    if (isUniqueViolation(error)) throw conflict(`There is a realm named "${name}" already.`, 'name');
+    throw error;
+  }
+  return realm;
+}
+
+/** Every realm, page by page. */
+export async function* allRealms(operator: Pick<Operator, 'db'>): AsyncGenerator<RealmRow> {
+  const limit = 200;
+  for (let after: string | undefined; ; ) {
+    const page = await listRealms(operator.db.knex, { after, limit });
+    yield* page;
+    if (page.length < limit) return;
+    after = page.at(-1)?.name;
+  }
+}
+
+/** A new signing key of a realm, with its private part sealed. */
+export async function sealedSigningKey(
+  operator: Pick<Operator, 'keyring' | 'now'>,
+  realmId: string,
+  algorithm: (typeof ALGORITHMS)[number],
+  times: { publishAt: number; signFrom: number },
+): Promise<SigningKeyRow> {
+  const key = await generateSigningKey(algorithm);
+  return {
+    realmId,
+    id: key.kid,
+    algorithm,
+    publicJwk: JSON.stringify(key.publicJwk),
+    privateJwk: await operator.keyring.seal(signingKeySeal({ realmId, id: key.kid }), JSON.stringify(key.privateJwk)),
+    ...times,
+    retireAt: null,
+    createdAt: operator.now,
+  };
+}
+
+async function insertDefaults(trx: Queries, realm: RealmRow, now: number): Promise<void> {
+  await insertClientScopes(
+    trx,
+    CLIENT_SCOPES.map((scope) => ({
+      realmId: realm.id,
+      id: randomUUID(),
+      name: scope.name,
+      description: scope.description,
+      protocol: scope.protocol ?? 'openid-connect',
+      attributes: { 'include.in.token.scope': String(scope.shown) },
+      realmAssignment: scope.assignment,
+      createdAt: now,
+    })),
+  );
+  await insertRoles(
+    trx,
+    defaultRealmRoles(realm.name).map((name) => ({ realmId: realm.id, id: randomUUID(), clientId: null, name, description: null, createdAt: now })),
+  );
+  for (const client of defaultClients(realm.name)) await insertDefaultClient(trx, realm.id, client, now);
+
+  const master = realm.name === 'master' ? realm : await realmByName(trx, 'master');
+  if (!master) return;
+  await insertDefaultClient(trx, master.id, managementClientIn(realm.name), now);
+  await touchRealm(trx, master.id, now);
+}
+
+async function insertDefaultClient(trx: Queries, realmId: string, client: DefaultClient, now: number): Promise<void> {
+  const row = builtInClient(realmId, client, now);
+  await insertClient(trx, row);
+  await assignRealmScopes(trx, realmId, row.id);
+  await insertRoles(
+    trx,
+    client.roles.map((name) => ({ realmId, id: randomUUID(), clientId: row.id, name, description: null, createdAt: now })),
+  );
+}
