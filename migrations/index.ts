@@ -1,0 +1,32 @@
+/**
+ * The migrations, in the order in which they run. They are imported, not looked up in a folder: what runs is what was
+ * type-checked, wherever the process was started.
+ */
+import type { Knex } from 'knex';
+import * as realms from './0001_realms.ts';
+import * as users from './0002_users.ts';
+import * as clients from './0003_clients.ts';
+import * as sessions from './0004_sessions.ts';
+import * as audit from './0005_audit.ts';
+
+/** A name is stored with each database that it ran on: never rename one, only add. */
+const migrations = new Map<string, Knex.Migration>([
+  ['0001_realms', realms],
+  ['0002_users', users],
+  ['0003_clients', clients],
+  ['0004_sessions', sessions],
+  ['0005_audit', audit],
+]);
+
+/** What knex asks for migrations. */
+export const sourceOf = (listed: Map<string, Knex.Migration>): Knex.MigrationSource<string> => ({
+  getMigrations: async () => [...listed.keys()],
+  getMigrationName: (name) => name,
+  async getMigration(name) {
+    const migration = listed.get(name);
+    if (!migration) throw new Error(`There is no migration called ${name}.`);
+    return migration;
+  },
+});
+
+export const migrationSource = sourceOf(migrations);
