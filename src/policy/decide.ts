@@ -77,13 +77,15 @@ export function amrOf(proofs: readonly Proof[]): string[] {
 }
 
 /**
- * The level that a set of proofs reaches: aal1 while everything is of one kind (two apps are one kind), else the
- * strongest that one of them supports. Of no proofs at all it is aal1 too, which is not to say that anybody signed in:
- * that is for `decide`.
+ * The level that a set of proofs reaches: the strongest that one of them supports beside a first factor of another kind
+ * (a second app, or a secret question after a password, adds no kind and so no level), else aal1. Of no proofs at all it
+ * is aal1 too, which is not to say that anybody signed in: that is for `decide`.
  */
 export function levelOf(proofs: readonly Proof[]): Level {
-  if (kindsOf(proofs).size < 2) return 'aal1';
-  return proofs.reduce<Level>((level, proof) => strongest(level, proof.level), 'aal1');
+  const firsts = proofs.filter(isFirst);
+  return proofs
+    .filter((proof) => firsts.some((first) => kindsOf([first, proof]).size >= 2))
+    .reduce<Level>((level, proof) => strongest(level, proof.level), 'aal1');
 }
 
 /** Whether a proof can begin a sign-in: a password, or one that shows two kinds by itself, as a passkey does. */
@@ -105,9 +107,11 @@ export function decide(facts: Facts): Decision {
     const offered = facts.enrollable.filter((factor) => meets(need, [...counted, asIfProved(factor)], [factor]));
     return enrolment(facts, need, offered);
   }
-  if (gap !== null) return gap;
   // A wish that this realm cannot fulfil is no reason to refuse the sign-in: the caller reports it as not done.
-  if (facts.action === 'enrol' && facts.enrollable.length > 0) return enrolment(facts, need, facts.enrollable);
+  const wished = facts.action === 'enrol' && facts.enrollable.length > 0;
+  // What allows the enrolment is asked first: it serves the sign-in too, and nobody is asked for one factor, then another.
+  if (wished) return enrolment(facts, need, facts.enrollable, gap);
+  if (gap !== null) return gap;
 
   const level = levelOf(counted);
   return {
@@ -131,18 +135,18 @@ function missing(need: Need, counted: readonly Proof[], owned: readonly OwnedFac
   return { ask: 'factor', factors: idsOf(would), level: need.level, rules: need.rules };
 }
 
-/** A new factor is due: one of `offered`, once the strongest owned one has been shown moments ago. */
-function enrolment(facts: Facts, need: Need, offered: readonly OwnedFactor[]): Decision {
+/** A new factor is due: one of `offered`, once the strongest owned one has been shown moments ago, and `gap` is closed. */
+function enrolment(facts: Facts, need: Need, offered: readonly OwnedFactor[], gap: Decision | null = null): Decision {
   if (offered.length === 0) {
     return { ask: 'unmet', reason: `No sign-in method that can be used here reaches ${need.level}.`, rules: need.rules };
   }
   const before = needBeforeEnrolment(facts, need);
-  const gap = missing(before, countedProofs(facts.proofs, before.since), facts.owned);
-  if (gap === 'unreachable') {
+  const first = missing(before, countedProofs(facts.proofs, before.since), facts.owned);
+  if (first === 'unreachable') {
     // needBeforeEnrolment asks for no more than what is owned can show. Should that ever be wrong, nothing is bound.
     return { ask: 'unmet', reason: 'The sign-in methods of this account cannot be verified.', rules: before.rules };
   }
-  return gap ?? { ask: 'enrol', factors: idsOf(offered), level: need.level, rules: before.rules };
+  return first ?? gap ?? { ask: 'enrol', factors: idsOf(offered), level: need.level, rules: before.rules };
 }
 
 function meets(need: Need, counted: readonly Proof[], owned: readonly OwnedFactor[]): boolean {
