@@ -1,0 +1,157 @@
+/**
+ * TOTP (RFC 6238): codes of an authenticator app. Something one has, aal2 beside a password.
+ *
+ * A time step is spent like a coin: a code is accepted only when its step is later than the last one used, and only once
+ * the step was spent by the conditional UPDATE behind `cx.spend` (RFC 6238 section 5.2: the verifier must not accept the
+ * second attempt). The code that confirms an enrolment spends its step too.
+ *
+ * otplib does the arithmetic, the base32 and the comparison (constant time); what is here is which step may be used.
+ */
+import { generateSecret, ScureBase32Plugin, verifySync } from 'otplib';
+import { z } from 'zod';
+import { corrupted } from '../../errors.ts';
+import type { Credential, Enrolment, Factor, FactorContext, Form, Step, Verdict } from '../factor.ts';
+import { otpauthUri, qrSvg } from './enrolment-qr.ts';
+
+/** What is stored, sealed. An app keeps the parameters it was enrolled with when the realm's change. */
+export interface TotpSecret {
+  /** Base32, upper case, without padding. */
+  secret: string;
+  digits: 6 | 8;
+  /** Seconds a step. */
+  period: number;
+  algorithm: 'sha1' | 'sha256' | 'sha512';
+}
+
+/** 160 bits, the length that RFC 4226 section 4 (R6) recommends. */
+const SECRET_BYTES = 20;
+/** Longer input is no code, however it is written. */
+const MAX_INPUT = 64;
+const MAX_LABEL = 64;
+const DEFAULT_LABEL = 'Authenticator app';
+
+const stored = z.strictObject({
+  secret: z.string().refine(isBase32Secret),
+  digits: z.union([z.literal(6), z.literal(8)]),
+  period: z.number().int().min(1).max(3600),
+  algorithm: z.enum(['sha1', 'sha256', 'sha512']),
+});
+
+export const totp: Factor<TotpSecret, TotpSecret> = {
+  id: 'totp',
+  role: 'second',
+  level: 'aal2',
+  kinds: ['possession'],
+  name: 'Authenticator app',
+  strength: 'A new code every few seconds, from your phone. Works offline. A convincing fake page can still ask for it.',
+
+  parseSecret(value: unknown): TotpSecret {
+    const parsed = stored.safeParse(value);
+    // The issues of zod would quote the secret.
+    if (!parsed.success) throw corrupted('A stored authenticator app is not what it must be.');
+    return parsed.data;
+  },
+
+  enrol: {
+    async begin(cx: FactorContext): Promise<Step<TotpSecret>> {
+      const { digits, period, algorithm } = cx.settings.totp;
+      return enrolmentPage(cx, { secret: generateSecret({ length: SECRET_BYTES }), digits, period, algorithm });
+    },
+
+    async show(cx: FactorContext, state: TotpSecret): Promise<Step<TotpSecret>> {
+      return enrolmentPage(cx, state);
+    },
+
+    /** Form fields `code`, and `label` for the user's own name of the app. */
+    async finish(cx: FactorContext, state: TotpSecret, input: Form): Promise<Enrolment<TotpSecret>> {
+      const code = codeOf(input.code, [state.digits]);
+      if (code === undefined) return { ok: false, reason: 'malformed' };
+      const step = matchedStep(cx, state, code, null);
+      if (step === undefined) return { ok: false, reason: 'wrong' };
+      return { ok: true, secret: state, counter: step, label: labelOf(input.label), ...shows() };
+    },
+  },
+
+  async challenge(_cx: FactorContext, held: Credential<TotpSecret>[]): Promise<Step<null>> {
+    const [first, ...others] = held;
+    const digits = Math.max(...held.map((credential) => credential.secret.digits), 6);
+    return { view: 'factors/totp/challenge', model: { digits, label: others.length === 0 ? (first?.label ?? null) : null }, state: null };
+  },
+
+  /** Form field `code`. Every app that is held is compared, each once. */
+  async verify(cx: FactorContext, input: Form, held: Credential<TotpSecret>[]): Promise<Verdict<TotpSecret>> {
+    const code = codeOf(input.code, held.length > 0 ? held.map((credential) => credential.secret.digits) : [6, 8]);
+    if (code === undefined) return { ok: false, reason: 'malformed' };
+
+    const candidates = held.filter((credential) => credential.secret.digits === code.length);
+    const matches = candidates.map((credential) => ({ credential, step: matchedStep(cx, credential.secret, code, credential.counter) }));
+    for (const { credential, step } of matches) {
+      if (step !== undefined && (await cx.spend(credential.id, step))) return { ok: true, credentialId: credential.id, ...shows() };
+    }
+
+    // Right, but its step was spent before: a replay, or the loser of a race.
+    const used = candidates.find((credential) => matchedStep(cx, credential.secret, code, null) !== undefined);
+    if (used !== undefined) return { ok: false, reason: 'replayed', credentialId: used.id };
+    const [only, ...others] = held;
+    return { ok: false, reason: 'wrong', ...(only !== undefined && others.length === 0 && { credentialId: only.id }) };
+  },
+};
+
+const shows = (): { kinds: ['possession']; level: 'aal2'; amr: string[] } => ({ kinds: ['possession'], level: 'aal2', amr: ['otp'] });
+
+/**
+ * The time step that a code belongs to, within the realm's window around now (RFC 6238 section 5.2).
+ *
+ * @param last the last used step: it and earlier ones do not match
+ * @returns undefined when the code belongs to none
+ */
+function matchedStep(cx: FactorContext, secret: TotpSecret, code: string, last: number | null): number | undefined {
+  const window = cx.settings.totp.window;
+  const epoch = Math.floor(cx.now / 1000);
+  // otplib refuses a last step beyond its window as a mistake. To us it means that all the window's steps are used.
+  if (last !== null && last >= Math.floor(epoch / secret.period) + window) return undefined;
+  const result = verifySync({
+    ...secret,
+    token: code,
+    epoch,
+    epochTolerance: window * secret.period,
+    ...(last !== null && { afterTimeStep: last }),
+  });
+  return result.valid && 'timeStep' in result ? result.timeStep : undefined;
+}
+
+/** A code as it was typed: exactly as many ASCII digits as asked, but for the spaces and hyphens that people paste along. */
+function codeOf(typed: unknown, lengths: readonly number[]): string | undefined {
+  if (typeof typed !== 'string' || typed.length > MAX_INPUT) return undefined;
+  const code = typed.replace(/[\s-]/g, '');
+  return /^[0-9]+$/.test(code) && lengths.includes(code.length) ? code : undefined;
+}
+
+/** The user's own name for the app, without characters that are not seen and could turn a line around. */
+function labelOf(typed: unknown): string {
+  if (typeof typed !== 'string') return DEFAULT_LABEL;
+  const label = typed.toWellFormed().replace(/[\p{Cc}\p{Cf}]/gu, '').trim();
+  return label === '' ? DEFAULT_LABEL : [...label].slice(0, MAX_LABEL).join('');
+}
+
+async function enrolmentPage(cx: FactorContext, state: TotpSecret): Promise<Step<TotpSecret>> {
+  if (cx.user === undefined) throw new Error('an authenticator app is enrolled for a user who is known');
+  const issuer = cx.realm.displayName || cx.realm.name;
+  const account = cx.user.username;
+  const otpauth = otpauthUri({ ...state, issuer, account });
+  return {
+    view: 'factors/totp/enrol',
+    // In groups of four, as it is easier typed; apps take the spaces.
+    model: { qr: await qrSvg(otpauth), key: state.secret.replace(/(.{4})(?=.)/g, '$1 '), otpauth, digits: state.digits, issuer, account },
+    state,
+  };
+}
+
+function isBase32Secret(value: string): boolean {
+  try {
+    const { length } = new ScureBase32Plugin().decode(value);
+    return length >= 16 && length <= 64;
+  } catch {
+    return false;
+  }
+}
