@@ -1,0 +1,108 @@
+/**
+ * JWT access tokens at userinfo, introspection and revocation.
+ *
+ * The library does not store them, but it hands the raw token to the adapter: what it would have stored is put together
+ * here from the verified token and one query, which also says whether session, grant and user still stand.
+ */
+import { createLocalJWKSet, decodeProtectedHeader, errors, jwtVerify, type JWTPayload } from 'jose';
+import type { AdapterPayload } from 'oidc-provider';
+import { isTokenRevoked, revokeToken, tokenStanding } from '../store/oidc-payloads.ts';
+import { bool } from '../store/rows.ts';
+import { issuerOf } from '../realms/issuer.ts';
+import type { RealmRoom } from './room.ts';
+
+/** Put before a JWT at introspection and revocation, which refuse anything that looks like one. */
+export const JWT_MARK = '~';
+
+export class AccessTokens {
+  readonly #room: RealmRoom;
+  readonly #issuer: string;
+  readonly #jwks: ReturnType<typeof createLocalJWKSet>;
+
+  constructor(room: RealmRoom) {
+    this.#room = room;
+    this.#issuer = issuerOf(room.origin, room.context.realm.name);
+    this.#jwks = createLocalJWKSet({ keys: room.context.keys.map((key) => key.publicJwk) });
+  }
+
+  /** A user's access token as the library would have stored it; undefined when it is not one, or no longer stands. */
+  async find(value: string, options: { forUserinfo: boolean }): Promise<AdapterPayload | undefined> {
+    const claims = await this.#verify(value);
+    if (!claims || typeof claims.sid !== 'string' || typeof claims.jti !== 'string') return undefined;
+    const { db, context, now } = this.#room;
+    const standing = await tokenStanding(db.knex, context.realm.id, { sid: claims.sid, jti: claims.jti });
+    if (!standing || standing.revoked || !bool(standing.userEnabled)) return undefined;
+    if ((claims.iat ?? 0) * 1000 < standing.notBefore) return undefined;
+    const offline = scopesOf(claims).includes('offline_access');
+    if (!offline && (standing.sessionEnded || standing.sessionEndsAt <= now())) return undefined;
+    return {
+      ...common(claims, 'AccessToken'),
+      accountId: standing.userId,
+      grantId: standing.grantId,
+      sid: claims.sid,
+      // userinfo refuses any token that has an audience.
+      ...(options.forUserinfo ? {} : { aud: claims.aud }),
+    };
+  }
+
+  /** A service account's token. */
+  async findClientCredentials(value: string): Promise<AdapterPayload | undefined> {
+    const claims = await this.#verify(value);
+    if (!claims || claims.sid !== undefined || typeof claims.jti !== 'string') return undefined;
+    if (await isTokenRevoked(this.#room.db.knex, this.#room.context.realm.id, claims.jti)) return undefined;
+    return { ...common(claims, 'ClientCredentials'), aud: claims.aud };
+  }
+
+  /** Remembers a token as revoked until it would have expired. */
+  async revoke(jti: string, expiresAt: number): Promise<void> {
+    await revokeToken(this.#room.db.knex, this.#room.context.realm.id, jti, expiresAt);
+  }
+
+  async #verify(value: string): Promise<JWTPayload | undefined> {
+    try {
+      const { payload } = await jwtVerify(value, this.#jwks, {
+        issuer: this.#issuer,
+        algorithms: ['RS256', 'ES256'],
+        currentDate: new Date(this.#room.now()),
+        requiredClaims: ['exp', 'iat', 'jti', 'sub', 'azp'],
+      });
+      // ID tokens are signed with the same keys, and are no access tokens.
+      return payload.typ === 'Bearer' ? payload : undefined;
+    } catch (error) {
+      if (error instanceof errors.JOSEError) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** True for anything that has the shape of a JWT. */
+export function looksLikeJwt(value: string): boolean {
+  try {
+    return decodeProtectedHeader(value).alg !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function common(claims: JWTPayload, kind: string): AdapterPayload {
+  const { iss: _iss, sub: _sub, aud: _aud, exp, iat, jti, scope, client_id: _client, azp, cnf, sid: _sid, ...extra } = claims;
+  return {
+    kind,
+    jti,
+    iat,
+    exp,
+    clientId: String(azp),
+    scope: typeof scope === 'string' ? scope : undefined,
+    extra: { ...extra, azp },
+    ...confirmation(cnf),
+  };
+}
+
+function confirmation(cnf: unknown): Pick<AdapterPayload, 'jkt' | 'x5t#S256'> {
+  if (typeof cnf !== 'object' || cnf === null) return {};
+  const jkt = 'jkt' in cnf && typeof cnf.jkt === 'string' ? { jkt: cnf.jkt } : {};
+  const x5t = 'x5t#S256' in cnf && typeof cnf['x5t#S256'] === 'string' ? { 'x5t#S256': cnf['x5t#S256'] } : {};
+  return { ...jkt, ...x5t };
+}
+
+const scopesOf = (claims: JWTPayload): string[] => (typeof claims.scope === 'string' ? claims.scope.split(' ') : []);

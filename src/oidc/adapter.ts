@@ -1,0 +1,233 @@
+/**
+ * Where oidc-provider stores: one adapter a model and realm, over one table.
+ *
+ * What is used once is used up by one conditional UPDATE, and whoever loses that race ends the grant, as a replay does.
+ * A Session is saved whole by the library and last write wins; here its `authorizations` are merged, and a Session whose
+ * session of ours has ended is nobody's.
+ */
+import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
+import { record } from '../audit/record.ts';
+import { sha256 } from '../crypto/codes.ts';
+import { isAlive } from '../sessions/sessions.ts';
+import {
+  deleteGrants,
+  deletePayload,
+  deletePayloadsOfGrant,
+  findPayload,
+  findPayloadByUid,
+  findPayloadByUserCode,
+  insertPayload,
+  lockSessionPayload,
+  type PayloadKey,
+  type PayloadRow,
+  replaceSessionPayload,
+  upsertPayload,
+  usePayload,
+} from '../store/oidc-payloads.ts';
+import { liveSessionByUid } from '../store/sessions.ts';
+import { type AccessTokens, JWT_MARK, looksLikeJwt } from './access-tokens.ts';
+import type { Clients } from './clients.ts';
+import type { RealmRoom } from './room.ts';
+
+export interface AdapterParts {
+  room: RealmRoom;
+  clients: Clients;
+  accessTokens: AccessTokens;
+}
+
+/** The adapter of one model; the library makes each once. */
+export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
+  return (model) => {
+    switch (model) {
+      case 'Client':
+        return new ClientAdapter(parts, model);
+      case 'AccessToken':
+      case 'ClientCredentials':
+        return new AccessTokenAdapter(parts, model);
+      case 'Session':
+        return new SessionAdapter(parts, model);
+      case 'Grant':
+        return new GrantAdapter(parts, model);
+      case 'ReplayDetection':
+        return new ReplayAdapter(parts, model);
+      default:
+        return new ModelAdapter(parts, model);
+    }
+  };
+}
+
+class ModelAdapter implements Adapter {
+  protected readonly parts: AdapterParts;
+  protected readonly model: string;
+
+  constructor(parts: AdapterParts, model: string) {
+    this.parts = parts;
+    this.model = model;
+  }
+
+  async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
+    await upsertPayload(this.queries, this.row(id, payload, expiresIn));
+  }
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    if (id.startsWith(JWT_MARK)) return undefined;
+    const row = await findPayload(this.queries, this.key(id));
+    return row && this.payload(row, id);
+  }
+
+  async findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    const row = await findPayloadByUid(this.queries, this.realmId, this.model, uid);
+    return row && this.payload(row);
+  }
+
+  async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    const row = await findPayloadByUserCode(this.queries, this.realmId, this.model, userCode);
+    return row && this.payload(row);
+  }
+
+  /** Uses it up, or throws: the library has looked before, but so has every request beside this one. */
+  async consume(id: string): Promise<void> {
+    const key = this.key(id);
+    const payload = await this.find(id);
+    if (await usePayload(this.queries, key, await this.allowance(payload))) return;
+    if (this.model === 'PushedAuthorizationRequest') throw new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used');
+    // A loser that throws here passes by the library's own revocation.
+    if (payload?.grantId) await this.endFamily(payload);
+    throw new errors.InvalidGrant('it was already used');
+  }
+
+  async destroy(id: string): Promise<void> {
+    await deletePayload(this.queries, this.key(id));
+  }
+
+  async revokeByGrantId(grantId: string): Promise<void> {
+    // Revoking an access token ends that token (RFC 7009 section 2.1 leaves the rest to us), not what it was refreshed from.
+    const oidc = Provider.ctx?.oidc;
+    if (oidc?.route === 'revocation' && oidc.entities.AccessToken) return;
+    await deletePayloadsOfGrant(this.queries, this.realmId, this.model, grantId);
+  }
+
+  protected get queries() {
+    return this.parts.room.db.knex;
+  }
+
+  protected get realmId(): string {
+    return this.parts.room.context.realm.id;
+  }
+
+  protected key(id: string): PayloadKey {
+    return { realmId: this.realmId, model: this.model, id: sha256(id) };
+  }
+
+  protected row(id: string, payload: AdapterPayload, expiresIn: number | undefined): Omit<PayloadRow, 'uses'> {
+    // The id is a bearer secret: only its hash is stored.
+    const { jti: _id, ...stored } = payload;
+    return {
+      ...this.key(id),
+      payload: JSON.stringify(stored),
+      grantId: payload.grantId ?? null,
+      uid: this.model === 'Session' ? (payload.uid ?? null) : null,
+      userCode: payload.userCode ?? null,
+      expiresAt: expiresIn === undefined ? null : this.parts.room.now() + expiresIn * 1000,
+    };
+  }
+
+  protected async payload(row: PayloadRow, id?: string): Promise<AdapterPayload> {
+    const payload: AdapterPayload = { ...JSON.parse(row.payload), jti: id ?? row.id };
+    if (row.uses > 0 && row.uses > (await this.allowance(payload))) payload.consumed = true;
+    return payload;
+  }
+
+  /** How often it may be used after its first time: Keycloak's refreshTokenMaxReuse, and for all else never. */
+  protected async allowance(payload: AdapterPayload | undefined): Promise<number> {
+    if (this.model !== 'RefreshToken' || !payload?.clientId) return 0;
+    const client = await this.parts.clients.find(payload.clientId);
+    return client?.row.refreshTokenMaxReuse ?? 0;
+  }
+
+  protected async endFamily(payload: AdapterPayload): Promise<void> {
+    const { room } = this.parts;
+    if (payload.grantId) await deleteGrants(this.queries, this.realmId, [payload.grantId]);
+    await record(
+      this.queries,
+      { realmId: this.realmId, at: room.now(), subject: payload.accountId ?? null, clientId: payload.clientId ?? null },
+      { type: 'token.reuse', details: { kind: this.model } },
+    );
+  }
+}
+
+/** Clients come from their rows; the library writes none. */
+class ClientAdapter extends ModelAdapter {
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    return (await this.parts.clients.find(id))?.metadata;
+  }
+}
+
+/** JWTs that stand for themselves; nothing is stored but what was revoked. */
+class AccessTokenAdapter extends ModelAdapter {
+  override async find(value: string): Promise<AdapterPayload | undefined> {
+    const token = value.startsWith(JWT_MARK) ? value.slice(JWT_MARK.length) : value;
+    if (!looksLikeJwt(token)) return undefined;
+    if (this.model === 'ClientCredentials') return this.parts.accessTokens.findClientCredentials(token);
+    return this.parts.accessTokens.find(token, { forUserinfo: Provider.ctx?.oidc.route === 'userinfo' });
+  }
+
+  override async destroy(jti: string): Promise<void> {
+    const entities = Provider.ctx?.oidc.entities;
+    const token = entities?.AccessToken ?? entities?.ClientCredentials;
+    if (token?.exp === undefined) return;
+    await this.parts.accessTokens.revoke(jti, token.exp * 1000);
+  }
+
+  override async revokeByGrantId(): Promise<void> {
+    // They fall with their grant, which every use of them looks up.
+  }
+}
+
+class GrantAdapter extends ModelAdapter {
+  protected override row(id: string, payload: AdapterPayload, expiresIn: number | undefined): Omit<PayloadRow, 'uses'> {
+    return { ...super.row(id, payload, expiresIn), grantId: id };
+  }
+
+  override async destroy(id: string): Promise<void> {
+    await deleteGrants(this.queries, this.realmId, [id]);
+  }
+}
+
+/** A jti is used once: find-then-save would let two nodes both find nothing. */
+class ReplayAdapter extends ModelAdapter {
+  override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
+    if (!(await insertPayload(this.queries, this.row(id, payload, expiresIn)))) throw new errors.InvalidRequest('it was used before');
+  }
+}
+
+class SessionAdapter extends ModelAdapter {
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const found = await super.find(id);
+    return found && (await this.ifAlive(found));
+  }
+
+  override async findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    const found = await super.findByUid(uid);
+    return found && (await this.ifAlive(found));
+  }
+
+  override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
+    const { db } = this.parts.room;
+    await db.transaction(async (trx) => {
+      const stored = await lockSessionPayload(trx, this.realmId, String(payload.uid), db.engine === 'postgres');
+      if (!stored) return upsertPayload(trx, this.row(id, payload, expiresIn));
+      const before: AdapterPayload = JSON.parse(stored.payload);
+      const authorizations = before.accountId === payload.accountId ? { ...before.authorizations, ...payload.authorizations } : payload.authorizations;
+      await replaceSessionPayload(trx, this.row(id, { ...payload, authorizations }, expiresIn));
+    });
+  }
+
+  /** A session that somebody is signed in to exists only while ours does. */
+  private async ifAlive(payload: AdapterPayload): Promise<AdapterPayload | undefined> {
+    if (!payload.accountId || !payload.uid) return payload;
+    const { context, now } = this.parts.room;
+    const session = await liveSessionByUid(this.queries, this.realmId, payload.uid, payload.accountId, now());
+    return session && isAlive(session, context.realm.settings, now()) ? payload : undefined;
+  }
+}

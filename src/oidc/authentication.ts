@@ -1,0 +1,117 @@
+/**
+ * Whether what was proved is enough for this request.
+ *
+ * The sign-in pages call `decide` to know what to ask; here the Provider calls the same `decide` before it issues
+ * anything. A forged or early finish therefore passes the pages at most. The acr, amr and auth_time of the answer come
+ * from the proofs that this decision counted, not from the library's session, which holds only one of each.
+ */
+import { errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { enrollableFactors, ownedFactors } from '../factors/owned.ts';
+import { type Decision, decide, freshProofs } from '../policy/decide.ts';
+import { requestFacts } from '../policy/request.ts';
+import { establishSession, isAlive } from '../sessions/sessions.ts';
+import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
+import { credentialsOf } from '../store/credentials.ts';
+import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
+import type { RealmRoom } from './room.ts';
+
+/** What a request stands on: our session, and the sign-in that has just made or raised it. */
+export interface Standing {
+  session: SessionRow;
+  signIn: SignIn<SignInState> | undefined;
+}
+
+/** One standing a request, however many callbacks ask for it. */
+const standings = new WeakMap<object, Promise<Standing | undefined>>();
+
+/** The session of this request; undefined when nobody is signed in. A finished sign-in is claimed here, once. */
+export function standingOf(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Standing | undefined> {
+  let standing = standings.get(ctx.oidc);
+  if (!standing) {
+    standing = findStanding(room, ctx);
+    standings.set(ctx.oidc, standing);
+  }
+  return standing;
+}
+
+async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Standing | undefined> {
+  const { session, result } = ctx.oidc;
+  if (!session?.accountId) return undefined;
+  const now = room.now();
+  const { realm } = room.context;
+  const live = async () => {
+    const row = await liveSessionByUid(room.db.knex, realm.id, session.uid, session.accountId ?? '', now);
+    return row && isAlive(row, realm.settings, now) ? row : undefined;
+  };
+  if (!result?.login) {
+    const row = await live();
+    return row && { session: row, signIn: undefined };
+  }
+
+  const transaction = result.login.transaction;
+  const signIn = typeof transaction === 'string' ? await room.signIns.load(realm.id, transaction, now) : undefined;
+  if (signIn?.state.at !== 'done' || signIn.state.userId !== session.accountId) return refuse(room, 'a login that is not done');
+  if (signIn.row.sessionId !== null) {
+    // The same result is applied again after consent.
+    const row = await live();
+    if (row?.id !== signIn.row.sessionId) return refuse(room, 'a login that was used before');
+    return { session: row, signIn };
+  }
+  const row = await establishSession(room.db, {
+    realmId: realm.id,
+    settings: realm.settings,
+    uid: session.uid,
+    userId: session.accountId,
+    proofs: signIn.state.proofs,
+    remember: signIn.state.remember,
+    ip: ctx.ip,
+    userAgent: ctx.get('user-agent') || null,
+    now,
+  });
+  if (!(await room.signIns.claim(signIn.row, row.id))) return refuse(room, 'a login that was used before');
+  return { session: row, signIn };
+}
+
+function refuse(room: RealmRoom, reason: string): never {
+  room.log.warn({ realm: room.context.realm.name, reason }, 'a sign-in was refused on its way back');
+  throw new errors.AccessDenied('the sign-in is no longer valid; start again from the application');
+}
+
+/** Asks `decide` about this request. */
+export async function decisionFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing): Promise<Decision> {
+  const { realm } = room.context;
+  const now = room.now();
+  const { session, signIn } = standing;
+  const credentials = await credentialsOf(room.db.knex, realm.id, session.userId);
+  // `max_age` and `prompt=login` count from when the sign-in began, or a slow typist would never arrive.
+  const { action, ...requested } = requestFacts(ctx.oidc.params ?? {}, signIn?.row.createdAt ?? now);
+  const acted = signIn?.state.action === 'done' || signIn?.state.action === 'cancelled';
+  return decide({
+    mfa: realm.settings.mfa,
+    now,
+    proofs: freshProofs(session.proofs, now, session.lastSeenAt),
+    owned: ownedFactors(credentials),
+    enrollable: enrollableFactors(),
+    ...requested,
+    ...(action !== undefined && !acted ? { action } : {}),
+  });
+}
+
+/**
+ * The check of the `login` prompt: true when the user has to be asked something.
+ * @throws `unmet_authentication_requirements` (RFC 9470 section 5) when nothing the user could do would be enough
+ */
+export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<boolean> {
+  const standing = ctx.oidc.account ? await standingOf(room, ctx) : undefined;
+  if (!standing) return true;
+  const decision = await decisionFor(room, ctx, standing);
+  if (decision.ask === 'unmet') throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', decision.reason);
+  if (decision.ask !== 'nothing') return true;
+
+  // What the code, and with it every token, will say. The library would read them from its session.
+  Object.defineProperty(ctx.oidc, 'acr', { value: decision.acr, configurable: true });
+  Object.defineProperty(ctx.oidc, 'amr', { value: decision.amr, configurable: true });
+  const authTime = Math.floor(decision.authTime / 1000);
+  Object.defineProperty(ctx.oidc.session, 'authTime', { value: () => authTime, configurable: true });
+  return false;
+}

@@ -1,0 +1,116 @@
+/**
+ * Clients as oidc-provider wants them, from rows that are cached per realm.
+ *
+ * The library's schema refuses much of what Keycloak's clients register (`/app/*`, https beside a custom scheme, an empty
+ * list). It is given one valid placeholder instead, and the real lists travel as extra metadata to a matcher of ours.
+ */
+import { LRUCache } from 'lru-cache';
+import type { AdapterPayload, Provider } from 'oidc-provider';
+import { redirectUriAllowed } from '../realms/redirect-uris.ts';
+import { type ClientRow, clientByClientId, clientSeal, scopesOfClient } from '../store/clients.ts';
+import type { RealmRoom } from './room.ts';
+
+/** How long a cached client is believed, should a notice of its change be lost. */
+const FRESH_MS = 5_000;
+const PLACEHOLDER = 'https://redirect-uris.invalid/';
+
+/** Names of our extra metadata; the library keeps them as they are. */
+export const CLIENT_METADATA = ['cardea_row'] as const;
+
+export interface OidcClient {
+  row: ClientRow;
+  /** Scopes that apply unasked, and those that may be asked for. */
+  scopes: { defaults: string[]; optional: string[] };
+  metadata: AdapterPayload;
+}
+
+/** The clients of one realm. */
+export class Clients {
+  readonly #room: RealmRoom;
+  readonly #cache = new LRUCache<string, { client: OidcClient; readAt: number }>({ max: 1_000 });
+
+  constructor(room: RealmRoom) {
+    this.#room = room;
+  }
+
+  /** The client of that client_id, if there is one and it is switched on. */
+  async find(clientId: string): Promise<OidcClient | undefined> {
+    const { db, context } = this.#room;
+    const now = this.#room.now();
+    db.changes.poll();
+    const cached = this.#cache.get(clientId);
+    if (cached && now - cached.readAt < FRESH_MS) return cached.client;
+
+    const row = await clientByClientId(db.knex, context.realm.id, clientId);
+    if (!row?.enabled) {
+      this.#cache.delete(clientId);
+      return undefined;
+    }
+    // The row is unchanged: what was made of it still holds, and the library knows it by its hash.
+    if (cached && cached.client.row.updatedAt === row.updatedAt && cached.client.row.secret === row.secret) {
+      cached.readAt = now;
+      return cached.client;
+    }
+    const client = await this.#describe(row);
+    this.#cache.set(clientId, { client, readAt: now });
+    return client;
+  }
+
+  /** Forgets everything: something about the realm's clients changed. */
+  clear(): void {
+    this.#cache.clear();
+  }
+
+  async #describe(row: ClientRow): Promise<OidcClient> {
+    const { db, keyring, context } = this.#room;
+    const scopes = await scopesOfClient(db.knex, row.realmId, row.id);
+    const shown = new Set(context.scopes.filter((scope) => scope.attributes['include.in.token.scope'] !== 'false').map((scope) => scope.name));
+    const secret = row.secret === null ? undefined : await keyring.openText(clientSeal(row), row.secret);
+    const authorizes = row.standardFlow && row.redirectUris.length > 0;
+    const metadata: AdapterPayload = {
+      client_id: row.clientId,
+      ...(row.name === null ? {} : { client_name: row.name }),
+      ...(row.baseUrl === null ? {} : { client_uri: row.baseUrl }),
+      ...(secret === undefined ? {} : { client_secret: secret }),
+      token_endpoint_auth_method: row.publicClient ? 'none' : 'client_secret_basic',
+      grant_types: [
+        ...(authorizes ? ['authorization_code', 'refresh_token'] : []),
+        ...(row.serviceAccount && !row.publicClient ? ['client_credentials'] : []),
+      ],
+      response_types: authorizes ? ['code'] : [],
+      redirect_uris: authorizes ? [PLACEHOLDER] : [],
+      post_logout_redirect_uris: [],
+      scope: ['openid', ...[...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name))].join(' '),
+      id_token_signed_response_alg: 'RS256',
+      cardea_row: row,
+    };
+    return { row, scopes: { defaults: scopes.defaults.filter((name) => shown.has(name)), optional: scopes.optional }, metadata };
+  }
+}
+
+/** Our row behind a client of the library. */
+export function rowOf(client: { [key: string]: unknown } | undefined): ClientRow {
+  const row = client?.cardea_row;
+  if (!isClientRow(row)) throw new Error('A client of the library has no row of ours.');
+  return row;
+}
+
+function isClientRow(value: unknown): value is ClientRow {
+  return typeof value === 'object' && value !== null && 'clientId' in value && 'redirectUris' in value;
+}
+
+/** Puts our matcher in the place of the library's, for this realm's Provider. */
+export function installMatchers(provider: Provider, origin: string): void {
+  const prototype = provider.Client.prototype;
+  prototype.redirectUriAllowed = function redirectUriAllowedHere(uri: string): boolean {
+    const row = rowOf(this);
+    return typeof uri === 'string' && redirectUriAllowed(row.redirectUris, uri, { rootUrl: row.rootUrl ?? origin, anyLoopbackPort: row.publicClient });
+  };
+  prototype.postLogoutRedirectUriAllowed = function postLogoutRedirectUriAllowedHere(uri: string): boolean {
+    const row = rowOf(this);
+    const registered = row.postLogoutRedirectUris.flatMap((one) => (one === '+' ? row.redirectUris : [one]));
+    return typeof uri === 'string' && redirectUriAllowed(registered, uri, { rootUrl: row.rootUrl ?? origin, anyLoopbackPort: row.publicClient });
+  };
+  // Every client gets a sid: logout and our own session checks need it.
+  prototype.includeSid = () => true;
+}

@@ -1,0 +1,77 @@
+/**
+ * Grants: what one session may have at one client. A grant is the family of its tokens; ending it is no consent taken
+ * back, because consents live in a table of their own and grants are made from them.
+ */
+import { type Grant, type KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { randomUUID } from 'node:crypto';
+import { consentedScopes } from '../store/consents.ts';
+import { joinSessionClient, sessionClient } from '../store/sessions.ts';
+import { standingOf } from './authentication.ts';
+import { rowOf } from './clients.ts';
+import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
+
+/** Scopes that the user has to be asked about, by request. */
+const missing = new WeakMap<object, string[]>();
+
+/** True when the user has to be asked for consent. */
+export const consentIsMissing = (ctx: KoaContextWithOIDC): boolean => (missing.get(ctx.oidc)?.length ?? 0) > 0;
+
+/** What the consent page asks about: scopes that were not allowed before, or all of them when the application insists. */
+export const scopesToAllow = (ctx: KoaContextWithOIDC): string[] => {
+  const asked = missing.get(ctx.oidc);
+  return asked && asked.length > 0 ? asked : [...ctx.oidc.requestParamScopes];
+};
+
+/** The library's `loadExistingGrant`: the session's grant at this client, with all that it may have; undefined when consent is missing. */
+export async function grantFor(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
+  const { client, session, account } = ctx.oidc;
+  const standing = await standingOf(room, ctx);
+  if (!client || !session || !account || !standing) return undefined;
+  const row = rowOf(client);
+  const asked = [...ctx.oidc.requestParamScopes];
+  if (row.consentRequired) {
+    const allowed = new Set(await consentedScopes(room.db.knex, row.realmId, account.accountId, row.id));
+    const open = asked.filter((scope) => !allowed.has(scope));
+    missing.set(ctx.oidc, open);
+    if (open.length > 0) return undefined;
+  }
+
+  const { Grant: GrantModel } = ctx.oidc.provider;
+  const joined = await sessionClient(room.db.knex, row.realmId, standing.session.id, row.id);
+  const known = joined?.grantId ? await GrantModel.find(joined.grantId) : undefined;
+  if (joined && known) {
+    if (extend(known, asked)) await known.save();
+    session.sidFor(client.clientId, joined.sid);
+    return known;
+  }
+  const fresh = new GrantModel({ accountId: account.accountId, clientId: client.clientId });
+  extend(fresh, asked);
+  const grantId = await fresh.save();
+  const stored = await joinSessionClient(room.db.knex, {
+    realmId: row.realmId,
+    sessionId: standing.session.id,
+    clientRowId: row.id,
+    sid: randomUUID(),
+    grantId,
+    now: room.now(),
+  });
+  session.sidFor(client.clientId, stored.sid);
+  if (stored.grantId === grantId || stored.grantId === null) return fresh;
+  // A second request of this session at this client was faster: there is one grant, and it is that one's.
+  await fresh.destroy();
+  const theirs = await GrantModel.find(stored.grantId);
+  if (theirs && extend(theirs, asked)) await theirs.save();
+  return theirs;
+}
+
+/** Adds scopes that the grant has not; false when it had them all. Scopes are granted twice: for userinfo, and for the JWT's audience. */
+function extend(grant: Grant, scopes: string[]): boolean {
+  const had = new Set(grant.getResourceScope(DEFAULT_RESOURCE).split(' '));
+  if (scopes.every((scope) => had.has(scope))) return false;
+  grant.addOIDCScope(scopes);
+  grant.addResourceScope(DEFAULT_RESOURCE, scopes);
+  return true;
+}
+
+/** The grant that this token request works under, wherever the library keeps it. */
+export const grantOfRequest = (): Grant | undefined => Provider.ctx?.oidc.entities.Grant;

@@ -1,0 +1,46 @@
+/**
+ * OpenID Connect: the only room that knows oidc-provider.
+ *
+ * A request comes in through dispatch.ts, which pins the origin and hands it to the realm's Provider (provider.ts). The
+ * Provider stores through adapter.ts, reads clients through clients.ts, asks authentication.ts whether what was proved is
+ * enough, makes its grants in grants.ts and its tokens from claims.ts. interactions.ts is what the sign-in pages see of it.
+ *
+ * This file holds what its parts share.
+ */
+import type Koa from 'koa';
+import type { Provider } from 'oidc-provider';
+import type { Keyring } from '../crypto/keyring.ts';
+import type { RealmContext } from '../realms/registry.ts';
+import type { SignIns, SignInState } from '../sessions/sign-ins.ts';
+import type { Database } from '../store/database.ts';
+
+/** What app.ts hands to this room. */
+export interface OidcDeps {
+  db: Database;
+  keyring: Keyring;
+  signIns: SignIns<SignInState>;
+  origin: string;
+  /** Shows a page of ours on any Koa context. */
+  render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
+  /** Milliseconds since the epoch; oidc-provider itself reads Date.now. */
+  now(): number;
+  /** Records what must not stay unseen; `details` never hold a secret. */
+  log: { warn(details: object, message: string): void; error(details: object, message: string): void };
+}
+
+/** One realm's side of the room: its context, and the Provider once it is built. */
+export interface RealmRoom extends OidcDeps {
+  context: RealmContext;
+}
+
+/** A realm that can answer requests. */
+export interface OidcRealm {
+  provider: Provider;
+}
+
+/**
+ * The audience of access tokens that were asked for no resource in particular. The library makes JWT access tokens for
+ * resource servers only, and wants an absolute URI for one; tokens carry Keycloak's `account` instead.
+ */
+export const DEFAULT_RESOURCE = 'urn:cardea:realm';
+export const DEFAULT_AUDIENCE = 'account';

@@ -1,0 +1,104 @@
+/**
+ * Sign-ins under way, as they are stored: the login room moves them, the oidc room trusts only what is here.
+ *
+ * The browser that is signing in is known by a transaction cookie on the realm's path, renewed with every accepted proof,
+ * of which only the hash is kept. Without the newest one nobody goes on, and nobody gets the code.
+ */
+import { randomToken, safeEqual, sha256 } from '../crypto/codes.ts';
+import type { Keyring } from '../crypto/keyring.ts';
+import { corrupted } from '../errors.ts';
+import type { Proof } from '../policy/assurance.ts';
+import type { Database } from '../store/database.ts';
+import { advanceLogin, claimLogin, insertLogin, type LoginRow, loginById, loginSeal } from '../store/logins.ts';
+
+/** What every state of the machine has; the rest is the login room's. */
+export interface SignInState {
+  at: string;
+  userId: string | null;
+  proofs: Proof[];
+  remember: boolean;
+  action: 'pending' | 'done' | 'cancelled' | null;
+}
+
+export interface SignIn<State extends SignInState> {
+  row: LoginRow;
+  state: State;
+}
+
+/** The name of the transaction cookie of a sign-in: its cid, which stays the same from the first page to the code. */
+export const transactionCookie = (id: string): string => `cardea_tx_${id}`;
+
+export class SignIns<State extends SignInState> {
+  readonly #db: Database;
+  readonly #keyring: Keyring;
+
+  constructor(db: Database, keyring: Keyring) {
+    this.#db = db;
+    this.#keyring = keyring;
+  }
+
+  /** The sign-in of that cid, unless it has expired. */
+  async load(realmId: string, id: string, now: number): Promise<SignIn<State> | undefined> {
+    const row = await loginById(this.#db.knex, realmId, id);
+    if (!row || row.expiresAt <= now) return undefined;
+    const state: unknown = JSON.parse(await this.#keyring.openText(loginSeal(row), row.state));
+    if (!isSignInState<State>(state)) throw corrupted('A stored sign-in is not one.');
+    return { row, state };
+  }
+
+  /** Begins a sign-in; answers its cookie, or undefined when another request has begun it already. */
+  async begin(start: { realmId: string; id: string; uid: string; state: State; now: number; expiresAt: number }): Promise<string | undefined> {
+    const cookie = randomToken();
+    const inserted = await insertLogin(this.#db.knex, {
+      realmId: start.realmId,
+      id: start.id,
+      uid: start.uid,
+      at: start.state.at,
+      state: await this.#seal(start, start.state),
+      version: 1,
+      cookieHash: sha256(cookie),
+      sessionId: null,
+      createdAt: start.now,
+      expiresAt: start.expiresAt,
+    });
+    return inserted ? cookie : undefined;
+  }
+
+  /**
+   * Moves a sign-in to another state if nobody else moved it first.
+   *
+   * @param renew true with every accepted proof: the cookie of before is worth nothing from then on
+   * @returns undefined when somebody else was first; else the new cookie, if it was renewed
+   */
+  async advance(signIn: SignIn<State>, state: State, options: { renew: boolean; uid?: string }): Promise<{ cookie?: string } | undefined> {
+    const cookie = options.renew ? randomToken() : undefined;
+    const moved = await advanceLogin(this.#db.knex, signIn.row, {
+      uid: options.uid ?? signIn.row.uid,
+      at: state.at,
+      state: await this.#seal(signIn.row, state),
+      cookieHash: cookie === undefined ? signIn.row.cookieHash : sha256(cookie),
+      // A sign-in that starts over (another question after consent) will have to be claimed again.
+      sessionId: options.uid === undefined ? signIn.row.sessionId : null,
+    });
+    if (!moved) return undefined;
+    return cookie === undefined ? {} : { cookie };
+  }
+
+  /** Claims a finished sign-in for a session, once. */
+  claim(row: LoginRow, sessionId: string): Promise<boolean> {
+    return claimLogin(this.#db.knex, row, sessionId);
+  }
+
+  async #seal(row: { realmId: string; id: string }, state: State): Promise<string> {
+    return this.#keyring.seal(loginSeal(row), JSON.stringify(state));
+  }
+}
+
+/** Whether the browser that sent this cookie is the one that made the newest proof. */
+export function isNewestCookie(row: LoginRow, cookie: string | undefined): boolean {
+  return cookie !== undefined && safeEqual(sha256(cookie), row.cookieHash);
+}
+
+function isSignInState<State extends SignInState>(value: unknown): value is State {
+  return typeof value === 'object' && value !== null && 'at' in value && 'userId' in value && 'proofs' in value && Array.isArray(value.proofs);
+}
