@@ -94,7 +94,7 @@ export async function openSqlite(dataDir: string, options: EngineOptions): Promi
     knex: main,
     // Asked on the one connection: its counter stands still for the commits of this process.
     changes: new SqliteChanges(() => dataVersion?.get()?.data_version),
-    withLock: (name, work) => withFileLock(join(dataDir, `${lockName(name)}.lock`), work),
+    withLock: async (name, work) => withFileLock(join(dataDir, `${lockName(name)}.lock`), work),
     async withMigrator(work) {
       // knex rebuilds a table to alter it, and dropping the old one deletes, by cascade, what refers to it. Foreign keys
       // can only be switched off outside a transaction, and nobody else may be using the connection meanwhile.
@@ -158,7 +158,7 @@ export async function openPostgres(url: string, options: EngineOptions): Promise
     name: 'postgres',
     knex: pool,
     changes,
-    withLock: (name, work) => withAdvisoryLock(url, lockName(name), work),
+    withLock: async (name, work) => withAdvisoryLock(url, lockName(name), work),
     withMigrator: (work) => work(pool, async () => undefined),
     async close() {
       await changes.close();

@@ -18,7 +18,7 @@ import { LRUCache } from 'lru-cache';
 
 /** How long SQLite itself waits for a lock, in milliseconds: the event loop stands still meanwhile. */
 const BLOCKING_WAIT = 20;
-/** How long a statement is tried again, in milliseconds. Writers hold the lock for milliseconds, bulk commands for one small batch. */
+/** For how long a statement is tried again, in milliseconds. Writers hold the lock for milliseconds, bulk commands for one small batch. */
 const PATIENCE = 15_000;
 /** Preparing costs seven times what running a small statement does. Larger than the number of statements that the hot paths use. */
 const KEPT_STATEMENTS = 300;
@@ -73,10 +73,10 @@ export async function whileBusy<T>(attempt: () => T, patience: number, mayRetry:
 }
 
 /** Opens the file as the product needs it. Turning WAL on takes an exclusive lock, which processes that start together contend for. */
-async function connect(filename: string, foreignKeys: boolean): Promise<DatabaseSync> {
+async function connect({ filename, foreignKeys = true, patience = PATIENCE }: SqliteSettings): Promise<DatabaseSync> {
   const connection = new DatabaseSync(filename, { timeout: BLOCKING_WAIT, enableForeignKeyConstraints: foreignKeys });
   try {
-    await whileBusy(() => connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF'), PATIENCE);
+    await whileBusy(() => connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF'), patience);
     return connection;
   } catch (error) {
     connection.close();
@@ -155,16 +155,23 @@ class QueryCompiler extends SqliteQueryCompiler {
 
 const isRow = (value: unknown): value is object => typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
-/** Configured by `connection: { filename, foreignKeys }`. */
+/** What knex gets as `connection`. */
+export interface SqliteSettings {
+  filename: string;
+  foreignKeys?: boolean;
+  /** Milliseconds for which a statement is tried again while another connection holds the lock. */
+  patience?: number;
+}
+
 export class NodeSqliteClient extends BetterSqlite3Client {
+  declare connectionSettings: SqliteSettings;
+
   override _driver(): unknown {
     return DatabaseSync;
   }
 
   override async acquireRawConnection(): Promise<DatabaseSync> {
-    const settings: { filename?: string; foreignKeys?: boolean } = this.connectionSettings;
-    if (!settings.filename) throw new Error('The name of the database file is missing.');
-    return connect(settings.filename, settings.foreignKeys ?? true);
+    return connect(this.connectionSettings);
   }
 
   override async destroyRawConnection(connection: DatabaseSync): Promise<void> {
@@ -198,7 +205,7 @@ export class NodeSqliteClient extends BetterSqlite3Client {
     }
     return whileBusy(
       () => run(connection, query),
-      PATIENCE,
+      this.connectionSettings.patience ?? PATIENCE,
       () => !connection.isTransaction,
     );
   }
