@@ -15,7 +15,7 @@
  */
 import type { Proof } from '../policy/assurance.ts';
 import type { Decision, Facts, OwnedFactor } from '../policy/decide.ts';
-import { decide, isFirst } from '../policy/decide.ts';
+import { decide, isFirst, PASSWORD } from '../policy/decide.ts';
 
 /** One sign-in as it is stored. Plain JSON. */
 export interface LoginState {
@@ -142,8 +142,9 @@ function proved(state: LoginState, event: Event<'proved'>, rules: LoginRules, no
   const { proof } = event;
   if (state.userId !== null && event.userId !== state.userId) return state;
   if (state.at === 'identify' || state.at === 'password') {
-    if (!isFirst(proof)) return state;
-  } else if (state.at !== 'challenge' || state.userId === null || !isChallenged(state, proof, rules)) {
+    // A passkey is a first factor by itself, and then one of the credentials that the rules name as this user's.
+    if (!isFirst(proof) || (proof.factor !== PASSWORD && !isHeld(proof, rules))) return state;
+  } else if (state.at !== 'challenge' || !isChallenged(state, proof) || !isHeld(proof, rules)) {
     return state;
   }
   const proofs = withProof(state.proofs, proof);
@@ -151,9 +152,11 @@ function proved(state: LoginState, event: Event<'proved'>, rules: LoginRules, no
   return proceed({ ...state, userId: event.userId, proofs, remember: event.remember ?? state.remember }, rules, now);
 }
 
-function isChallenged(state: LoginState, proof: Proof, rules: LoginRules): boolean {
-  if (proof.factor !== state.factor) return false;
-  if (state.credentialId !== null && proof.credentialId !== state.credentialId) return false;
+function isChallenged(state: LoginState, proof: Proof): boolean {
+  return proof.factor === state.factor && (state.credentialId === null || proof.credentialId === state.credentialId);
+}
+
+function isHeld(proof: Proof, rules: LoginRules): boolean {
   return rules.choices.some((choice) => choice.factor === proof.factor && choice.credentialId === proof.credentialId);
 }
 

@@ -88,9 +88,12 @@ export function levelOf(proofs: readonly Proof[]): Level {
     .reduce<Level>((level, proof) => strongest(level, proof.level), 'aal1');
 }
 
+/** The factor that begins a sign-in with something one knows. */
+export const PASSWORD = 'password';
+
 /** Whether a proof can begin a sign-in: a password, or one that shows two kinds by itself, as a passkey does. */
 export function isFirst(proof: Proof): boolean {
-  return proof.factor === 'password' || isComplete(proof);
+  return proof.factor === PASSWORD || isComplete(proof);
 }
 
 /** What is to be asked next, or what the request may be granted. */
