@@ -7,8 +7,8 @@
  */
 
 const MINUTE = 60_000;
-/** Failures a sign-in may hold, and how far apart the pauses are. */
-export const FAILURES_PER_SIGN_IN = 5;
+/** Attempts at a factor that a sign-in may hold in a row, and how far apart the pauses are. */
+export const ATTEMPTS_PER_SIGN_IN = 5;
 /** NIST SP 800-63B-4 section 3.2.2 allows at most 100 in a row; half of that leaves room for the user's own slips. */
 const FAILURES_BEFORE_DISABLED = 50;
 const FIRST_PAUSE_AT = 10;
@@ -32,7 +32,7 @@ export interface Consequence {
  * @param failures in a row, this one included; a success starts anew
  */
 export function afterFailure(of: 'password' | 'factor', failures: number): Consequence {
-  const isLast = failures > 0 && failures % FAILURES_PER_SIGN_IN === 0;
+  const isLast = failures > 0 && failures % ATTEMPTS_PER_SIGN_IN === 0;
   return {
     endsTransaction: of === 'factor' && isLast,
     pauseMs: isLast ? pauseAt(failures) : 0,
@@ -43,6 +43,6 @@ export function afterFailure(of: 'password' | 'factor', failures: number): Conse
 /** 15 minutes at the tenth failure, twice that at the fifteenth, and so on up to a day. */
 function pauseAt(failures: number): number {
   if (failures < FIRST_PAUSE_AT) return 0;
-  const doublings = Math.floor((failures - FIRST_PAUSE_AT) / FAILURES_PER_SIGN_IN);
+  const doublings = Math.floor((failures - FIRST_PAUSE_AT) / ATTEMPTS_PER_SIGN_IN);
   return Math.min(FIRST_PAUSE_MS * 2 ** doublings, LONGEST_PAUSE_MS);
 }

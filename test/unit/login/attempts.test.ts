@@ -11,9 +11,9 @@ test('five failures in a row at a factor end the sign-in', (t) => {
 });
 
 test('from the tenth on, every fifth failure brings a pause twice as long, up to a day', (t) => {
-  for (const of of ['password', 'factor'] as const) {
-    const pauses = [1, 4, 5, 9, 10, 11, 14, 15, 20, 25, 30, 35, 40, 45, 50, 1000].map((failures) => afterFailure(of, failures).pauseMs / MINUTE);
-    t.deepEqual(pauses, [0, 0, 0, 0, 15, 0, 0, 30, 60, 120, 240, 480, 960, 1440, 1440, 1440], of);
+  for (const what of ['password', 'factor'] as const) {
+    const pauses = [1, 4, 5, 9, 10, 11, 14, 15, 20, 25, 30, 35, 40, 45, 50, 1000].map((failures) => afterFailure(what, failures).pauseMs / MINUTE);
+    t.deepEqual(pauses, [0, 0, 0, 0, 15, 0, 0, 30, 60, 120, 240, 480, 960, 1440, 1440, 1440], what);
   }
 });
 
@@ -25,7 +25,7 @@ test('fifty failures disable a factor, and never a password', (t) => {
 });
 
 test('no failure has no consequence', (t) => {
-  for (const of of ['password', 'factor'] as const) t.deepEqual(afterFailure(of, 0), { endsTransaction: false, pauseMs: 0, disables: false });
+  for (const what of ['password', 'factor'] as const) t.deepEqual(afterFailure(what, 0), { endsTransaction: false, pauseMs: 0, disables: false });
 });
 
 test('pauses only grow, and a password never ends or disables anything', (t) => {
