@@ -82,12 +82,16 @@ const whole = (min: number, max: number, example: number) =>
     .transform(Number);
 
 const oneOf = <const Values extends readonly string[]>(values: Values, example: Values[number]) =>
-  z.string().toLowerCase().pipe(z.enum(values, { error: (issue) => `is ${shown(String(issue.input))}, not one of ${values.join(', ')}; for example ${example}` }));
+  z
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(values, { error: (issue) => `is ${shown(String(issue.input))}, not one of ${values.join(', ')}; for example ${example}` }));
 
 const onOrOff = oneOf(['on', 'off', 'true', 'false', '1', '0'], 'off').transform((text) => ['on', 'true', '1'].includes(text));
 
 const hostName = z.string().refine((text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text), {
-  error: (issue) => `is ${shown(String(issue.input))}, not an address or name to listen on (without scheme or port); for example 127.0.0.1, or 0.0.0.0 for every interface`,
+  error: (issue) =>
+    `is ${shown(String(issue.input))}, not an address or name to listen on (without scheme or port); for example 127.0.0.1, or 0.0.0.0 for every interface`,
 });
 
 const EXAMPLE_ORIGIN = 'for example https://id.example.com';
@@ -100,12 +104,14 @@ const originOnly = z.string().transform((text, context) => {
   // What may hold a password is not repeated.
   if (text.includes('@')) return wrong('holds an @, and an origin has neither user name nor password');
   if (url === null || !/^https?:\/\/[^/]/i.test(text)) return wrong(`is ${shown(text)}, not an http or https origin`);
-  if (!/^[^:]+:\/\/[^/?#\\]+\/?$/.test(text)) return wrong(`is ${shown(text)}, which has more than scheme, host and port: no path, query or fragment`);
+  if (!/^[^:]+:\/\/[^/?#\\]+\/?$/.test(text))
+    return wrong(`is ${shown(text)}, which has more than scheme, host and port: no path, query or fragment`);
   return url.origin;
 });
 
 const databaseUrl = z.string().refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
-  error: 'is not the address of a PostgreSQL database; for example postgresql://user:password@db.example.com:5432/cardea (write @ : / ? # in the password as %40 %3A %2F %3F %23)',
+  error:
+    'is not the address of a PostgreSQL database; for example postgresql://user:password@db.example.com:5432/cardea (write @ : / ? # in the password as %40 %3A %2F %3F %23)',
 });
 
 const masterKeys = z.string().transform((text, context) => {
@@ -113,7 +119,11 @@ const masterKeys = z.string().transform((text, context) => {
     return parseMasterKeys(text);
   } catch (error) {
     const what = error instanceof Error ? error.message : 'it cannot be read';
-    context.issues.push({ code: 'custom', message: `cannot be used: ${what}; a right value is id:KEY[,older…], KEY made by ${MAKE_KEY}`, input: undefined });
+    context.issues.push({
+      code: 'custom',
+      message: `cannot be used: ${what}; a right value is id:KEY[,older…], KEY made by ${MAKE_KEY}`,
+      input: undefined,
+    });
     return z.NEVER;
   }
 });
@@ -126,7 +136,9 @@ const clientId = z.string().refine((text) => text.length <= 255 && /^[\x21-\x7e]
   error: 'may hold up to 255 visible ASCII characters without spaces; for example terraform',
 });
 const secretOf = (characters: number, example: string) =>
-  z.string().refine((text) => [...text].length >= characters && text.length <= 1024, { error: `has fewer than ${characters} characters, or more than 1024; ${example}` });
+  z.string().refine((text) => [...text].length >= characters && text.length <= 1024, {
+    error: `has fewer than ${characters} characters, or more than 1024; ${example}`,
+  });
 
 /**
  * Reads and checks all settings.
@@ -135,82 +147,101 @@ const secretOf = (characters: number, example: string) =>
  */
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const problems: string[] = [];
+  const reader = readerOf(env, problems);
+  const { read } = reader;
+  const production = env.NODE_ENV === 'production';
+  const port = read('PORT', whole(0, 65_535, 8080)) ?? 8080;
+  const config: Config = {
+    port,
+    host: read('HOST', hostName) ?? '127.0.0.1',
+    origin: readOrigin(reader, port, production),
+    dataDir: resolve(env.CARDEA_DATA_DIR?.trim() || '.data'),
+    databaseUrl: read('DATABASE_URL', databaseUrl),
+    masterKeys: readMasterKeys(reader, production),
+    production,
+    ...readDemo(reader, port, production),
+    bootstrap: Object.freeze({ admin: readAdmin(reader), client: readClient(reader) }),
+    trustProxy: read('CARDEA_TRUST_PROXY', whole(0, 10, 1)) ?? 0,
+    logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS, 'info')) ?? 'info',
+    passwordHash: readPasswordHash(reader, production),
+  };
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze(config);
+}
+
+interface Reader {
+  /** Undefined when absent or wrong. `exact` keeps spaces at the ends, which may be part of a password. */
+  read<T>(variable: string, schema: z.ZodType<T>, exact?: boolean): T | undefined;
+  given(variable: string): boolean;
+  complain(variable: string, what: string): void;
+}
+
+function readerOf(env: NodeJS.ProcessEnv, problems: string[]): Reader {
+  const given = (variable: string): boolean => (env[variable]?.trim() ?? '') !== '';
   const complain = (variable: string, what: string): void => {
     problems.push(`${variable} ${what}`);
   };
-  const given = (variable: string): boolean => (env[variable]?.trim() ?? '') !== '';
-  const read: Read = (variable, schema, exact = false) => {
-    if (!given(variable)) return undefined;
-    const text = exact ? env[variable] : env[variable]?.trim();
-    const result = schema.safeParse(text);
-    if (result.success) return result.data;
-    complain(variable, result.error.issues[0]?.message ?? 'cannot be read');
-    return undefined;
+  return {
+    given,
+    complain,
+    read(variable, schema, exact = false) {
+      if (!given(variable)) return undefined;
+      const result = schema.safeParse(exact ? env[variable] : env[variable]?.trim());
+      if (result.success) return result.data;
+      complain(variable, result.error.issues[0]?.message ?? 'cannot be read');
+      return undefined;
+    },
   };
+}
 
-  const production = env['NODE_ENV'] === 'production';
-  const port = read('PORT', whole(0, 65_535, 8080)) ?? 8080;
-  const host = read('HOST', hostName) ?? '127.0.0.1';
+function readOrigin({ read, given, complain }: Reader, port: number, production: boolean): string {
   const origin = read('CARDEA_ORIGIN', originOnly) ?? `http://localhost${port === 80 ? '' : `:${port}`}`;
   if (port === 0 && !given('CARDEA_ORIGIN')) complain('CARDEA_ORIGIN', `is missing, and with PORT=0 it cannot be known; ${EXAMPLE_ORIGIN}`);
   if (production && origin.startsWith('http:') && !isLoopback(new URL(origin).hostname)) {
-    complain('CARDEA_ORIGIN', `is ${shown(origin)}, and in production only https keeps passwords and tokens secret (http is for localhost); ${EXAMPLE_ORIGIN}`);
+    const why = 'in production only https keeps passwords and tokens secret (http is for localhost)';
+    complain('CARDEA_ORIGIN', `is ${shown(origin)}, and ${why}; ${EXAMPLE_ORIGIN}`);
   }
+  return origin;
+}
 
-  const dataDir = resolve(env['CARDEA_DATA_DIR']?.trim() || '.data');
-  const database = read('DATABASE_URL', databaseUrl);
-  const keys = read('CARDEA_MASTER_KEY', masterKeys);
-  if (production && !given('CARDEA_MASTER_KEY')) complain('CARDEA_MASTER_KEY', `is missing, and production needs it; set it to id:KEY, KEY made by ${MAKE_KEY}`);
+function readMasterKeys({ read, given, complain }: Reader, production: boolean): MasterKey[] | undefined {
+  if (production && !given('CARDEA_MASTER_KEY')) {
+    complain('CARDEA_MASTER_KEY', `is missing, and production needs it; set it to id:KEY, KEY made by ${MAKE_KEY}`);
+  }
+  return read('CARDEA_MASTER_KEY', masterKeys);
+}
 
+function readDemo({ read, given, complain }: Reader, port: number, production: boolean): Pick<Config, 'demo' | 'demoPort'> {
   const demo = read('CARDEA_DEMO', onOrOff) ?? (!production && !given('DATABASE_URL'));
   const demoPort = read('CARDEA_DEMO_PORT', whole(0, 65_535, 8081)) ?? (port === 0 ? 0 : port + 1);
   if (demo && demoPort > 65_535) complain('CARDEA_DEMO_PORT', `is missing, and PORT=${port} has no next port; for example 8081`);
-  if (demo && demoPort === port && port !== 0) complain('CARDEA_DEMO_PORT', `is ${demoPort}, the same as PORT; for example ${port === 65_535 ? 8081 : port + 1}`);
-
-  const bootstrap = { admin: readAdmin(read, complain, given), client: readClient(read, complain, given) };
-  const trustProxy = read('CARDEA_TRUST_PROXY', whole(0, 10, 1)) ?? 0;
-  const logLevel = read('LOG_LEVEL', oneOf(LOG_LEVELS, 'info')) ?? 'info';
-
-  const passwordHash = readPasswordHash(read, complain, given, production);
-
-  if (problems.length > 0) throw new ConfigError(problems);
-  return Object.freeze({
-    port,
-    host,
-    origin,
-    dataDir,
-    databaseUrl: database,
-    masterKeys: keys,
-    production,
-    demo,
-    demoPort,
-    bootstrap: Object.freeze(bootstrap),
-    trustProxy,
-    logLevel,
-    passwordHash,
-  });
+  if (demo && demoPort === port && port !== 0) {
+    complain('CARDEA_DEMO_PORT', `is ${demoPort}, the same as PORT; for example ${port === 65_535 ? 8081 : port + 1}`);
+  }
+  return { demo, demoPort };
 }
 
-/** `exact` keeps spaces at the ends, which may be part of a password. */
-type Read = <T>(variable: string, schema: z.ZodType<T>, exact?: boolean) => T | undefined;
-type Complain = (variable: string, what: string) => void;
-type Given = (variable: string) => boolean;
-
-function readAdmin(read: Read, complain: Complain, given: Given): Config['bootstrap']['admin'] {
-  requireBoth(complain, given, 'CARDEA_BOOTSTRAP_ADMIN_USERNAME', 'CARDEA_BOOTSTRAP_ADMIN_PASSWORD', 'the first administrator');
-  const username = read('CARDEA_BOOTSTRAP_ADMIN_USERNAME', name);
-  const password = read('CARDEA_BOOTSTRAP_ADMIN_PASSWORD', secretOf(PASSWORD_CHARACTERS, 'a sentence that you can remember is good'), true);
+function readAdmin(reader: Reader): Config['bootstrap']['admin'] {
+  requireBoth(reader, 'CARDEA_BOOTSTRAP_ADMIN_USERNAME', 'CARDEA_BOOTSTRAP_ADMIN_PASSWORD', 'the first administrator');
+  const username = reader.read('CARDEA_BOOTSTRAP_ADMIN_USERNAME', name);
+  const schema = secretOf(PASSWORD_CHARACTERS, 'a sentence that you can remember is good');
+  const password = reader.read('CARDEA_BOOTSTRAP_ADMIN_PASSWORD', schema, true);
   return username === undefined || password === undefined ? undefined : Object.freeze({ username, password });
 }
 
-function readClient(read: Read, complain: Complain, given: Given): Config['bootstrap']['client'] {
-  requireBoth(complain, given, 'CARDEA_BOOTSTRAP_CLIENT_ID', 'CARDEA_BOOTSTRAP_CLIENT_SECRET', 'the first service account');
-  const id = read('CARDEA_BOOTSTRAP_CLIENT_ID', clientId);
-  const secret = read('CARDEA_BOOTSTRAP_CLIENT_SECRET', secretOf(SECRET_CHARACTERS, `make one by ${MAKE_KEY}`), true);
+function readClient(reader: Reader): Config['bootstrap']['client'] {
+  requireBoth(reader, 'CARDEA_BOOTSTRAP_CLIENT_ID', 'CARDEA_BOOTSTRAP_CLIENT_SECRET', 'the first service account');
+  const id = reader.read('CARDEA_BOOTSTRAP_CLIENT_ID', clientId);
+  const secret = reader.read('CARDEA_BOOTSTRAP_CLIENT_SECRET', secretOf(SECRET_CHARACTERS, `make one by ${MAKE_KEY}`), true);
   return id === undefined || secret === undefined ? undefined : Object.freeze({ clientId: id, secret });
 }
 
-function readPasswordHash(read: Read, complain: Complain, given: Given, production: boolean): Config['passwordHash'] {
+function requireBoth({ given, complain }: Reader, first: string, second: string, what: string): void {
+  if (given(first) && !given(second)) complain(second, `is missing, and ${what} needs it beside ${first}; set both or neither`);
+  if (given(second) && !given(first)) complain(first, `is missing, and ${what} needs it beside ${second}; set both or neither`);
+}
+
+function readPasswordHash({ read, given, complain }: Reader, production: boolean): Config['passwordHash'] {
   const memoryKiB = read('CARDEA_ARGON2_MEMORY_KIB', whole(8, 1_048_576, ARGON2_DEFAULT.memoryKiB)) ?? ARGON2_DEFAULT.memoryKiB;
   const passes = read('CARDEA_ARGON2_PASSES', whole(1, 100, ARGON2_DEFAULT.passes)) ?? ARGON2_DEFAULT.passes;
   if (production && !ARGON2_FLOORS.some((floor) => memoryKiB >= floor.memoryKiB && passes >= floor.passes)) {
@@ -221,10 +252,6 @@ function readPasswordHash(read: Read, complain: Complain, given: Given, producti
   return Object.freeze({ memoryKiB, passes, parallelism: 1 });
 }
 
-function requireBoth(complain: Complain, given: Given, first: string, second: string, what: string): void {
-  if (given(first) && !given(second)) complain(second, `is missing, and ${what} needs it beside ${first}; set both or neither`);
-  if (given(second) && !given(first)) complain(first, `is missing, and ${what} needs it beside ${second}; set both or neither`);
-}
-
 /** localhost and its subdomains (RFC 6761 section 6.3), 127.0.0.0/8 and ::1, as URL.hostname writes them. */
-const isLoopback = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost') || /^127\.\d+\.\d+\.\d+$/.test(host) || host === '[::1]';
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host.endsWith('.localhost') || /^127\.\d+\.\d+\.\d+$/.test(host) || host === '[::1]';

@@ -10,7 +10,15 @@ import { corrupted } from '../errors.ts';
 import type { KeyProvider } from './master-key.ts';
 import { keyIdOf, openWith, type SealContext, type SealKey, sealWith } from './seal.ts';
 
-export { checkCanary, type KeyProvider, type MasterKey, makeCanary, masterKeyProvider, parseMasterKeys, readOrCreateMasterKey } from './master-key.ts';
+export {
+  checkCanary,
+  type KeyProvider,
+  type MasterKey,
+  makeCanary,
+  masterKeyProvider,
+  parseMasterKeys,
+  readOrCreateMasterKey,
+} from './master-key.ts';
 
 /** A data key as it is stored. */
 export interface DataKeyRow {

@@ -44,7 +44,8 @@ export function parseMasterKeys(text: string): MasterKey[] {
     const [, id, encoded] = match;
     if (!isKeyId(id)) throw new Error(`${which} has an id that is not 1 to 64 letters, digits, dots, dashes or underscores`);
     const bytes = Buffer.from(encoded, 'base64url');
-    if (bytes.length !== 32 || bytes.toString('base64url') !== encoded) throw new Error(`${which} is not 32 bytes in base64url, which are 43 characters`);
+    if (bytes.length !== 32 || bytes.toString('base64url') !== encoded)
+      throw new Error(`${which} is not 32 bytes in base64url, which are 43 characters`);
     if (bytes.every((byte) => byte === bytes[0])) throw new Error(`${which} is one byte over and over, not a random key`);
     if (keys.some((other) => other.id === id)) throw new Error(`${which} has the id of a key before it`);
     keys.push({ id, bytes });
@@ -97,7 +98,9 @@ function readMasterKey(path: string): MasterKey[] | undefined {
     // On the open file, not on the name: between a check and the reading another file could be put there.
     const { mode } = fstatSync(file);
     if ((mode & 0o077) !== 0) {
-      throw new Error(`The master key ${path} may be read or changed by others (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${path}. If others had access to it, change the key.`);
+      throw new Error(
+        `The master key ${path} may be read or changed by others (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${path}. If others had access to it, change the key.`,
+      );
     }
     text = readFileSync(file, 'utf8');
   } finally {

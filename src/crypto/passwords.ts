@@ -70,7 +70,8 @@ export class Argon2Hasher {
    */
   async hash(password: string): Promise<string> {
     const normal = normalise(password);
-    if (normal === undefined) throw badInput('password', `This password is too long or holds characters that are no text. Use at most ${MAX_PASSWORD_BYTES} bytes.`);
+    if (normal === undefined)
+      throw badInput('password', `This password is too long or holds characters that are no text. Use at most ${MAX_PASSWORD_BYTES} bytes.`);
     return this.#inTurn(() =>
       this.#argon2.hash(normal, { memoryCost: this.#memoryKiB, timeCost: this.#passes, parallelism: this.#parallelism, outputLen: HASH_BYTES }),
     );

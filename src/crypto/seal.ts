@@ -90,7 +90,15 @@ const base64url = (bytes: Buffer): string => bytes.toString('base64url');
 
 function parts(sealed: string): { keyId: string; iv: Buffer; ciphertext: Buffer; tag: Buffer } {
   const [version, keyId, iv, ciphertext, tag, ...rest] = sealed.split('|');
-  if (version !== VERSION || keyId === undefined || !isKeyId(keyId) || iv === undefined || ciphertext === undefined || tag === undefined || rest.length > 0) {
+  if (
+    version !== VERSION ||
+    keyId === undefined ||
+    !isKeyId(keyId) ||
+    iv === undefined ||
+    ciphertext === undefined ||
+    tag === undefined ||
+    rest.length > 0
+  ) {
     throw corrupted('A stored secret is not a sealed value.');
   }
   return { keyId, iv: bytes(iv, IV_BYTES), ciphertext: bytes(ciphertext), tag: bytes(tag, TAG_BYTES) };

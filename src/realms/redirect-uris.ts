@@ -39,7 +39,9 @@ const MAX_LENGTH = 2_000;
 const URI_CHARACTERS = /^[A-Za-z0-9\-._~:/?[\]@!$&'()*+,;=%]+$/;
 /** What a browser or a phone does itself when it is sent there: running text as code, opening files, making calls. */
 const DANGEROUS_SCHEMES = new Set(
-  'about blob chrome content data facetime file filesystem ftp intent jar javascript livescript mailto mhtml mocha resource sms tel vbscript view-source ws wss'.split(' '),
+  'about blob chrome content data facetime file filesystem ftp intent jar javascript livescript mailto mhtml mocha resource sms tel vbscript view-source ws wss'.split(
+    ' ',
+  ),
 );
 /** A plain name, IPv4 or IPv6 address. URL would let through `;`, `,`, `'` and `*`, which mean something in a CSP. */
 const PLAIN_HOST = /^(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\])$/;
@@ -119,13 +121,16 @@ function parsePattern(text: string, { rootUrl }: RedirectOptions): Pattern {
   const path = /^https?:\/\/[^/?]+(\/[^?]*)$/i.exec(stem)?.[1];
   if (!isWeb(url.protocol)) return none('A star may only stand in an http or https address; write the addresses of an app in full.');
   if (path === undefined) return none('A star may only stand in the path, behind the slash that ends the host, and not in the query.');
-  const trick = explainPath(path) ?? (url.pathname === path ? undefined : 'The path before a star must be written as a browser writes it, without . or .. in it.');
+  const trick =
+    explainPath(path) ??
+    (url.pathname === path ? undefined : 'The path before a star must be written as a browser writes it, without . or .. in it.');
   return trick === undefined ? { kind: 'prefix', origin: url.origin, path } : none(trick);
 }
 
 function behindRoot(path: string, rootUrl: string | null | undefined): { uri: string } | { problem: string } {
   if (path.startsWith('//')) return { problem: 'An address that begins with two slashes leaves its host open. Write it with https.' };
-  if (rootUrl === undefined || rootUrl === null || rootUrl === '') return { problem: 'A relative address needs the root URL of the client. Set it, or write the address in full.' };
+  if (rootUrl === undefined || rootUrl === null || rootUrl === '')
+    return { problem: 'A relative address needs the root URL of the client. Set it, or write the address in full.' };
   const problem = explainUri(rootUrl);
   if (problem !== undefined || !/^https?:/i.test(rootUrl) || /[?*]/.test(rootUrl)) {
     return { problem: 'A relative address needs a root URL that is an http or https address without query.' };
@@ -138,13 +143,15 @@ function explainUri(uri: string): string | undefined {
   if (uri === '') return 'The address is empty.';
   if (uri.length > MAX_LENGTH) return `The address is longer than ${MAX_LENGTH} characters.`;
   if (uri.includes('#')) return 'The address may not have a fragment (the part behind #).';
-  if (!URI_CHARACTERS.test(uri)) return 'The address holds a space, a backslash or another character that no URI has. Write such characters percent-encoded, and a host in its xn-- form.';
+  if (!URI_CHARACTERS.test(uri))
+    return 'The address holds a space, a backslash or another character that no URI has. Write such characters percent-encoded, and a host in its xn-- form.';
   if (/%(?![0-9a-f]{2})/i.test(uri)) return 'The address holds a % that is not followed by two hexadecimal digits.';
   const url = URL.parse(uri);
   if (url === null) return 'This is not an absolute address such as https://app.example/callback.';
   if (DANGEROUS_SCHEMES.has(url.protocol.slice(0, -1))) return `Addresses with ${url.protocol} are never redirected to.`;
   const authority = /^[a-z][a-z0-9+.-]*:\/\/([^/?]*)/i.exec(uri)?.[1];
-  if (authority?.includes('@') || url.username !== '' || url.password !== '') return 'The address may not hold a user name or password (an @ before the host).';
+  if (authority?.includes('@') || url.username !== '' || url.password !== '')
+    return 'The address may not hold a user name or password (an @ before the host).';
   if (!isWeb(url.protocol)) return undefined;
   if (authority === undefined || authority === '') return 'An http or https address names its host behind two slashes.';
   if (!PLAIN_HOST.test(url.hostname)) return 'The host of the address is not a plain name.';
@@ -155,7 +162,8 @@ function explainUri(uri: string): string | undefined {
 function explainPath(path: string): string | undefined {
   if (path.includes('//')) return 'The path may not hold two slashes in a row.';
   if (path.includes('@')) return 'The path may not hold an @ when it is matched by a star.';
-  if (ENCODED_TRICKS.test(path) || !isDecodable(path)) return 'The path may not hold encoded slashes, dots, semicolons or control characters when it is matched by a star.';
+  if (ENCODED_TRICKS.test(path) || !isDecodable(path))
+    return 'The path may not hold encoded slashes, dots, semicolons or control characters when it is matched by a star.';
   // Some servers drop `;…` from a segment before they resolve the dots.
   if (path.split('/').some((segment) => /^\.{1,2}(?:;|$)/.test(segment))) return 'The path may not hold . or .. as a part of its own.';
   return undefined;

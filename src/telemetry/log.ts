@@ -72,7 +72,13 @@ export function requestLog(log: Log): Middleware {
     const begun = performance.now();
     ctx.set('X-Request-Id', requestId);
     ctx.res.once('close', () => {
-      const line = { method: ctx.method, path: pathShown(ctx.originalUrl), status: ctx.res.statusCode, ms: Math.round(performance.now() - begun), ip: ctx.ip };
+      const line = {
+        method: ctx.method,
+        path: pathShown(ctx.originalUrl),
+        status: ctx.res.statusCode,
+        ms: Math.round(performance.now() - begun),
+        ip: ctx.ip,
+      };
       requestIds.run(requestId, () => log.info(ctx.res.writableFinished ? line : { ...line, aborted: true }, 'request'));
     });
     await requestIds.run(requestId, next);
@@ -84,13 +90,21 @@ const asObject = (value: unknown): Record<string, unknown> => (typeof value === 
 /** Control, format (direction, zero width) and line-separating characters, which JSON leaves as they are from U+007F on. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const escaped = (line: string): string =>
-  line.replaceAll(UNPRINTABLE, (character) => Array.from({ length: character.length }, (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`).join(''));
+  line.replaceAll(UNPRINTABLE, (character) =>
+    Array.from({ length: character.length }, (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`).join(''),
+  );
 
 /** `12:00:00 INFO  message  key=value`, for a person; the stack of an error follows, its lines marked by ` | `. */
 function readable(json: string): string {
   const { time, level, msg, err, ...rest } = asObject(JSON.parse(json));
-  const values = Object.entries(rest).map(([name, value]) => `${name}=${typeof value === 'string' && /^[\w./:-]+$/.test(value) ? value : JSON.stringify(value)}`);
+  const values = Object.entries(rest).map(
+    ([name, value]) => `${name}=${typeof value === 'string' && /^[\w./:-]+$/.test(value) ? value : JSON.stringify(value)}`,
+  );
   const { stack } = asObject(err);
   const trace = typeof stack === 'string' ? stack.split('\n').map((line) => line.trim()) : [];
-  return [`${String(time).slice(11, 19)} ${String(level).toUpperCase().padEnd(5)} ${String(msg ?? '')}`, ...values, ...trace.flatMap((line) => ['|', line])].join(' ');
+  return [
+    `${String(time).slice(11, 19)} ${String(level).toUpperCase().padEnd(5)} ${String(msg ?? '')}`,
+    ...values,
+    ...trace.flatMap((line) => ['|', line]),
+  ].join(' ');
 }

@@ -12,8 +12,40 @@ const MAX_ENTRIES = 100;
 const MAX_TEXT = 4_000;
 
 /** Names are compared in lower case without dashes and underscores. */
-const SECRET_NAMES = new Set(['code', 'codes', 'otp', 'totp', 'pin', 'seed', 'dpop', 'jwt', 'jwk', 'privatejwk', 'privatekey', 'masterkey', 'masterkeys', 'databaseurl', 'otpauth', 'loginuid']);
-const SECRET_ENDINGS = ['password', 'passwd', 'secret', 'token', 'tokens', 'idtokenhint', 'cookie', 'cookies', 'authorization', 'assertion', 'verifier', 'sealed', 'wrapped', 'credentials'];
+const SECRET_NAMES = new Set([
+  'code',
+  'codes',
+  'otp',
+  'totp',
+  'pin',
+  'seed',
+  'dpop',
+  'jwt',
+  'jwk',
+  'privatejwk',
+  'privatekey',
+  'masterkey',
+  'masterkeys',
+  'databaseurl',
+  'otpauth',
+  'loginuid',
+]);
+const SECRET_ENDINGS = [
+  'password',
+  'passwd',
+  'secret',
+  'token',
+  'tokens',
+  'idtokenhint',
+  'cookie',
+  'cookies',
+  'authorization',
+  'assertion',
+  'verifier',
+  'sealed',
+  'wrapped',
+  'credentials',
+];
 
 const isSecretName = (name: string): boolean => {
   const plain = name.toLowerCase().replaceAll(/[-_]/g, '');
@@ -61,7 +93,9 @@ export function redact(value: unknown, depth = 0): unknown {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== null && prototype !== Object.prototype) return `[${value.constructor?.name ?? 'object'}]`;
   const entries = Object.entries(value).slice(0, MAX_ENTRIES);
-  return Object.fromEntries(entries.map(([name, item]) => [name, isSecretName(name) && item !== undefined && item !== null ? STRUCK : redact(item, depth + 1)]));
+  return Object.fromEntries(
+    entries.map(([name, item]) => [name, isSecretName(name) && item !== undefined && item !== null ? STRUCK : redact(item, depth + 1)]),
+  );
 }
 
 /**

@@ -79,7 +79,17 @@ test('everything set', (t) => {
 });
 
 test('an empty variable is an absent one', (t) => {
-  const names = ['PORT', 'HOST', 'CARDEA_ORIGIN', 'CARDEA_DATA_DIR', 'DATABASE_URL', 'CARDEA_MASTER_KEY', 'CARDEA_DEMO', 'CARDEA_DEMO_PORT', 'LOG_LEVEL'];
+  const names = [
+    'PORT',
+    'HOST',
+    'CARDEA_ORIGIN',
+    'CARDEA_DATA_DIR',
+    'DATABASE_URL',
+    'CARDEA_MASTER_KEY',
+    'CARDEA_DEMO',
+    'CARDEA_DEMO_PORT',
+    'LOG_LEVEL',
+  ];
   t.deepEqual(loadConfig(Object.fromEntries(names.map((name, index) => [name, index % 2 === 0 ? '' : ' ']))), loadConfig({}));
 });
 
@@ -153,7 +163,13 @@ test('the origin is an origin', (t) => {
 });
 
 test('in production the origin is https, except on this machine', (t) => {
-  for (const origin of ['http://id.example.com', 'http://192.168.1.5', 'http://localhost.example.com', 'http://127.0.0.1.example.com', 'http://0.0.0.0']) {
+  for (const origin of [
+    'http://id.example.com',
+    'http://192.168.1.5',
+    'http://localhost.example.com',
+    'http://127.0.0.1.example.com',
+    'http://0.0.0.0',
+  ]) {
     oneProblem(t, { ...production, CARDEA_ORIGIN: origin }, 'CARDEA_ORIGIN', /only https .* for example https:/);
     t.is(loadConfig({ CARDEA_ORIGIN: origin }).origin, origin, 'elsewhere it may');
   }
@@ -181,15 +197,21 @@ test('secrets are never repeated', (t) => {
     ['CARDEA_BOOTSTRAP_CLIENT_SECRET', 'hunter22'],
   ];
   for (const [variable, value] of cases) {
-    const error = t.throws(() => loadConfig({ CARDEA_BOOTSTRAP_ADMIN_USERNAME: 'a', CARDEA_BOOTSTRAP_CLIENT_ID: 'c', [variable]: value }), { instanceOf: ConfigError });
-    t.true(error?.problems.some((problem) => problem.startsWith(variable)), variable);
+    const error = t.throws(() => loadConfig({ CARDEA_BOOTSTRAP_ADMIN_USERNAME: 'a', CARDEA_BOOTSTRAP_CLIENT_ID: 'c', [variable]: value }), {
+      instanceOf: ConfigError,
+    });
+    t.true(
+      error?.problems.some((problem) => problem.startsWith(variable)),
+      variable,
+    );
     t.notRegex(`${error?.message}${JSON.stringify(error?.problems)}${error?.stack}`, /hunter22/, variable);
     t.false(error?.message.includes(KEY.slice(3)));
   }
 });
 
 test('the database is PostgreSQL', (t) => {
-  for (const DATABASE_URL of ['mysql://db/x', 'db', 'sqlite:x', 'postgresql:x', 'postgresql://u:p@db:x/y']) oneProblem(t, { DATABASE_URL }, 'DATABASE_URL', /for example postgresql:/);
+  for (const DATABASE_URL of ['mysql://db/x', 'db', 'sqlite:x', 'postgresql:x', 'postgresql://u:p@db:x/y'])
+    oneProblem(t, { DATABASE_URL }, 'DATABASE_URL', /for example postgresql:/);
   for (const DATABASE_URL of ['postgres://u:p@db/x', 'postgresql://db', 'postgresql:///x?host=/tmp', 'postgresql://u@%2Ftmp/x']) {
     t.is(loadConfig({ DATABASE_URL }).databaseUrl, DATABASE_URL);
   }
@@ -216,18 +238,37 @@ test('a first administrator and a first service account are given whole or not a
   oneProblem(t, { CARDEA_BOOTSTRAP_ADMIN_PASSWORD: 'correct horse' }, 'CARDEA_BOOTSTRAP_ADMIN_USERNAME', /set both or neither/);
   oneProblem(t, { CARDEA_BOOTSTRAP_CLIENT_ID: 'x' }, 'CARDEA_BOOTSTRAP_CLIENT_SECRET', /set both or neither/);
   oneProblem(t, { CARDEA_BOOTSTRAP_CLIENT_SECRET: 'a-long-enough-secret' }, 'CARDEA_BOOTSTRAP_CLIENT_ID', /set both or neither/);
-  oneProblem(t, { CARDEA_BOOTSTRAP_ADMIN_USERNAME: 'admin', CARDEA_BOOTSTRAP_ADMIN_PASSWORD: 'short' }, 'CARDEA_BOOTSTRAP_ADMIN_PASSWORD', /fewer than 8/);
+  oneProblem(
+    t,
+    { CARDEA_BOOTSTRAP_ADMIN_USERNAME: 'admin', CARDEA_BOOTSTRAP_ADMIN_PASSWORD: 'short' },
+    'CARDEA_BOOTSTRAP_ADMIN_PASSWORD',
+    /fewer than 8/,
+  );
   oneProblem(t, { CARDEA_BOOTSTRAP_CLIENT_ID: 'x', CARDEA_BOOTSTRAP_CLIENT_SECRET: 'short' }, 'CARDEA_BOOTSTRAP_CLIENT_SECRET', /fewer than 16/);
-  oneProblem(t, { CARDEA_BOOTSTRAP_CLIENT_ID: 'a b', CARDEA_BOOTSTRAP_CLIENT_SECRET: 'a-long-enough-secret' }, 'CARDEA_BOOTSTRAP_CLIENT_ID', /for example terraform/);
-  oneProblem(t, { CARDEA_BOOTSTRAP_ADMIN_USERNAME: 'a\u0007b', CARDEA_BOOTSTRAP_ADMIN_PASSWORD: 'correct horse' }, 'CARDEA_BOOTSTRAP_ADMIN_USERNAME', /for example admin/);
+  oneProblem(
+    t,
+    { CARDEA_BOOTSTRAP_CLIENT_ID: 'a b', CARDEA_BOOTSTRAP_CLIENT_SECRET: 'a-long-enough-secret' },
+    'CARDEA_BOOTSTRAP_CLIENT_ID',
+    /for example terraform/,
+  );
+  oneProblem(
+    t,
+    { CARDEA_BOOTSTRAP_ADMIN_USERNAME: 'a\u0007b', CARDEA_BOOTSTRAP_ADMIN_PASSWORD: 'correct horse' },
+    'CARDEA_BOOTSTRAP_ADMIN_USERNAME',
+    /for example admin/,
+  );
 });
 
 test('a password is taken as it is written, spaces and all', (t) => {
-  t.is(loadConfig({ CARDEA_BOOTSTRAP_ADMIN_USERNAME: 'a', CARDEA_BOOTSTRAP_ADMIN_PASSWORD: ' correct horse ' }).bootstrap.admin?.password, ' correct horse ');
+  t.is(
+    loadConfig({ CARDEA_BOOTSTRAP_ADMIN_USERNAME: 'a', CARDEA_BOOTSTRAP_ADMIN_PASSWORD: ' correct horse ' }).bootstrap.admin?.password,
+    ' correct horse ',
+  );
 });
 
 test('proxies are counted from 0 to 10', (t) => {
-  for (const CARDEA_TRUST_PROXY of ['true', '11', '-1', '1.5', 'loopback']) oneProblem(t, { CARDEA_TRUST_PROXY }, 'CARDEA_TRUST_PROXY', /from 0 to 10; for example 1$/);
+  for (const CARDEA_TRUST_PROXY of ['true', '11', '-1', '1.5', 'loopback'])
+    oneProblem(t, { CARDEA_TRUST_PROXY }, 'CARDEA_TRUST_PROXY', /from 0 to 10; for example 1$/);
 });
 
 test('log levels are those of pino', (t) => {
@@ -237,9 +278,16 @@ test('log levels are those of pino', (t) => {
 
 test('production does not hash passwords more weakly than the default', (t) => {
   t.deepEqual(loadConfig({ CARDEA_ARGON2_MEMORY_KIB: '8', CARDEA_ARGON2_PASSES: '1' }).passwordHash, { memoryKiB: 8, passes: 1, parallelism: 1 });
-  oneProblem(t, { ...production, CARDEA_ARGON2_MEMORY_KIB: '7167' }, 'CARDEA_ARGON2_MEMORY_KIB', /too weak for production \(7167 KiB with 5 passes\); the least is 7168 with 5, /);
+  oneProblem(
+    t,
+    { ...production, CARDEA_ARGON2_MEMORY_KIB: '7167' },
+    'CARDEA_ARGON2_MEMORY_KIB',
+    /too weak for production \(7167 KiB with 5 passes\); the least is 7168 with 5, /,
+  );
   oneProblem(t, { ...production, CARDEA_ARGON2_PASSES: '4' }, 'CARDEA_ARGON2_PASSES', /too weak/);
-  t.like(loadConfig({ ...production, CARDEA_ARGON2_MEMORY_KIB: '47104', CARDEA_ARGON2_PASSES: '1' }), { passwordHash: { memoryKiB: 47104, passes: 1 } });
+  t.like(loadConfig({ ...production, CARDEA_ARGON2_MEMORY_KIB: '47104', CARDEA_ARGON2_PASSES: '1' }), {
+    passwordHash: { memoryKiB: 47104, passes: 1 },
+  });
   oneProblem(t, { CARDEA_ARGON2_MEMORY_KIB: '7' }, 'CARDEA_ARGON2_MEMORY_KIB', /from 8 to 1048576; for example 7168/);
   oneProblem(t, { CARDEA_ARGON2_PASSES: '0' }, 'CARDEA_ARGON2_PASSES', /from 1 to 100; for example 5/);
 });

@@ -22,7 +22,11 @@ test('hmac tells its parts apart', (t) => {
   t.not(hmac(key, 'a","b'), hmac(key, 'a', 'b'));
   t.not(hmac(key, 'a'), hmac(Buffer.alloc(32, 2), 'a'));
   fc.assert(
-    fc.property(fc.array(fc.string()), fc.array(fc.string()), (a, b) => (hmac(key, ...a) === hmac(key, ...b)) === (JSON.stringify(a) === JSON.stringify(b))),
+    fc.property(
+      fc.array(fc.string()),
+      fc.array(fc.string()),
+      (a, b) => (hmac(key, ...a) === hmac(key, ...b)) === (JSON.stringify(a) === JSON.stringify(b)),
+    ),
   );
 });
 

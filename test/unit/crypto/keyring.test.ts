@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import test from 'ava';
-import { type DataKeyRow, derive, Keyring, type KeyProvider, masterKeyProvider } from '../../../src/crypto/keyring.ts';
+import { type DataKeyRow, derive, type KeyProvider, Keyring, masterKeyProvider } from '../../../src/crypto/keyring.ts';
 import { keyIdOf, type SealContext } from '../../../src/crypto/seal.ts';
 
 const place = (realm: string): SealContext => ({ purpose: 'p', realm, row: 'r', column: 'c' });
@@ -169,5 +169,8 @@ test('derived keys depend on secret and purpose, and are stable', (t) => {
 
 test('derive is HKDF-SHA-256', (t) => {
   // RFC 5869 appendix A.3: no salt, no info.
-  t.is(derive(Buffer.alloc(22, 0x0b), '', 42).toString('hex'), '8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8');
+  t.is(
+    derive(Buffer.alloc(22, 0x0b), '', 42).toString('hex'),
+    '8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8',
+  );
 });

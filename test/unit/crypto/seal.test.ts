@@ -9,11 +9,14 @@ const place: SealContext = { purpose: 'totp-secret', realm: 'realm-a', row: 'row
 const corruptedError = { code: 'corrupted' };
 
 const anyPlace = fc.record({ purpose: fc.string(), realm: fc.string(), row: fc.string(), column: fc.string() });
-const samePlace = (a: SealContext, b: SealContext): boolean => a.purpose === b.purpose && a.realm === b.realm && a.row === b.row && a.column === b.column;
+const samePlace = (a: SealContext, b: SealContext): boolean =>
+  a.purpose === b.purpose && a.realm === b.realm && a.row === b.row && a.column === b.column;
 
 test('what was sealed opens in its place', (t) => {
   fc.assert(
-    fc.property(anyPlace, fc.uint8Array({ maxLength: 300 }), (cx, bytes) => openWith(find, cx, sealWith(key, cx, Buffer.from(bytes))).equals(Buffer.from(bytes))),
+    fc.property(anyPlace, fc.uint8Array({ maxLength: 300 }), (cx, bytes) =>
+      openWith(find, cx, sealWith(key, cx, Buffer.from(bytes))).equals(Buffer.from(bytes)),
+    ),
   );
   t.is(openWith(find, place, sealWith(key, place, 'Grüße 🔑')).toString('utf8'), 'Grüße 🔑');
   t.is(openWith(find, place, sealWith(key, place, '')).length, 0);

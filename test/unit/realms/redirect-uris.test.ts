@@ -113,12 +113,34 @@ const TRICKS = [
 test('E01 an exact URI is compared character by character', (t) => {
   allows(t, EXACT, [EXACT]);
   refuses(t, EXACT, [
-    'https://app.example/cb/', 'https://app.example/cb?', 'https://app.example/cb?x=1', 'https://app.example/cb#', 'https://app.example/cb#x', 'https://app.example/CB',
-    'https://app.example/c', 'https://app.example/cbx', 'https://app.example/cb/../cb', 'https://app.example/./cb', 'https://app.example//cb', 'https://app.example/%63b',
-    'https://app.example/cb%00', 'https://app.example/cb%20', 'https://app.example/cb;x', 'https://app.example:443/cb', 'https://app.example:8443/cb', 'https://APP.example/cb',
-    'HTTPS://app.example/cb', 'http://app.example/cb', 'https://user@app.example/cb', 'https://app.example.evil.example/cb', 'https://app.example', 'https://app.example/', '',
-    ' https://app.example/cb', 'https://app.example/cb\n',
-  ]); // prettier-ignore
+    'https://app.example/cb/',
+    'https://app.example/cb?',
+    'https://app.example/cb?x=1',
+    'https://app.example/cb#',
+    'https://app.example/cb#x',
+    'https://app.example/CB',
+    'https://app.example/c',
+    'https://app.example/cbx',
+    'https://app.example/cb/../cb',
+    'https://app.example/./cb',
+    'https://app.example//cb',
+    'https://app.example/%63b',
+    'https://app.example/cb%00',
+    'https://app.example/cb%20',
+    'https://app.example/cb;x',
+    'https://app.example:443/cb',
+    'https://app.example:8443/cb',
+    'https://APP.example/cb',
+    'HTTPS://app.example/cb',
+    'http://app.example/cb',
+    'https://user@app.example/cb',
+    'https://app.example.evil.example/cb',
+    'https://app.example',
+    'https://app.example/',
+    '',
+    ' https://app.example/cb',
+    'https://app.example/cb\n',
+  ]);
   refuses(t, EXACT, TRICKS);
   allows(t, 'https://app.example/cb?tenant=a&x=%20', ['https://app.example/cb?tenant=a&x=%20']);
   refuses(t, 'https://app.example/cb?tenant=a', ['https://app.example/cb?tenant=b', 'https://app.example/cb', 'https://app.example/cb?tenant=a&x=1']);
@@ -147,12 +169,30 @@ test("a trailing star allows what Keycloak's allows: paths below, the folder its
     'https://app.example/app/a;b=c',
     'https://app.example/app/*',
   ]);
-  refuses(t, STAR, ['https://app.example/', 'https://app.example', 'https://app.example/ap', 'https://app.example/apps', 'https://app.example/app.', 'https://app.example/app;x']);
-  allows(t, 'https://app.example/*', ['https://app.example', 'https://app.example/', 'https://app.example?x=/', 'https://app.example/?x', 'https://app.example/a/b']);
+  refuses(t, STAR, [
+    'https://app.example/',
+    'https://app.example',
+    'https://app.example/ap',
+    'https://app.example/apps',
+    'https://app.example/app.',
+    'https://app.example/app;x',
+  ]);
+  allows(t, 'https://app.example/*', [
+    'https://app.example',
+    'https://app.example/',
+    'https://app.example?x=/',
+    'https://app.example/?x',
+    'https://app.example/a/b',
+  ]);
   allows(t, 'https://app.example/app*', ['https://app.example/app', 'https://app.example/application', 'https://app.example/app/x']);
   refuses(t, 'https://app.example/app*', ['https://app.example/ap', 'https://app.example/']);
   allows(t, 'http://localhost:3000/*', ['http://localhost:3000/cb', 'http://localhost:3000']);
-  refuses(t, 'http://localhost:3000/*', ['http://localhost:3001/cb', 'http://localhost/cb', 'http://localhost:30000/cb', 'https://localhost:3000/cb']);
+  refuses(t, 'http://localhost:3000/*', [
+    'http://localhost:3001/cb',
+    'http://localhost/cb',
+    'http://localhost:30000/cb',
+    'https://localhost:3000/cb',
+  ]);
   allows(t, 'http://[::1]:3000/*', ['http://[::1]:3000/cb']);
   refuses(t, 'http://127.0.0.1/*', ['http://127.1/cb', 'http://2130706433/cb', 'http://0x7f.1/cb', 'http://127.0.0.1.evil.example/cb']);
 });
@@ -225,16 +265,40 @@ test('patterns that would be open are refused when registered, and match nothing
   for (const [pattern, explanation] of patterns) {
     t.regex(validRedirectUri(pattern) ?? '(may be registered)', explanation, pattern);
     t.not(validRedirectUri(pattern), undefined, pattern);
-    refuses(t, pattern, [...TRICKS, EXACT, 'https://app.example/app/cb', 'https://evil.example/', pattern, pattern.replaceAll('*', 'x'), pattern.replaceAll('*', '')]);
+    refuses(t, pattern, [
+      ...TRICKS,
+      EXACT,
+      'https://app.example/app/cb',
+      'https://evil.example/',
+      pattern,
+      pattern.replaceAll('*', 'x'),
+      pattern.replaceAll('*', ''),
+    ]);
   }
 });
 
 test('schemes that a browser runs or opens by itself are refused, also when registered', (t) => {
   const uris = [
-    'javascript:alert(1)', 'JavaScript:alert(1)', 'javascript://app.example/%0aalert(1)', 'javascript:*', 'data:text/html,<b>', 'data:text/html;base64,PHNjcmlwdD4=', 'vbscript:x',
-    'file:///etc/passwd', 'blob:https://app.example/1', 'about:blank', 'filesystem:https://app.example/x', 'view-source:https://app.example/', 'intent://x', 'mailto:a@b.example',
-    ' javascript:alert(1)', 'java\tscript:alert(1)', '\u0001javascript:alert(1)', 'ws://app.example/', 'ftp://app.example/',
-  ]; // prettier-ignore
+    'javascript:alert(1)',
+    'JavaScript:alert(1)',
+    'javascript://app.example/%0aalert(1)',
+    'javascript:*',
+    'data:text/html,<b>',
+    'data:text/html;base64,PHNjcmlwdD4=',
+    'vbscript:x',
+    'file:///etc/passwd',
+    'blob:https://app.example/1',
+    'about:blank',
+    'filesystem:https://app.example/x',
+    'view-source:https://app.example/',
+    'intent://x',
+    'mailto:a@b.example',
+    ' javascript:alert(1)',
+    'java\tscript:alert(1)',
+    '\u0001javascript:alert(1)',
+    'ws://app.example/',
+    'ftp://app.example/',
+  ];
   for (const uri of uris) {
     t.not(validRedirectUri(uri), undefined, uri);
     refuses(t, uri, [uri]);
@@ -262,11 +326,26 @@ test('http://localhost:* allows any port of localhost and nothing else', (t) => 
   t.is(validRedirectUri(pattern), undefined);
   allows(t, pattern, ['http://localhost:1/cb', 'http://localhost:3000/cb', 'http://localhost:65535/cb', 'http://localhost/cb']);
   refuses(t, pattern, [
-    'http://localhost:3000/', 'http://localhost:3000/cb/', 'http://localhost:3000/cb/x', 'http://localhost:3000/cb?x', 'http://localhost:3000/cb#x', 'https://localhost:3000/cb',
-    'http://localhost.evil.example:3000/cb', 'http://localhost:3000@evil.example/cb', 'http://localhost:@evil.example/cb', 'http://localhost:/cb', 'http://localhost:0/cb',
-    'http://localhost:65536/cb', 'http://localhost:03000/cb', 'http://localhost:*/cb', 'http://localhost:3e3/cb', 'http://127.0.0.1:3000/cb', 'http://LOCALHOST:3000/cb',
-    'http://x@localhost:3000/cb', 'http://evil.localhost:3000/cb',
-  ]); // prettier-ignore
+    'http://localhost:3000/',
+    'http://localhost:3000/cb/',
+    'http://localhost:3000/cb/x',
+    'http://localhost:3000/cb?x',
+    'http://localhost:3000/cb#x',
+    'https://localhost:3000/cb',
+    'http://localhost.evil.example:3000/cb',
+    'http://localhost:3000@evil.example/cb',
+    'http://localhost:@evil.example/cb',
+    'http://localhost:/cb',
+    'http://localhost:0/cb',
+    'http://localhost:65536/cb',
+    'http://localhost:03000/cb',
+    'http://localhost:*/cb',
+    'http://localhost:3e3/cb',
+    'http://127.0.0.1:3000/cb',
+    'http://LOCALHOST:3000/cb',
+    'http://x@localhost:3000/cb',
+    'http://evil.localhost:3000/cb',
+  ]);
   allows(t, 'http://localhost:*', ['http://localhost:3000']);
   allows(t, 'http://localhost:*/cb?x=1', ['http://localhost:3000/cb?x=1']);
   refuses(t, 'http://localhost:*', ['http://localhost:3000/', 'http://localhost:3000/cb', 'http://localhost:3000?x']);
@@ -312,11 +391,22 @@ test("a relative pattern stands behind the client's root URL", (t) => {
     refuses(t, '/cb', ['https://app.example/cb/', 'https://evil.example/cb'], at(root));
   }
   allows(t, '/cb', ['https://app.example/base/cb'], at('https://app.example/base'));
-  for (const root of ['', 'app.example', '/x', 'javascript:alert(1)', 'com.example.app:/', 'https://user@app.example', 'https://app.example?x', 'https://app.example#x', 'https://*']) {
+  for (const root of [
+    '',
+    'app.example',
+    '/x',
+    'javascript:alert(1)',
+    'com.example.app:/',
+    'https://user@app.example',
+    'https://app.example?x',
+    'https://app.example#x',
+    'https://*',
+  ]) {
     t.not(validRedirectUri('/cb', at(root)), undefined, root);
     refuses(t, '/cb', ['https://app.example/cb', `${root}/cb`, '/cb'], at(root));
   }
-  for (const pattern of ['//evil.example/*', '/\\evil.example/*', '/../*', '/@evil.example/*']) t.not(validRedirectUri(pattern, at('https://app.example')), undefined, pattern);
+  for (const pattern of ['//evil.example/*', '/\\evil.example/*', '/../*', '/@evil.example/*'])
+    t.not(validRedirectUri(pattern, at('https://app.example')), undefined, pattern);
   t.is(validRedirectUri(EXACT, { rootUrl: null }), undefined);
 });
 
@@ -331,16 +421,43 @@ test('form-action needs the origin, or the scheme of an app', (t) => {
     ['myapp://host;script-src/cb', 'myapp:'],
   ];
   for (const [uri, source] of cases) t.is(originOf(uri), source, uri);
-  for (const uri of ["https://a;script-src'unsafe-inline'/", 'https://a,b/', 'https://*/', 'https://*.example/', '', 'x', '/x']) t.throws(() => originOf(uri), { code: 'bad_input' }, uri);
+  for (const uri of ["https://a;script-src'unsafe-inline'/", 'https://a,b/', 'https://*/', 'https://*.example/', '', 'x', '/x'])
+    t.throws(() => originOf(uri), { code: 'bad_input' }, uri);
 });
 
 // Pieces that matter to parsers, so that random texts are worth trying.
 const piece = fc.constantFrom(
-  ...['https://', 'http://', 'https:', '//', '/', '\\', 'app.example', 'evil.example', 'localhost', '127.0.0.1', '[::1]', ':', ':443', ':80', ':8080', '@', '.', '..', ';', '%2e', '%2F', '%5c', '%00'],
+  ...[
+    'https://',
+    'http://',
+    'https:',
+    '//',
+    '/',
+    '\\',
+    'app.example',
+    'evil.example',
+    'localhost',
+    '127.0.0.1',
+    '[::1]',
+    ':',
+    ':443',
+    ':80',
+    ':8080',
+    '@',
+    '.',
+    '..',
+    ';',
+    '%2e',
+    '%2F',
+    '%5c',
+    '%00',
+  ],
   ...['%', '?', '#', '*', 'app', 'cb', 'x=1', '&', '\t', '\n', ' ', '\u0000', '\u3002', 'é', 'javascript:', 'com.example.app:', "'", '"'],
 );
 const tricky = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(''));
-const nearby = fc.tuple(fc.constantFrom('https://app.example/app/', 'https://app.example', 'https://app.example/app/cb'), tricky).map(([start, rest]) => start + rest);
+const nearby = fc
+  .tuple(fc.constantFrom('https://app.example/app/', 'https://app.example', 'https://app.example/app/cb'), tricky)
+  .map(([start, rest]) => start + rest);
 const uris = fc.oneof(tricky, nearby, fc.webUrl({ withFragments: true, withQueryParameters: true }), fc.string());
 
 test('whatever a star lets through stays on its origin and in its folder, for a browser and for a lenient server', (t) => {
@@ -352,7 +469,9 @@ test('whatever a star lets through stays on its origin and in its folder, for a 
       const url = new URL(uri);
       if (url.origin !== 'https://app.example' || url.username !== '' || url.hash !== '') throw new Error('another origin');
       if (url.pathname !== '/app' && !url.pathname.startsWith('/app/')) throw new Error('another folder');
-      const served = decodeURIComponent(url.pathname).replaceAll(/;[^/]*/g, '').replaceAll('\\', '/');
+      const served = decodeURIComponent(url.pathname)
+        .replaceAll(/;[^/]*/g, '')
+        .replaceAll('\\', '/');
       if (!`${new URL(served, 'https://app.example').pathname}/`.startsWith('/app/')) throw new Error('another folder after decoding');
       // RFC 3986 appendix B, the other way to cut a URI into parts.
       const authority = /^(?:[^:/?#]+:)?(?:\/\/([^/?#]*))?/.exec(uri)?.[1];

@@ -39,9 +39,32 @@ test('the level is respected', (t) => {
 test('values under telling names are struck out at any depth', (t) => {
   const { lines, log } = capture();
   const names = [
-    'authorization', 'Authorization', 'proxy-authorization', 'cookie', 'cookies', 'set-cookie', 'password', 'newPassword', 'code', 'client_secret', 'clientSecret', 'secret',
-    'token', 'access_token', 'refreshToken', 'id_token', 'id_token_hint', 'client_assertion', 'code_verifier', 'otp', 'totp', 'seed', 'privateJwk', 'DATABASE_URL', 'masterKeys',
-  ]; // prettier-ignore
+    'authorization',
+    'Authorization',
+    'proxy-authorization',
+    'cookie',
+    'cookies',
+    'set-cookie',
+    'password',
+    'newPassword',
+    'code',
+    'client_secret',
+    'clientSecret',
+    'secret',
+    'token',
+    'access_token',
+    'refreshToken',
+    'id_token',
+    'id_token_hint',
+    'client_assertion',
+    'code_verifier',
+    'otp',
+    'totp',
+    'seed',
+    'privateJwk',
+    'DATABASE_URL',
+    'masterKeys',
+  ];
   for (const name of names) {
     log.info({ [name]: SECRET, a: { b: [{ [name]: [SECRET] }] } }, 'x');
     const line = parsed(t, lines.at(-1));
@@ -51,7 +74,17 @@ test('values under telling names are struck out at any depth', (t) => {
 });
 
 test('harmless neighbours stay', (t) => {
-  const value = { statusCode: 200, errorCode: 'x', client_id: 'app', tokenType: 'Bearer', username: 'alice', grant_type: 'code', keyId: 'k1', passwordHash: undefined, token: null };
+  const value = {
+    statusCode: 200,
+    errorCode: 'x',
+    client_id: 'app',
+    tokenType: 'Bearer',
+    username: 'alice',
+    grant_type: 'code',
+    keyId: 'k1',
+    passwordHash: undefined,
+    token: null,
+  };
   t.deepEqual(redact(value), value);
 });
 
@@ -85,7 +118,9 @@ test('credentials inside texts are struck out: URLs, headers, tokens, connection
 test('an error keeps what explains it, and nothing that hangs on it', (t) => {
   const { lines, log } = capture();
   log.error({ err: corrupted('does not open', new Error('bad tag')) }, 'failed');
-  t.like(parsed(t, lines[0]), { err: { type: 'AppError', code: 'corrupted', status: 500, message: 'does not open', cause: { type: 'Error', message: 'bad tag' } } });
+  t.like(parsed(t, lines[0]), {
+    err: { type: 'AppError', code: 'corrupted', status: 500, message: 'does not open', cause: { type: 'Error', message: 'bad tag' } },
+  });
 
   log.error(Object.assign(new Error('duplicate key'), { code: '23505', detail: SECRET, parameters: [SECRET], response: { body: SECRET } }));
   t.like(parsed(t, lines[1]), { msg: 'duplicate key', err: { code: '23505' } });
@@ -109,7 +144,7 @@ test('whole requests, buffers and other machinery are named, not written out', (
 
 test('circles, depth, breadth and length are bounded', (t) => {
   const circle: Record<string, unknown> = {};
-  circle['self'] = circle;
+  circle.self = circle;
   const { lines, log } = capture();
   log.info({ circle, wide: Array.from({ length: 10_000 }, () => 'x'), long: 'x'.repeat(1_000_000) }, 'x'.repeat(1_000_000));
   t.true((lines[0]?.length ?? 0) < 12_000);
