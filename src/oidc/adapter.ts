@@ -8,7 +8,7 @@
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
 import { record } from '../audit/record.ts';
 import { sha256 } from '../crypto/codes.ts';
-import { isAlive } from '../sessions/sessions.ts';
+import { endSessionsOf, isAlive } from '../sessions/sessions.ts';
 import {
   deleteGrants,
   deletePayload,
@@ -26,7 +26,7 @@ import {
 } from '../store/oidc-payloads.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
 import { type AccessTokens, JWT_MARK, looksLikeJwt } from './access-tokens.ts';
-import type { Clients } from './clients.ts';
+import { type Clients, rowOf } from './clients.ts';
 import type { RealmRoom } from './room.ts';
 
 export interface AdapterParts {
@@ -87,9 +87,10 @@ class ModelAdapter implements Adapter {
 
   /** Uses it up, or throws: the library has looked before, but so has every request beside this one. */
   async consume(id: string): Promise<void> {
-    const key = this.key(id);
+    const client = Provider.ctx?.oidc.client;
+    const allowance = this.model === 'RefreshToken' && client ? rowOf(client).refreshTokenMaxReuse : 0;
+    if (await usePayload(this.queries, this.key(id), allowance)) return;
     const payload = await this.find(id);
-    if (await usePayload(this.queries, key, await this.allowance(payload))) return;
     if (this.model === 'PushedAuthorizationRequest') throw new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used');
     // A loser that throws here passes by the library's own revocation.
     if (payload?.grantId) await this.endFamily(payload);
@@ -221,6 +222,14 @@ class SessionAdapter extends ModelAdapter {
       const authorizations = before.accountId === payload.accountId ? { ...before.authorizations, ...payload.authorizations } : payload.authorizations;
       await replaceSessionPayload(trx, this.row(id, { ...payload, authorizations }, expiresIn));
     });
+  }
+
+  /** Signing out ends our session too; the renewal of the cookie's id, which also comes here, does not. */
+  override async destroy(id: string): Promise<void> {
+    const { db, now } = this.parts.room;
+    const oidc = Provider.ctx?.oidc;
+    if (oidc?.route === 'end_session_confirm' && oidc.session?.jti === id) await endSessionsOf(db, this.realmId, { uid: oidc.session.uid }, now());
+    await super.destroy(id);
   }
 
   /** A session that somebody is signed in to exists only while ours does. */

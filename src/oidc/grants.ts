@@ -2,8 +2,8 @@
  * Grants: what one session may have at one client. A grant is the family of its tokens; ending it is no consent taken
  * back, because consents live in a table of their own and grants are made from them.
  */
-import { type Grant, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { randomUUID } from 'node:crypto';
+import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
 import { consentedScopes } from '../store/consents.ts';
 import { joinSessionClient, sessionClient } from '../store/sessions.ts';
 import { standingOf } from './authentication.ts';
@@ -72,6 +72,3 @@ function extend(grant: Grant, scopes: string[]): boolean {
   grant.addResourceScope(DEFAULT_RESOURCE, scopes);
   return true;
 }
-
-/** The grant that this token request works under, wherever the library keeps it. */
-export const grantOfRequest = (): Grant | undefined => Provider.ctx?.oidc.entities.Grant;

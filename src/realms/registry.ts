@@ -117,7 +117,7 @@ export class RealmRegistry<Built> {
 }
 
 function jwk(text: string): JWK {
-  const value: unknown = JSON.parse(text);
-  if (typeof value !== 'object' || value === null || !('kty' in value)) throw corrupted('A stored signing key is not a JWK.');
+  const value: JWK | null = JSON.parse(text);
+  if (typeof value?.kty !== 'string') throw corrupted('A stored signing key is not a JWK.');
   return value;
 }

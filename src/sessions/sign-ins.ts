@@ -9,6 +9,7 @@ import type { Keyring } from '../crypto/keyring.ts';
 import { corrupted } from '../errors.ts';
 import type { Proof } from '../policy/assurance.ts';
 import type { Database } from '../store/database.ts';
+import type { Queries } from '../store/rows.ts';
 import { advanceLogin, claimLogin, insertLogin, type LoginRow, loginById, loginSeal } from '../store/logins.ts';
 
 /** What every state of the machine has; the rest is the login room's. */
@@ -67,18 +68,28 @@ export class SignIns<State extends SignInState> {
   /**
    * Moves a sign-in to another state if nobody else moved it first.
    *
-   * @param renew true with every accepted proof: the cookie of before is worth nothing from then on
+   * @param options.renew true with every accepted proof: the cookie of before is worth nothing from then on
+   * @param options.within what is to happen in the same transaction, only if the move does
    * @returns undefined when somebody else was first; else the new cookie, if it was renewed
    */
-  async advance(signIn: SignIn<State>, state: State, options: { renew: boolean; uid?: string }): Promise<{ cookie?: string } | undefined> {
+  async advance(
+    signIn: SignIn<State>,
+    state: State,
+    options: { renew: boolean; uid?: string; within?: (trx: Queries) => Promise<void> },
+  ): Promise<{ cookie?: string } | undefined> {
     const cookie = options.renew ? randomToken() : undefined;
-    const moved = await advanceLogin(this.#db.knex, signIn.row, {
+    const change = {
       uid: options.uid ?? signIn.row.uid,
       at: state.at,
       state: await this.#seal(signIn.row, state),
       cookieHash: cookie === undefined ? signIn.row.cookieHash : sha256(cookie),
       // A sign-in that starts over (another question after consent) will have to be claimed again.
       sessionId: options.uid === undefined ? signIn.row.sessionId : null,
+    };
+    const moved = await this.#db.transaction(async (trx) => {
+      if (!(await advanceLogin(trx, signIn.row, change))) return false;
+      await options.within?.(trx);
+      return true;
     });
     if (!moved) return undefined;
     return cookie === undefined ? {} : { cookie };

@@ -104,11 +104,12 @@ export async function raiseSession(trx: Knex, row: SessionRow, all: Proof[], now
     .update({ proofs: JSON.stringify(all), last_seen_at: now });
 }
 
-/** Records activity, at most once a minute. */
-export async function touchSession(knex: Knex, row: { realmId: string; id: string }, now: number): Promise<void> {
+/** Records activity of a session that is alive, unless some was recorded within `everyMs`. */
+export async function touchSessionByUid(knex: Knex, realmId: string, uid: string, now: number, everyMs: number): Promise<void> {
   await knex('sessions')
-    .where({ realm_id: row.realmId, id: row.id })
-    .where('last_seen_at', '<', now - 60_000)
+    .where({ realm_id: realmId, uid })
+    .whereNull('ended_at')
+    .where('last_seen_at', '<', now - everyMs)
     .update({ last_seen_at: now });
 }
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { record } from '../../audit/record.ts';
 import { randomToken } from '../../crypto/codes.ts';
 import { badInput, conflict } from '../../errors.ts';
-import { validRedirectUri } from '../../oidc/redirect-uris.ts';
+import { validRedirectUri } from '../../realms/redirect-uris.ts';
 import { assignRealmScopes, type ClientRow, clientSeal, insertClient, listClients } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';

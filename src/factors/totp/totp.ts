@@ -120,10 +120,10 @@ function matchedStep(cx: FactorContext, secret: TotpSecret, code: string, last: 
   return result.valid && 'timeStep' in result ? result.timeStep : undefined;
 }
 
-/** A code as it was typed: exactly as many ASCII digits as asked, but for the spaces and hyphens that people paste along. */
+/** A code as it was typed: exactly as many ASCII digits as asked, but for the spaces and hyphens that people put between them. */
 function codeOf(typed: unknown, lengths: readonly number[]): string | undefined {
   if (typeof typed !== 'string' || typed.length > MAX_INPUT) return undefined;
-  const code = typed.replace(/[\s-]/g, '');
+  const code = typed.trim().replace(/(?<=[0-9])[\s-]+(?=[0-9])/g, '');
   return /^[0-9]+$/.test(code) && lengths.includes(code.length) ? code : undefined;
 }
 

@@ -1,0 +1,47 @@
+/** Consent: the library's second prompt, for applications that are not the company's own. */
+import { record } from '../audit/record.ts';
+import { clientByClientId } from '../store/clients.ts';
+import { allowScopes } from '../store/consents.ts';
+import { userById } from '../store/users.ts';
+import { clientModel, realmModel } from './pages.ts';
+import type { LoginRequest } from './room.ts';
+
+/** Asks whether the application may see what it asks for. */
+export async function showConsent(request: LoginRequest): Promise<void> {
+  const { realm, asked, db, ctx } = request;
+  const user = asked.session ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
+  const described = new Map(realm.scopes.map((scope) => [scope.name, scope.description]));
+  await request.render(ctx, 'login/consent', {
+    realm: realmModel(request),
+    client: await clientModel(request),
+    version: '',
+    errors: [],
+    account: { username: user?.username ?? '' },
+    scopes: asked.scopes.map((name) => ({ name, description: name === 'openid' ? 'That it is you who signs in' : (described.get(name) ?? name) })),
+  });
+}
+
+/** Remembers what was allowed, or tells the application that it was not. */
+export async function answerConsent(request: LoginRequest, answer: string | undefined): Promise<void> {
+  const { realm, asked, db, ctx, port, at } = request;
+  if (answer !== 'allow' && answer !== 'deny' && answer !== 'cancel') return showConsent(request);
+  const userId = asked.session?.accountId ?? null;
+  const origin = { realmId: realm.realm.id, at, actor: userId, subject: userId, clientId: asked.clientId, transactionId: asked.cid, ip: ctx.ip, userAgent: ctx.get('user-agent') || null };
+  if (answer !== 'allow' || userId === null) {
+    await record(db.knex, origin, { type: 'consent.denied', details: {} });
+    return redirect(request, await port.deny(ctx, { error: 'access_denied', error_description: 'the user did not allow it' }));
+  }
+  const client = await clientByClientId(db.knex, realm.realm.id, asked.clientId);
+  if (client) {
+    await db.transaction(async (trx) => {
+      await allowScopes(trx, { realmId: realm.realm.id, userId, clientRowId: client.id, scopes: asked.scopes, now: at });
+      await record(trx, origin, { type: 'consent.given', details: { scopes: asked.scopes } });
+    });
+  }
+  return redirect(request, await port.allow(ctx));
+}
+
+function redirect({ ctx }: LoginRequest, location: string): void {
+  ctx.status = 303;
+  ctx.redirect(location);
+}

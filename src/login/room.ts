@@ -1,0 +1,63 @@
+/**
+ * The hosted sign-in, at `/realms/{realm}/login/{uid}`.
+ *
+ * One dispatcher (routes.ts) decides from what is stored which page is due; no step ever redirects to another. A POST is
+ * checked for its origin, counted, verified by a factor (steps.ts), moved on by the machine (machine.ts, pure), stored by
+ * compare-and-set, recorded, and answered with a redirect to the same address. When the machine is done, oidc-provider is
+ * told, through the narrow port that app.ts hands in, and asks for itself whether it is enough.
+ *
+ * This file holds what the parts of the room share.
+ */
+import type Koa from 'koa';
+import type { Keyring } from '../crypto/keyring.ts';
+import type { PasswordHasher } from '../factors/factor.ts';
+import type { RealmContext } from '../realms/registry.ts';
+import type { SignIn, SignIns } from '../sessions/sign-ins.ts';
+import type { Database } from '../store/database.ts';
+import type { Queries } from '../store/rows.ts';
+import type { UserRow } from '../store/users.ts';
+import type { LoginState } from './machine.ts';
+
+/** What the sign-in needs to know of a request for it; oidc/interactions.ts provides it. */
+export interface AskedLogin {
+  uid: string;
+  cid: string;
+  prompt: 'login' | 'consent';
+  scopes: string[];
+  params: Record<string, unknown>;
+  clientId: string;
+  session: { uid: string; accountId: string } | undefined;
+  expiresAt: number;
+}
+
+/** The narrow port to the provider: load what is asked, answer it once. Each answer is where the browser goes next. */
+export interface LoginPort {
+  load(ctx: Koa.Context, uid: string): Promise<AskedLogin>;
+  finish(ctx: Koa.Context, login: { accountId: string; transaction: string; at: number; remember: boolean }): Promise<string>;
+  allow(ctx: Koa.Context): Promise<string>;
+  deny(ctx: Koa.Context, error: { error: string; error_description: string }): Promise<string>;
+}
+
+export interface LoginDeps {
+  db: Database;
+  keyring: Keyring;
+  passwords: PasswordHasher;
+  signIns: SignIns<LoginState>;
+  origin: string;
+  render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
+  now(): number;
+  log: { warn(details: object, message: string): void; error(details: object, message: string): void };
+  /** Tells a user that a sign-in method was added; what it returns runs in the transaction that adds it. */
+  tellOfNewFactor(user: UserRow, factorName: string, now: number): Promise<(trx: Queries) => Promise<void>>;
+}
+
+/** One request for the sign-in pages. */
+export interface LoginRequest extends LoginDeps {
+  ctx: Koa.Context;
+  realm: RealmContext;
+  port: LoginPort;
+  asked: AskedLogin;
+  at: number;
+}
+
+export type Login = SignIn<LoginState>;

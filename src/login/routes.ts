@@ -1,0 +1,239 @@
+/** The dispatcher of the sign-in: loads what is stored, shows the page that is due, moves it on by one step. */
+import type Koa from 'koa';
+import { z } from 'zod';
+import type { AuditEvent } from '../audit/event.ts';
+import { record } from '../audit/record.ts';
+import { AppError, forbidden } from '../errors.ts';
+import type { Form } from '../factors/factor.ts';
+import { sameOrigin } from '../http/csrf.ts';
+import { formActionOf, securityHeaders } from '../http/headers.ts';
+import { readForm } from '../http/input.ts';
+import { loginPath, realmPath } from '../realms/issuer.ts';
+import type { RealmContext } from '../realms/registry.ts';
+import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
+import { userById } from '../store/users.ts';
+import { answerConsent, showConsent } from './consent.ts';
+import { decisionOf, type LoginState, next, start } from './machine.ts';
+import { showPage } from './pages.ts';
+import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
+import { auditOrigin, beginEnrolment, challengeStep, chooseStep, enrolStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
+
+/** Field names that scripts and password managers rely on (experience.md). */
+const loginForm = z.object({
+  version: z.string().max(12).optional(),
+  do: z.enum(['cancel', 'another', 'switch', 'allow', 'deny']).optional(),
+  username: z.string().max(1024).optional(),
+  password: z.string().max(4096).optional(),
+  remember: z.string().max(10).optional(),
+  factor: z.string().max(64).optional(),
+  credential: z.string().max(64).optional(),
+  code: z.string().max(64).optional(),
+  label: z.string().max(200).optional(),
+});
+type LoginForm = z.infer<typeof loginForm>;
+
+/** Answers `GET` and `POST /realms/{realm}/login/{uid}`. */
+export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: RealmContext, port: LoginPort, uid: string): Promise<void> {
+  ctx.set(securityHeaders({ origin: deps.origin, popups: true }));
+  ctx.set('Cache-Control', 'no-store');
+  if (ctx.method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin)) throw forbidden('This form was not sent from its own page.', 'foreign_origin');
+  const asked = await port.load(ctx, uid);
+  // The way back to the application follows a POST of these pages, and Chromium applies form-action to it.
+  const back = typeof asked.params.redirect_uri === 'string' ? formActionOf(asked.params.redirect_uri) : undefined;
+  ctx.set(securityHeaders({ origin: deps.origin, popups: true, formActions: back ? [back] : [] }));
+  const request: LoginRequest = { ...deps, ctx, realm, port, asked, at: deps.now() };
+
+  if (asked.prompt === 'consent') {
+    await requireNewestBrowser(request, await deps.signIns.load(realm.realm.id, asked.cid, request.at));
+    if (ctx.method !== 'POST') return showConsent(request);
+    return answerConsent(request, (await readForm(ctx, loginForm)).do);
+  }
+  const login = await currentLogin(request);
+  // Another request of this browser began it in this moment: ask again, with the cookie that it got.
+  if (!login) return redirectTo(ctx, selfOf(request));
+  if (ctx.method === 'POST') return postStep(request, login);
+  return getPage(request, login);
+}
+
+async function getPage(request: LoginRequest, login: Login): Promise<void> {
+  const { state } = login;
+  if (state.at === 'done') return finish(request, login);
+  if (state.at === 'refused') return refuse(request, login);
+  if (state.at === 'enrol' && state.step === null) return apply(request, login, await beginEnrolment(request, login), {});
+  return showPage(request, login);
+}
+
+async function postStep(request: LoginRequest, login: Login): Promise<void> {
+  const form = await readForm(request.ctx, loginForm);
+  // A page of before: the back button, or a second tab. Nothing is lost by showing what is due now.
+  if (form.version !== undefined && form.version !== String(login.row.version)) return redirectTo(request.ctx, selfOf(request));
+  try {
+    const outcome = await stepOf(request, login, form);
+    if (outcome) return await apply(request, login, outcome, form);
+    return redirectTo(request.ctx, selfOf(request));
+  } catch (error) {
+    if (!(error instanceof AppError) || error.status !== 429) throw error;
+    request.ctx.set('Retry-After', String(error.retryAfter ?? 60));
+    const { factor, userId } = login.state;
+    const event: AuditEvent = factor === null ? { type: 'login.failed', details: { reason: 'throttled' } } : { type: 'mfa.challenge.throttled', details: { factor } };
+    await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), event);
+    return showPage(request, login, { ...retyped(form), errors: [{ field: null, message: error.message }], status: 429 });
+  }
+}
+
+/** The step that a form is for; undefined when it does not fit what is due. */
+async function stepOf(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome | undefined> {
+  const { state } = login;
+  const asEvent = async (type: 'cancelled' | 'another' | 'other-account'): Promise<Outcome> => ({
+    event: { type },
+    rules: await rulesOf(request, login, state.userId),
+    renew: false,
+  });
+  if (form.do === 'cancel') return asEvent('cancelled');
+  if (form.do === 'another') return asEvent('another');
+  if (form.do === 'switch') return asEvent('other-account');
+  const fields: Form = Object.fromEntries(Object.entries(form).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+  switch (state.at) {
+    case 'identify':
+      return form.username === undefined && form.password === undefined ? undefined : passwordStep(request, login, fields);
+    case 'password':
+      return form.password === undefined ? undefined : passwordStep(request, login, fields);
+    case 'choose':
+      return form.factor === undefined ? undefined : chooseStep(request, login, fields);
+    case 'challenge':
+      return form.code === undefined ? undefined : challengeStep(request, login, fields);
+    case 'enrol':
+      return form.code === undefined || state.step === null ? undefined : enrolStep(request, login, fields);
+    default:
+      return undefined;
+  }
+}
+
+/** Moves the sign-in on, or shows the page again with what was wrong. */
+async function apply(request: LoginRequest, login: Login, outcome: Outcome, form: LoginForm): Promise<void> {
+  const { ctx } = request;
+  if ('error' in outcome) return showPage(request, login, { ...retyped(form), errors: [outcome.error], status: outcome.status });
+  const state = next(login.state, outcome.event, outcome.rules, request.at);
+  if (state === login.state) {
+    if (outcome.event.type === 'chosen') {
+      return showPage(request, login, { errors: [{ field: null, message: 'That is not one of the choices here. Choose again.' }], status: 400 });
+    }
+    return redirectTo(ctx, selfOf(request));
+  }
+
+  const { audit, within } = outcome;
+  const moved = await request.signIns.advance(login, state, {
+    renew: outcome.renew,
+    within: async (trx) => {
+      await within?.(trx);
+      if (audit) await record(trx, auditOrigin(request, login, outcome.subject), audit);
+      if (state.at === 'done') await recordDone(request, login, state, outcome, trx);
+    },
+  });
+  if (!moved) return redirectTo(ctx, selfOf(request));
+  if (moved.cookie !== undefined) setCookie(request, moved.cookie);
+  const after: Login = { row: { ...login.row, at: state.at, version: login.row.version + 1 }, state };
+  if (state.at === 'done') return finish(request, after);
+  if (state.at === 'refused') return refuse(request, after);
+  return redirectTo(ctx, selfOf(request));
+}
+
+async function recordDone(request: LoginRequest, login: Login, state: LoginState, outcome: Extract<Outcome, { event: unknown }>, trx: Parameters<typeof record>[0]): Promise<void> {
+  // What was just enrolled is not among the rules' credentials yet; for the record, the proofs say enough.
+  const decision = decisionOf(state, outcome.rules, request.at);
+  const details = decision.ask === 'nothing' ? { acr: decision.acr, amr: decision.amr, rules: [...decision.rules] } : { acr: '', amr: state.proofs.flatMap((proof) => proof.amr), rules: [] };
+  await record(trx, auditOrigin(request, login, state.userId ?? undefined), { type: 'login.ok', details });
+}
+
+/** The machine is done: the provider is told, and looks for itself. */
+async function finish(request: LoginRequest, login: Login): Promise<void> {
+  const { state } = login;
+  if (state.userId === null) throw new Error('A sign-in that is done has no user.');
+  const { port, ctx, asked } = request;
+  // A wish to enrol that was cancelled is told to the application as Keycloak does.
+  redirectTo(ctx, await port.finish(ctx, { accountId: state.userId, transaction: asked.cid, at: request.at, remember: state.remember }));
+}
+
+const REFUSALS = {
+  cancelled: { error: 'access_denied', error_description: 'the user cancelled the sign-in' },
+  unmet: { error: 'unmet_authentication_requirements', error_description: 'no sign-in method that this user can use here is enough' },
+} as const;
+
+/** The sign-in has ended without success: the application is told, or the user is, when it was for too many attempts. */
+async function refuse(request: LoginRequest, login: Login): Promise<void> {
+  const { port, ctx } = request;
+  const { refusal } = login.state;
+  if (refusal === 'attempts') {
+    return request.render(
+      ctx,
+      'message',
+      {
+        realm: { name: request.realm.realm.name, displayName: request.realm.realm.displayName },
+        title: 'Too many wrong codes',
+        message: 'This sign-in has ended, because too many codes were wrong.',
+        hint: 'Go back to the application and sign in again: you will be asked for your password first.',
+        reference: login.row.id,
+        link: null,
+      },
+      403,
+    );
+  }
+  if (ctx.method === 'POST') await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'login.cancelled', details: {} });
+  redirectTo(ctx, await port.deny(ctx, REFUSALS[refusal ?? 'cancelled']));
+}
+
+/** The sign-in of this interaction, begun when there is none; undefined when another request began it in this moment. */
+async function currentLogin(request: LoginRequest): Promise<Login | undefined> {
+  const { asked, realm, signIns, at } = request;
+  const login = await signIns.load(realm.realm.id, asked.cid, at);
+  if (login) {
+    requireNewestBrowser(request, login);
+    if (login.row.uid === asked.uid) return login;
+    // The provider has asked once more within the same request, such as after consent: begin again in the same browser.
+    const state = await firstState(request, login.row.createdAt);
+    if (!(await signIns.advance(login, state, { renew: false, uid: asked.uid }))) return undefined;
+    return signIns.load(realm.realm.id, asked.cid, at);
+  }
+  const state = await firstState(request, at);
+  const cookie = await signIns.begin({ realmId: realm.realm.id, id: asked.cid, uid: asked.uid, state, now: at, expiresAt: asked.expiresAt });
+  if (cookie === undefined) return undefined;
+  setCookie(request, cookie);
+  return signIns.load(realm.realm.id, asked.cid, at);
+}
+
+async function firstState(request: LoginRequest, startedAt: number): Promise<LoginState> {
+  const { asked, realm, db } = request;
+  const user = asked.session ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
+  const userId = user?.enabled ? user.id : null;
+  const rules = await rulesOf(request, { row: { createdAt: startedAt }, state: null }, userId);
+  return start(rules, { userId }, request.at);
+}
+
+function requireNewestBrowser(request: LoginRequest, login: Login | undefined): void {
+  if (!login || isNewestCookie(login.row, request.ctx.cookies.get(transactionCookie(request.asked.cid)))) return;
+  throw forbidden('This sign-in was started or continued in another browser. Go back to the application and sign in again.', 'other_browser');
+}
+
+function setCookie({ ctx, asked, realm, origin, at }: LoginRequest, value: string): void {
+  ctx.cookies.set(transactionCookie(asked.cid), value, {
+    path: realmPath(realm.realm.name),
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: origin.startsWith('https:'),
+    signed: false,
+    overwrite: true,
+    maxAge: Math.max(0, asked.expiresAt - at),
+  });
+}
+
+const selfOf = ({ origin, realm, asked }: LoginRequest): string => `${origin}${loginPath(realm.realm.name, asked.uid)}`;
+
+const retyped = (form: LoginForm) => ({
+  ...(form.username === undefined ? {} : { username: form.username.slice(0, 255), remember: form.remember !== undefined }),
+  ...(form.label === undefined ? {} : { label: form.label.slice(0, 200) }),
+});
+
+function redirectTo(ctx: Koa.Context, location: string): void {
+  ctx.status = 303;
+  ctx.redirect(location);
+}

@@ -1,0 +1,223 @@
+/** The steps of a sign-in: each reads a form, has a factor verify it, and says which event that is. */
+import { randomUUID } from 'node:crypto';
+import { record } from '../audit/record.ts';
+import type { AuditEvent } from '../audit/event.ts';
+import { badInput } from '../errors.ts';
+import type { Factor, FactorContext, Form } from '../factors/factor.ts';
+import { factors } from '../factors/index.ts';
+import type { Proof } from '../policy/assurance.ts';
+import { isAlive } from '../sessions/sessions.ts';
+import { type CredentialRow, credentialSeal, credentialsOf, disableFactor, insertCredential, markUsed, replaceSecret, spendCounter } from '../store/credentials.ts';
+import type { Queries } from '../store/rows.ts';
+import { liveSessionByUid } from '../store/sessions.ts';
+import { type UserRow, userById, userByLogin } from '../store/users.ts';
+import { openCredentials, rulesFor } from './facts.ts';
+import type { LoginEvent, LoginRules } from './machine.ts';
+import type { Login, LoginRequest } from './room.ts';
+import { Throttle } from './throttle.ts';
+
+/** What a step leads to: an event for the machine, or an error to show on the same page. */
+export type Outcome =
+  | {
+      event: LoginEvent;
+      rules: LoginRules;
+      /** The cookie is renewed with every accepted proof. */
+      renew: boolean;
+      audit?: AuditEvent;
+      subject?: string;
+      within?: (trx: Queries) => Promise<void>;
+    }
+  | { error: { field: string | null; message: string }; status: number };
+
+/** Said of a wrong name, a wrong password and a disabled user alike. */
+const WRONG_PASSWORD = 'That username and password do not belong together. Check both and try again.';
+const WRONG_CODE = 'That code is not right. Type the one that the app shows now.';
+const USED_CODE = 'That code was used already. Wait for the next one.';
+const MAX_LABEL = 60;
+
+/** The rules for whoever the sign-in is about now, or will be after the event. */
+export async function rulesOf(request: LoginRequest, login: { row: { createdAt: number }; state: { expected: boolean } | null }, userId: string | null): Promise<LoginRules> {
+  const { db, realm, asked, at } = request;
+  const credentials = userId === null ? [] : await credentialsOf(db.knex, realm.realm.id, userId);
+  const expected = login.state === null || login.state.expected;
+  const session = expected && asked.session && asked.session.accountId === userId ? await liveSessionByUid(db.knex, realm.realm.id, asked.session.uid, userId, at) : undefined;
+  const alive = session && isAlive(session, realm.realm.settings, at) ? session : undefined;
+  return rulesFor(realm.realm, { params: asked.params, startedAt: login.row.createdAt }, { credentials, session: alive }, at);
+}
+
+/** The name and password of whoever signs in, or the password of the user who is expected. */
+export async function passwordStep(request: LoginRequest, login: Login, form: Form): Promise<Outcome> {
+  const { db, keyring, realm, at } = request;
+  const realmId = realm.realm.id;
+  const known = login.state.userId === null ? undefined : await userById(db.knex, realmId, login.state.userId);
+  const typed = known?.username ?? (form.username ?? '').trim();
+  if (typed === '') return wrong('username', 'Type your username or email address.');
+  if (typed.length > 255) return wrong('username', 'That is longer than any username or email address.');
+  if (!form.password) return wrong('password', 'Type your password.');
+
+  const counted = await new Throttle(db, { id: realmId, rootSecret: realm.rootSecret }).password(typed, login.row.id, at);
+  const user = known ?? (await userByLogin(db.knex, realmId, typed));
+  // The same queries and one argon2id verification for a name that does not exist and for one that may not sign in.
+  const rows = await credentialsOf(db.knex, realmId, user?.id ?? realmId);
+  const factor = requireFactor('password');
+  const held = await openCredentials(keyring, factor, rows, null);
+  const verdict = await factor.verify(factorContext(request, user), form, held);
+
+  if (!verdict.ok || !user?.enabled) {
+    await counted.failed();
+    await record(db.knex, auditOrigin(request, login, user?.id), { type: 'login.failed', details: { reason: user && !user.enabled ? 'disabled' : 'credentials' } });
+    return wrong(null, WRONG_PASSWORD);
+  }
+  await counted.succeeded();
+  if (verdict.renewed !== undefined) await renew(request, rows, verdict.credentialId, verdict.renewed);
+  const proof: Proof = { credentialId: verdict.credentialId, factor: factor.id, kinds: verdict.kinds, level: verdict.level, amr: verdict.amr, at };
+  return {
+    event: { type: 'proved', userId: user.id, proof, ...(known ? {} : { remember: form.remember !== undefined }) },
+    rules: await rulesOf(request, login, user.id),
+    renew: true,
+    subject: user.id,
+  };
+}
+
+/** The code of a second factor. */
+export async function challengeStep(request: LoginRequest, login: Login, form: Form): Promise<Outcome> {
+  const { db, keyring, realm, at } = request;
+  const { state } = login;
+  const user = await signingIn(request, login);
+  const factor = requireFactor(state.factor);
+  if (!form.code?.trim()) return wrong('code', 'Type the code that the app shows.');
+
+  const counted = await new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret }).factor(factor.id, user.id, login.row.id, at);
+  const rows = await credentialsOf(db.knex, realm.realm.id, user.id);
+  const held = await openCredentials(keyring, factor, rows, state.credentialId);
+  const verdict = await factor.verify(factorContext(request, user), form, held);
+  const rules = await rulesOf(request, login, user.id);
+
+  if (!verdict.ok) {
+    const { endsTransaction, disables } = await counted.failed();
+    if (disables) await disableFactor(db.knex, realm.realm.id, user.id, factor.id);
+    const origin = auditOrigin(request, login, user.id);
+    await record(db.knex, origin, { type: verdict.reason === 'replayed' ? 'mfa.replay' : 'mfa.challenge.failed', details: { factor: factor.id } });
+    if (disables) await record(db.knex, origin, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
+    if (endsTransaction) return { event: { type: 'failed', last: true }, rules, renew: false };
+    return wrong('code', verdict.reason === 'replayed' ? USED_CODE : WRONG_CODE);
+  }
+  await counted.succeeded();
+  const proof: Proof = { credentialId: verdict.credentialId, factor: factor.id, kinds: verdict.kinds, level: verdict.level, amr: verdict.amr, at };
+  return {
+    event: { type: 'proved', userId: user.id, proof },
+    rules,
+    renew: true,
+    audit: { type: 'mfa.challenge.ok', details: { factor: factor.id, credential: verdict.credentialId } },
+    subject: user.id,
+    within: (trx) => markUsed(trx, realm.realm.id, verdict.credentialId, at),
+  };
+}
+
+/** Which of several factors, or of several credentials of one. */
+export async function chooseStep(request: LoginRequest, login: Login, form: Form): Promise<Outcome> {
+  const rules = await rulesOf(request, login, login.state.userId);
+  return { event: { type: 'chosen', factor: form.factor ?? '', credentialId: form.credential || null }, rules, renew: false };
+}
+
+/** The first page of an enrolment: what the factor shows, kept until it is confirmed. */
+export async function beginEnrolment(request: LoginRequest, login: Login): Promise<Outcome> {
+  const user = await signingIn(request, login);
+  const factor = requireFactor(login.state.factor);
+  if (!factor.enrol) throw new Error(`Factor ${factor.id} cannot be enrolled.`);
+  const step = await factor.enrol.begin(factorContext(request, user));
+  return { event: { type: 'begun', step: step.state }, rules: await rulesOf(request, login, user.id), renew: false };
+}
+
+/** The code that confirms an enrolment; it counts as the factor's proof, and cannot be used again. */
+export async function enrolStep(request: LoginRequest, login: Login, form: Form): Promise<Outcome> {
+  const { db, keyring, realm, at } = request;
+  const user = await signingIn(request, login);
+  const factor = requireFactor(login.state.factor);
+  if (!factor.enrol) throw new Error(`Factor ${factor.id} cannot be enrolled.`);
+  const label = (form.label ?? '').trim();
+  if (label.length > MAX_LABEL) return wrong('label', `A name may have ${MAX_LABEL} characters at most.`);
+  if (!form.code?.trim()) return wrong('code', 'Type the code that the app shows.');
+
+  const counted = await new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret }).factor(`enrol-${factor.id}`, user.id, login.row.id, at);
+  const enrolment = await factor.enrol.finish(factorContext(request, user), login.state.step, form);
+  const rules = await rulesOf(request, login, user.id);
+  if (!enrolment.ok) {
+    const { endsTransaction } = await counted.failed();
+    await record(db.knex, auditOrigin(request, login, user.id), { type: 'mfa.challenge.failed', details: { factor: `enrol-${factor.id}` } });
+    if (endsTransaction) return { event: { type: 'failed', last: true }, rules, renew: false };
+    return wrong('code', `${WRONG_CODE} If none is accepted, check that the clock of your phone is right.`);
+  }
+  await counted.succeeded();
+
+  const id = randomUUID();
+  const key = { realmId: realm.realm.id, userId: user.id, id };
+  const row: CredentialRow = {
+    ...key,
+    factor: factor.id,
+    label: label || enrolment.label,
+    secret: await keyring.seal(credentialSeal(key), JSON.stringify(enrolment.secret)),
+    counter: enrolment.counter,
+    enabled: true,
+    createdAt: at,
+    lastUsedAt: at,
+  };
+  const tell = await request.tellOfNewFactor(user, factor.name, at);
+  const proof: Proof = { credentialId: id, factor: factor.id, kinds: enrolment.kinds, level: enrolment.level, amr: enrolment.amr, at };
+  return {
+    event: { type: 'enrolled', credential: { id, factor: factor.id, level: factor.level, kinds: factor.kinds }, proof },
+    rules,
+    renew: true,
+    audit: { type: 'mfa.factor.enrolled', details: { factor: factor.id, credential: id } },
+    subject: user.id,
+    within: async (trx) => {
+      await insertCredential(trx, row);
+      await tell(trx);
+    },
+  };
+}
+
+/** What a factor is handed. */
+export function factorContext(request: LoginRequest, user: UserRow | undefined): FactorContext {
+  const { db, realm, at, passwords } = request;
+  return {
+    realm: { id: realm.realm.id, name: realm.realm.name, displayName: realm.realm.displayName },
+    ...(user ? { user: { id: user.id, username: user.username, email: user.email } } : {}),
+    now: at,
+    settings: realm.realm.settings,
+    passwords,
+    spend: (credentialId, counter) =>
+      user ? spendCounter(db.knex, { realmId: realm.realm.id, userId: user.id, id: credentialId }, counter, at) : Promise.resolve(false),
+  };
+}
+
+export const auditOrigin = (request: LoginRequest, login: Pick<Login, 'row'>, subject: string | undefined) => ({
+  realmId: request.realm.realm.id,
+  at: request.at,
+  actor: subject ?? null,
+  subject: subject ?? null,
+  clientId: request.asked.clientId,
+  transactionId: login.row.id,
+  ip: request.ctx.ip,
+  userAgent: request.ctx.get('user-agent') || null,
+});
+
+async function signingIn(request: LoginRequest, login: Login): Promise<UserRow> {
+  const user = login.state.userId === null ? undefined : await userById(request.db.knex, request.realm.realm.id, login.state.userId);
+  if (!user?.enabled) throw badInput('username', 'This account cannot be used any more. Ask your administrator.');
+  return user;
+}
+
+function requireFactor(id: string | null): Factor {
+  const factor = factors.get(id ?? '');
+  if (!factor) throw new Error(`There is no factor ${id}.`);
+  return factor;
+}
+
+async function renew(request: LoginRequest, rows: CredentialRow[], credentialId: string, secret: unknown): Promise<void> {
+  const row = rows.find((one) => one.id === credentialId);
+  if (row) await replaceSecret(request.db.knex, row, await request.keyring.seal(credentialSeal(row), JSON.stringify(secret)));
+}
+
+const wrong = (field: string | null, message: string): Outcome => ({ error: { field, message }, status: 400 });
+

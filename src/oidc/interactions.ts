@@ -1,0 +1,69 @@
+/** The narrow port through which the sign-in pages see the library: load what is asked, and answer it once. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { errors } from 'oidc-provider';
+import type Provider from 'oidc-provider';
+import { gone } from '../errors.ts';
+
+/** What is asked of the sign-in pages. */
+export interface Interaction {
+  uid: string;
+  /** Stays the same from the first page to the code; the uid does not. */
+  cid: string;
+  prompt: 'login' | 'consent';
+  /** Of the consent prompt: what the user has to be asked about. */
+  scopes: string[];
+  params: Record<string, unknown>;
+  clientId: string;
+  /** The session that the browser has at this moment, when somebody is signed in. */
+  session: { uid: string; accountId: string } | undefined;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+  expiresAt: number;
+}
+
+export interface Interactions {
+  /** @throws `gone` when the browser has no such interaction any more. */
+  load(req: IncomingMessage, res: ServerResponse, uid: string): Promise<Interaction>;
+  /** Answers a login: where the browser is sent next. */
+  finish(req: IncomingMessage, res: ServerResponse, login: { accountId: string; transaction: string; at: number; remember: boolean }): Promise<string>;
+  /** Answers a consent that was given. */
+  allow(req: IncomingMessage, res: ServerResponse): Promise<string>;
+  /** Answers with an error, which goes back to the application. */
+  deny(req: IncomingMessage, res: ServerResponse, error: { error: string; error_description: string }): Promise<string>;
+}
+
+export function interactionsOf(provider: Provider): Interactions {
+  return {
+    async load(req, res, uid) {
+      const details = await provider.interactionDetails(req, res).catch((cause: unknown) => {
+        if (cause instanceof errors.SessionNotFound) throw expired(cause);
+        throw cause;
+      });
+      if (details.uid !== uid) throw expired();
+      const scopes = details.prompt.details.scopes;
+      return {
+        uid,
+        cid: details.cid,
+        prompt: details.prompt.name === 'consent' ? 'consent' : 'login',
+        scopes: Array.isArray(scopes) ? scopes.filter((scope) => typeof scope === 'string') : [],
+        params: details.params,
+        clientId: String(details.params.client_id),
+        session: details.session?.accountId ? { uid: details.session.uid, accountId: details.session.accountId } : undefined,
+        startedAt: details.iat * 1000,
+        expiresAt: details.exp * 1000,
+      };
+    },
+    finish: (req, res, login) =>
+      provider.interactionResult(req, res, {
+        login: { accountId: login.accountId, ts: Math.floor(login.at / 1000), remember: login.remember, transaction: login.transaction },
+      }),
+    allow: (req, res) => provider.interactionResult(req, res, { consent: {} }),
+    deny: (req, res, error) => provider.interactionResult(req, res, { ...error }, { mergeWithLastSubmission: false }),
+  };
+}
+
+const expired = (cause?: unknown) => {
+  const error = gone('This sign-in is over, or was started in another browser. Go back to the application and sign in again; nothing else was lost.');
+  error.cause = cause;
+  return error;
+};

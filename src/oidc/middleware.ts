@@ -1,0 +1,86 @@
+/** What surrounds the library's own handling of a request: what it cannot be configured to do. */
+import { LRUCache } from 'lru-cache';
+import type Provider from 'oidc-provider';
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { formActionOf } from '../http/headers.ts';
+import { realmPath } from '../realms/issuer.ts';
+import { transactionCookie } from '../sessions/sign-ins.ts';
+import { touchSessionByUid } from '../store/sessions.ts';
+import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
+import type { RealmRoom } from './room.ts';
+
+/** A refresh counts as activity, written at most this often. */
+const ACTIVITY_MS = 60_000;
+
+export function installMiddleware(provider: Provider, room: RealmRoom): void {
+  markJwts(provider);
+  const noted = new LRUCache<string, true>({ max: 10_000, ttl: ACTIVITY_MS });
+  provider.use(async (ctx: KoaContextWithOIDC, next) => {
+    await next();
+    // Unmatched paths never got a context of the library's.
+    if (!('oidc' in ctx) || !ctx.oidc) return;
+    switch (ctx.oidc.route) {
+      case 'token':
+        completeTokenResponse(ctx);
+        await noteActivity(room, ctx, noted);
+        break;
+      case 'resume':
+        forgetTransaction(room, ctx);
+        allowForm(ctx, ctx.oidc.params?.redirect_uri);
+        break;
+      case 'authorization':
+        if (ctx.oidc.redirectUriCheckPerformed) allowForm(ctx, ctx.oidc.params?.redirect_uri);
+        break;
+      case 'end_session':
+        allowForm(ctx, ctx.oidc.session?.state?.postLogoutRedirectUri);
+        break;
+    }
+  });
+}
+
+/** Introspection and revocation refuse anything that looks like a JWT; with our mark before it, it looks like nothing. */
+function markJwts(provider: Provider): void {
+  const prototype: { entity(key: string, value: unknown): void } = provider.OIDCContext.prototype;
+  const { entity } = prototype;
+  prototype.entity = function entityWithMark(this: KoaContextWithOIDC['oidc'], key: string, value: unknown): void {
+    // The client is known as soon as it is authenticated, which is before the token is looked at.
+    const token = this.params?.token;
+    if (key === 'Client' && (this.route === 'introspection' || this.route === 'revocation') && this.params && typeof token === 'string' && looksLikeJwt(token)) {
+      this.params.token = `${JWT_MARK}${token}`;
+    }
+    entity.call(this, key, value);
+  };
+}
+
+/** What Keycloak's clients read in a token response besides the standard's members. */
+function completeTokenResponse(ctx: KoaContextWithOIDC): void {
+  const body: unknown = ctx.body;
+  if (typeof body !== 'object' || body === null || !('access_token' in body)) return;
+  const { RefreshToken: refreshToken, AccessToken: accessToken } = ctx.oidc.entities;
+  Object.assign(body, {
+    'not-before-policy': 0,
+    refresh_expires_in: refreshToken && 'refresh_token' in body ? refreshToken.remainingTTL : 0,
+    ...(accessToken?.sid ? { session_state: accessToken.sid } : {}),
+  });
+}
+
+async function noteActivity(room: RealmRoom, ctx: KoaContextWithOIDC, noted: LRUCache<string, true>): Promise<void> {
+  const uid = ctx.oidc.entities.RefreshToken?.sessionUid;
+  if (!uid || ctx.status !== 200 || noted.has(uid)) return;
+  noted.set(uid, true);
+  await touchSessionByUid(room.db.knex, room.context.realm.id, uid, room.now(), ACTIVITY_MS);
+}
+
+/** The transaction has ended when the browser leaves for the application. */
+function forgetTransaction(room: RealmRoom, ctx: KoaContextWithOIDC): void {
+  const cid = ctx.oidc.entities.Interaction?.cid;
+  const stays = ctx.status === 303 && String(ctx.response.get('location')).includes(`${realmPath(room.context.realm.name)}/login/`);
+  if (cid && !stays && ctx.oidc.result) ctx.cookies.set(transactionCookie(cid), null, { path: realmPath(room.context.realm.name), signed: false });
+}
+
+/** Chromium applies form-action to the redirects that follow a POST, and form_post is one: the way back has to be named. */
+function allowForm(ctx: KoaContextWithOIDC, uri: unknown): void {
+  const source = typeof uri === 'string' ? formActionOf(uri) : undefined;
+  const policy = ctx.response.get('content-security-policy');
+  if (source && policy) ctx.set('Content-Security-Policy', policy.replace("form-action 'self'", `form-action 'self' ${source}`));
+}

@@ -1,0 +1,154 @@
+/** One realm's Provider: its whole configuration on one page. */
+import Provider, { interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
+import { derive } from '../crypto/keyring.ts';
+import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
+import { markOffline } from '../store/sessions.ts';
+import { AccessTokens } from './access-tokens.ts';
+import { adapterFor } from './adapter.ts';
+import { mustAsk } from './authentication.ts';
+import { accessTokenClaims, CLAIMS_BY_SCOPE, customizeJwt, findAccount, webOriginsOf } from './claims.ts';
+import { CLIENT_METADATA, Clients, installMatchers, rowOf } from './clients.ts';
+import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
+import { installMiddleware } from './middleware.ts';
+import { pagesOf } from './pages.ts';
+import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
+import { askedScopes } from './scopes.ts';
+
+/** Keycloak's paths below a realm. */
+const CONNECT = '/protocol/openid-connect';
+const ROUTES = {
+  authorization: `${CONNECT}/auth`,
+  token: `${CONNECT}/token`,
+  userinfo: `${CONNECT}/userinfo`,
+  jwks: `${CONNECT}/certs`,
+  end_session: `${CONNECT}/logout`,
+  introspection: `${CONNECT}/token/introspect`,
+  revocation: `${CONNECT}/revoke`,
+  pushed_authorization_request: `${CONNECT}/ext/par/request`,
+} as const;
+
+/** Seconds of clock difference between nodes and with clients that are let pass. */
+const CLOCK_TOLERANCE = 5;
+
+export function buildProvider(room: RealmRoom): Provider {
+  const { realm, scopes, keys, rootSecret } = room.context;
+  const { settings } = realm;
+  const clients = new Clients(room);
+  room.db.changes.onChange((topic) => {
+    if (topic === '*' || topic === `client:${realm.id}`) clients.clear();
+  });
+  const pages = pagesOf(room);
+  const shownScopes = scopes.filter((scope) => scope.protocol === 'openid-connect' && scope.attributes['include.in.token.scope'] !== 'false').map((scope) => scope.name);
+  const oidcScopes = ['openid', ...shownScopes];
+  const cookie = { path: realmPath(realm.name), httpOnly: true, sameSite: 'lax', signed: true, secure: room.origin.startsWith('https:') } as const;
+
+  const provider = new Provider(issuerOf(room.origin, realm.name), {
+    adapter: adapterFor({ room, clients, accessTokens: new AccessTokens(room) }),
+    routes: ROUTES,
+    jwks: { keys: keys.map((key) => key.privateJwk) },
+    scopes: oidcScopes,
+    claims: Object.fromEntries(Object.entries(CLAIMS_BY_SCOPE).map(([scope, names]) => [scope, [...names]])),
+    acrValues: ['aal1', 'aal2'],
+    responseTypes: ['code'],
+    subjectTypes: ['public'],
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
+    clockTolerance: CLOCK_TOLERANCE,
+    conformIdTokenClaims: false,
+    extraParams: ['kc_action', 'kc_idp_hint', 'kc_locale'],
+    extraClientMetadata: { properties: [...CLIENT_METADATA] },
+    allowOmittingSingleRegisteredRedirectUri: false,
+    cookies: {
+      keys: [derive(rootSecret, 'cookies').toString('base64url')],
+      names: { session: 'cardea_session', interaction: 'cardea_interaction', resume: 'cardea_resume' },
+      long: cookie,
+      short: { httpOnly: true, sameSite: 'lax', signed: true, secure: cookie.secure },
+    },
+    pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || rowOf(client).attributes['pkce.code.challenge.method'] !== undefined },
+    clientBasedCORS: (_ctx, origin, client) => client !== undefined && webOriginsOf(rowOf(client)).includes(origin),
+
+    features: {
+      devInteractions: { enabled: false },
+      claimsParameter: { enabled: true },
+      clientCredentials: { enabled: true },
+      // A public client may look at its own tokens; a resource server looks at everybody's (RFC 7662 section 2.1).
+      introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => client.clientAuthMethod !== 'none' || token.clientId === client.clientId },
+      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+      pushedAuthorizationRequests: { enabled: true },
+      rpInitiatedLogout: { enabled: true, logoutSource: (ctx) => pages.logoutSource(ctx), postLogoutSuccessSource: (ctx) => pages.postLogoutSuccessSource(ctx) },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: async (ctx, client, oneOf) => {
+          // Without a choice this is the first question of an authorization request: the place to complete its scopes.
+          if (!oneOf && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
+          return DEFAULT_RESOURCE;
+        },
+        useGrantedResource: () => true,
+        getResourceServerInfo: () => ({
+          scope: oidcScopes.join(' '),
+          audience: DEFAULT_AUDIENCE,
+          accessTokenFormat: 'jwt',
+          jwt: { sign: { alg: 'RS256' } },
+        }),
+      },
+    },
+    formats: { customizers: { jwt: (ctx, token, jwt) => customizeJwt(room, ctx, token, jwt) } },
+
+    interactions: { policy: policyOf(room), url: (_ctx, interaction) => `${room.origin}${loginPath(realm.name, interaction.uid)}` },
+    findAccount: (_ctx, sub, token) => findAccount(room, sub, token),
+    loadExistingGrant: (ctx) => grantFor(room, ctx),
+    extraTokenClaims: (ctx, token) => accessTokenClaims(ctx, token),
+    // Keycloak's clients get a refresh token with every code, bound to the session unless it is an offline one.
+    issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    expiresWithSession: async (ctx, source) => {
+      if (!source.scopes.has('offline_access')) return true;
+      const sid = ctx.oidc.session?.sidFor(ctx.oidc.client?.clientId ?? '');
+      if (sid) await markOffline(room.db.knex, realm.id, sid);
+      return false;
+    },
+    rotateRefreshToken: (ctx) => {
+      const row = rowOf(ctx.oidc.client);
+      return row.revokeRefreshToken ?? row.publicClient;
+    },
+    renderError: (ctx, out, error) => pages.renderError(ctx, out, error),
+
+    ttl: {
+      AccessToken: settings.accessTokenLifespan,
+      ClientCredentials: settings.accessTokenLifespan,
+      IdToken: settings.accessTokenLifespan,
+      AuthorizationCode: settings.accessCodeLifespan,
+      Interaction: settings.accessCodeLifespanLogin,
+      Session: settings.ssoSessionMaxLifespan,
+      // A grant lives as long as any refresh token of its may.
+      Grant: Math.max(settings.ssoSessionMaxLifespan, settings.offlineSessionMaxLifespan),
+      RefreshToken: (ctx, token) => {
+        const offline = token.scopes.has('offline_access');
+        const idle = offline ? settings.offlineSessionIdleTimeout : settings.ssoSessionIdleTimeout;
+        const grantEnds = ctx?.oidc.grant?.exp;
+        const left = grantEnds === undefined ? idle : grantEnds - Math.floor(room.now() / 1000);
+        return Math.max(1, Math.min(idle, left));
+      },
+    },
+  });
+
+  // dispatch.ts has put our own origin's scheme where a proxy would.
+  provider.proxy = true;
+  installMatchers(provider, room.origin);
+  installMiddleware(provider, room);
+  return provider;
+}
+
+/** The library's prompts with our own checks: what was proved, and what was allowed. */
+function policyOf(room: RealmRoom): interactionPolicy.DefaultPolicy {
+  const { base, Check } = interactionPolicy;
+  const policy = base();
+  const login = policy.get('login');
+  const consent = policy.get('consent');
+  if (!login || !consent) throw new Error('The library has other prompts than expected.');
+  // They compare strings and the library's one login time; ours asks `decide`.
+  for (const builtIn of ['max_age', 'essential_acrs', 'essential_acr']) login.checks.remove(builtIn);
+  login.checks.add(new Check('not_proved', 'End-User authentication is required', 'login_required', (ctx) => mustAsk(room, ctx)));
+  for (const builtIn of ['native_client_prompt', 'op_scopes_missing', 'op_claims_missing', 'rs_scopes_missing', 'rar_prompt']) consent.checks.remove(builtIn);
+  consent.checks.add(new Check('not_allowed', 'End-User consent is required', 'consent_required', (ctx: KoaContextWithOIDC) => consentIsMissing(ctx)));
+  consent.details = (ctx) => ({ scopes: scopesToAllow(ctx) });
+  return policy;
+}

@@ -1,0 +1,27 @@
+/**
+ * The scopes of a request. The library knows no default scopes and drops offline_access from any request without
+ * `prompt=consent`; Keycloak's clients ask for `openid` alone and expect a username, and for offline_access as it is.
+ */
+import { decodeJwt } from 'jose';
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { OidcClient } from './clients.ts';
+
+const OFFLINE = 'offline_access';
+
+/** What the library left of the asked scopes, the client's default scopes, and offline_access where it was asked for and may be. */
+export async function askedScopes(ctx: KoaContextWithOIDC, client: OidcClient | undefined): Promise<string | undefined> {
+  const params = ctx.oidc.params ?? {};
+  const left = typeof params.scope === 'string' ? params.scope.split(' ').filter(Boolean) : [];
+  // Service accounts and anything that is no sign-in: only what is asked.
+  const signsIn = left.includes('openid');
+  const offline = signsIn && originallyAsked(ctx).includes(OFFLINE) && client?.scopes.optional.concat(client.scopes.defaults).includes(OFFLINE);
+  const scopes = [...left, ...(signsIn ? (client?.scopes.defaults ?? []) : []), ...(offline ? [OFFLINE] : [])];
+  return scopes.length > 0 ? [...new Set(scopes)].join(' ') : undefined;
+}
+
+/** The scopes as the client sent them: in the query, the body, or the request that it pushed before. */
+function originallyAsked(ctx: KoaContextWithOIDC): string[] {
+  const pushed = ctx.oidc.entities.PushedAuthorizationRequest?.request;
+  const sources: unknown[] = [pushed ? decodeJwt(pushed).scope : undefined, ctx.oidc.body?.scope, ctx.query.scope];
+  return sources.flatMap((scope) => (typeof scope === 'string' ? scope.split(' ') : []));
+}
