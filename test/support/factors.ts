@@ -1,0 +1,141 @@
+/**
+ * What the contract suite needs of each factor: how to make a credential, and what a right and a wrong answer are.
+ * A new factor adds one harness here; the suite fails for a factor without one.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { generateSync, ScureBase32Plugin } from 'otplib';
+import { Argon2Hasher } from '../../src/crypto/passwords.ts';
+import type { Credential, FactorContext, Form, PasswordHasher, Step } from '../../src/factors/factor.ts';
+import type { PasswordSecret } from '../../src/factors/password/password.ts';
+import type { TotpSecret } from '../../src/factors/totp/totp.ts';
+import { defaultRealmSettings } from '../../src/realms/settings.ts';
+
+/** Argon2id as small as it goes: what is tested is the factor, not the hash. */
+export const quickHasher = (): Argon2Hasher => new Argon2Hasher({ memoryKiB: 8, passes: 1, parallelism: 1, queueLimit: 1000 });
+
+/** What a hasher was asked, for tests that count. */
+export class CountingHasher implements PasswordHasher {
+  readonly #inner = quickHasher();
+  verifications = 0;
+  hashes = 0;
+  hash(password: string): Promise<string> {
+    this.hashes += 1;
+    return this.#inner.hash(password);
+  }
+  verify(phc: string | undefined, password: string): Promise<boolean> {
+    this.verifications += 1;
+    return this.#inner.verify(phc, password);
+  }
+  needsRehash(phc: string): boolean {
+    return this.#inner.needsRehash(phc);
+  }
+}
+
+/** The counters behind `cx.spend`: one conditional write, after a turn of the event loop in which others may come first. */
+export class Counters {
+  readonly #used = new Map<string, number>();
+  readonly spent: [credentialId: string, counter: number][] = [];
+
+  constructor(...credentials: Credential[]) {
+    for (const { id, counter } of credentials) if (counter !== null) this.#used.set(id, counter);
+  }
+
+  readonly spend = async (credentialId: string, counter: number): Promise<boolean> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    if ((this.#used.get(credentialId) ?? Number.NEGATIVE_INFINITY) >= counter) return false;
+    this.#used.set(credentialId, counter);
+    this.spent.push([credentialId, counter]);
+    return true;
+  };
+
+  /** The credential as the store would hand it out now. */
+  stored<S>(credential: Credential<S>): Credential<S> {
+    return { ...credential, counter: this.#used.get(credential.id) ?? null };
+  }
+}
+
+/** A context for realm `demo` and user `alice`. */
+export const factorContext = (some: Partial<FactorContext> = {}): FactorContext => ({
+  realm: { id: randomUUID(), name: 'demo', displayName: 'Demo' },
+  user: { id: randomUUID(), username: 'alice', email: 'alice@example.com' },
+  now: Date.UTC(2030, 0, 15, 12, 0, 7),
+  settings: defaultRealmSettings(),
+  passwords: quickHasher(),
+  spend: new Counters().spend,
+  ...some,
+});
+
+/** A credential as the store hands it out, its secret opened. */
+export const credentialOf = <S>(factor: string, secret: S, some: Partial<Credential<S>> = {}): Credential<S> => ({
+  id: randomUUID(),
+  factor,
+  label: 'Mine',
+  secret,
+  counter: null,
+  createdAt: Date.UTC(2029, 0, 1),
+  lastUsedAt: null,
+  ...some,
+});
+
+/** What the contract suite asks of a factor. `secret` is narrowed by the factor's own parseSecret. */
+export interface FactorHarness {
+  credential(): Promise<Credential>;
+  /** The form that answers a challenge rightly at a time. */
+  right(secret: unknown, now: number): Form;
+  wrong(secret: unknown, now: number): Form;
+  /** The fields of its forms; the suite fills them with anything. */
+  fields: readonly string[];
+  /** Whether a right answer is accepted once only. */
+  spends: boolean;
+  /** Texts that no page but the enrolment may show. */
+  secrets(secret: unknown): string[];
+  /** The form that confirms an enrolment; absent where the factor cannot be enrolled. */
+  confirm?(step: Step<unknown>, now: number): { right: Form; wrong: Form };
+}
+
+/** A secret of the right length for its algorithm (RFC 6238 appendix A: as long as the hash). */
+export const totpSecret = (some: Partial<TotpSecret> = {}): TotpSecret => ({
+  secret: new ScureBase32Plugin().encode(randomBytes(20)),
+  digits: 6,
+  period: 30,
+  algorithm: 'sha1',
+  ...some,
+});
+
+/** The code of an app at a time. */
+export const totpCode = (secret: TotpSecret, now: number): string => generateSync({ ...secret, epoch: Math.floor(now / 1000) });
+
+/** A code that none of the steps around a time has. */
+export const wrongTotpCode = (secret: TotpSecret, now: number): string => {
+  const near = [-3, -2, -1, 0, 1, 2, 3].map((steps) => totpCode(secret, now + steps * secret.period * 1000));
+  for (let guess = 0; ; guess += 1) {
+    const code = String(guess).padStart(secret.digits, '0');
+    if (!near.includes(code)) return code;
+  }
+};
+
+const PASSWORD = 'correct horse battery staple';
+const asTotp = (secret: unknown): TotpSecret => secret as TotpSecret;
+
+export const harnesses: Readonly<Record<string, FactorHarness>> = {
+  password: {
+    credential: async () => credentialOf<PasswordSecret>('password', { phc: await quickHasher().hash(PASSWORD) }),
+    right: () => ({ password: PASSWORD }),
+    wrong: () => ({ password: `${PASSWORD} ` }),
+    fields: ['password'],
+    spends: false,
+    secrets: (secret) => [(secret as PasswordSecret).phc],
+  },
+  totp: {
+    credential: async () => credentialOf('totp', totpSecret()),
+    right: (secret, now) => ({ code: totpCode(asTotp(secret), now) }),
+    wrong: (secret, now) => ({ code: wrongTotpCode(asTotp(secret), now) }),
+    fields: ['code', 'label'],
+    spends: true,
+    secrets: (secret) => [asTotp(secret).secret],
+    confirm: ({ state }, now) => ({
+      right: { code: totpCode(asTotp(state), now), label: 'New phone' },
+      wrong: { code: wrongTotpCode(asTotp(state), now) },
+    }),
+  },
+};
