@@ -33,10 +33,10 @@ export function findPostgres(): string | undefined {
 /** PostgreSQL refuses to run as root. */
 function ordinaryUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
-  const user = readFileSync('/etc/passwd', 'utf8')
+  const accounts = readFileSync('/etc/passwd', 'utf8')
     .split('\n')
-    .map((line) => line.split(':'))
-    .find(([name]) => name === 'postgres' || name === 'nobody');
+    .map((line) => line.split(':'));
+  const user = ['postgres', 'nobody'].map((wanted) => accounts.find(([name]) => name === wanted)).find((account) => account !== undefined);
   if (!user) throw new Error('PostgreSQL needs an ordinary user to run as: make one called postgres.');
   return { uid: Number(user[2]), gid: Number(user[3]) };
 }
