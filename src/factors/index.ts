@@ -6,6 +6,7 @@ import type { Factor } from './factor.ts';
 import { password } from './password/password.ts';
 import { totp } from './totp/totp.ts';
 
+// biome-ignore format: one line a factor
 const all: readonly Factor[] = [
   password,
   totp,

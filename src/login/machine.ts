@@ -193,7 +193,11 @@ function begun(state: LoginState, step: unknown, rules: LoginRules, now: number)
 function enrolled(state: LoginState, event: Event<'enrolled'>, rules: LoginRules, now: number): LoginState {
   const { credential, proof } = event;
   const fits =
-    state.at === 'enrol' && state.step !== null && credential.factor === state.factor && proof.factor === credential.factor && proof.credentialId === credential.id;
+    state.at === 'enrol' &&
+    state.step !== null &&
+    credential.factor === state.factor &&
+    proof.factor === credential.factor &&
+    proof.credentialId === credential.id;
   if (!fits) return state;
   const proofs = withProof(state.proofs, proof);
   if (proofs === state.proofs) return state;

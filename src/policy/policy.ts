@@ -42,14 +42,7 @@ export interface Facts {
 }
 
 /** Names of the rules that can take part in a decision. */
-export type RuleName =
-  | 'default'
-  | 'realm.mfa'
-  | 'user.owned'
-  | 'request.acr'
-  | 'request.max_age'
-  | 'action.enrol'
-  | 'enrol.recent';
+export type RuleName = 'default' | 'realm.mfa' | 'user.owned' | 'request.acr' | 'request.max_age' | 'action.enrol' | 'enrol.recent';
 
 /** What a set of proofs has to show. */
 export interface Need {
@@ -104,8 +97,7 @@ export function needOf(facts: Facts): Need {
  * @param need what the request itself needs; its rules are kept, its freshness only gets stricter
  */
 export function needBeforeEnrolment(facts: Facts, need: Need): Need {
-  const recent =
-    facts.action === 'enrol' && facts.actionFreshSince !== undefined ? facts.actionFreshSince : facts.now - ENROL_FRESH_MS;
+  const recent = facts.action === 'enrol' && facts.actionFreshSince !== undefined ? facts.actionFreshSince : facts.now - ENROL_FRESH_MS;
   // A factor of the password's own kind shows nothing new beside it and so lends no level, but it is asked all the same.
   const top = facts.owned
     .filter((owned) => owned.kinds.some((kind) => kind !== 'knowledge'))

@@ -3,9 +3,9 @@
  */
 import test from 'ava';
 import fc from 'fast-check';
-import { isLevel, reaches } from '../../src/policy/assurance.ts';
 import type { Credential, Enrolment, Factor, Form, Verdict } from '../../src/factors/factor.ts';
 import { factors } from '../../src/factors/index.ts';
+import { isLevel, reaches } from '../../src/policy/assurance.ts';
 import type { FactorHarness } from '../support/factors.ts';
 import { Counters, factorContext, harnesses } from '../support/factors.ts';
 

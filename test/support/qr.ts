@@ -20,7 +20,8 @@ export function readQrSvg(svg: string, cover = 0): string | undefined {
   const pixels = new Uint8ClampedArray(side * side * 4).fill(255);
   const paint = (x: number, y: number, width: number, height: number, shade: number): void => {
     for (let row = Math.round(y * SCALE); row < Math.round((y + height) * SCALE); row += 1) {
-      for (let column = Math.round(x * SCALE); column < Math.round((x + width) * SCALE); column += 1) pixels.fill(shade, (row * side + column) * 4, (row * side + column) * 4 + 3);
+      for (let column = Math.round(x * SCALE); column < Math.round((x + width) * SCALE); column += 1)
+        pixels.fill(shade, (row * side + column) * 4, (row * side + column) * 4 + 3);
     }
   };
   let [x, y] = [0, 0];

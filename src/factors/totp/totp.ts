@@ -130,7 +130,10 @@ function codeOf(typed: unknown, lengths: readonly number[]): string | undefined 
 /** The user's own name for the app, without characters that are not seen and could turn a line around. */
 function labelOf(typed: unknown): string {
   if (typeof typed !== 'string') return DEFAULT_LABEL;
-  const label = typed.toWellFormed().replace(/[\p{Cc}\p{Cf}]/gu, '').trim();
+  const label = typed
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Cf}]/gu, '')
+    .trim();
   return label === '' ? DEFAULT_LABEL : [...label].slice(0, MAX_LABEL).join('');
 }
 

@@ -59,7 +59,11 @@ test('the SVG stands under a strict Content-Security-Policy, and quotes no name'
 
 test('a logo stands in the middle, keeps its ratio, and the code is still read around it', async (t) => {
   const uri = otpauthUri({ ...options, issuer: 'A company with a rather long name', account: 'somebody.with.a.long.name@mail.example.com' });
-  for (const [bytes, type] of [[PNG, 'image/png'], [SVG, 'image/svg+xml'], [Buffer.from([0xff, 0xd8, 0xff, 0xe0]), 'image/jpeg']] as const) {
+  for (const [bytes, type] of [
+    [PNG, 'image/png'],
+    [SVG, 'image/svg+xml'],
+    [Buffer.from([0xff, 0xd8, 0xff, 0xe0]), 'image/jpeg'],
+  ] as const) {
     const svg = await qrSvg(uri, { logo: { bytes } });
     t.true(svg.includes(`href="data:${type};base64,${bytes.toString('base64')}"`));
     t.true(svg.includes('preserveAspectRatio="xMidYMid meet"'));

@@ -62,7 +62,12 @@ test('the window is a step before and a step after, as the realm says', async (t
 
 test('steps begin and end where RFC 6238 says', async (t) => {
   const start = stepAt(T0) * STEP;
-  for (const [now, result] of [[start, 'ok'], [start + STEP - 1, 'ok'], [start - 1, 'wrong'], [start + STEP, 'wrong']] as const) {
+  for (const [now, result] of [
+    [start, 'ok'],
+    [start + STEP - 1, 'ok'],
+    [start - 1, 'wrong'],
+    [start + STEP, 'wrong'],
+  ] as const) {
     const one = app();
     t.is(reason(await one.verify(one.code(start), now, { window: 0 })), result);
   }
@@ -93,14 +98,39 @@ test('what is no code is malformed, and spends nothing (A13)', async (t) => {
   const code = one.code(T0);
   const fullWidth = [...code].map((digit) => String.fromCodePoint(0xff10 + Number(digit))).join('');
   const arabic = [...code].map((digit) => String.fromCodePoint(0x0660 + Number(digit))).join('');
-  for (const typed of ['', ' ', '1e5', '1e5000', `+${code}`, `-${code}`, `${code}-`, `0${code}`, code.slice(1), `${code}.0`, fullWidth, arabic, `${code}\u0000`, [code], { 0: code }, 123456, null, undefined]) {
+  for (const typed of [
+    '',
+    ' ',
+    '1e5',
+    '1e5000',
+    `+${code}`,
+    `-${code}`,
+    `${code}-`,
+    `0${code}`,
+    code.slice(1),
+    `${code}.0`,
+    fullWidth,
+    arabic,
+    `${code}\u0000`,
+    [code],
+    { 0: code },
+    123456,
+    null,
+    undefined,
+  ]) {
     t.is(reason(await one.verify(typed, T0)), 'malformed', JSON.stringify(typed));
   }
   t.deepEqual(one.counters.spent, []);
 });
 
 test('spaces and hyphens that people paste are not part of a code', async (t) => {
-  for (const write of [(c: string) => `${c.slice(0, 3)} ${c.slice(3)}`, (c: string) => `  ${c}\t`, (c: string) => `${c.slice(0, 3)}-${c.slice(3)}`, (c: string) => [...c].join(' '), (c: string) => `${c.slice(0, 3)}\u00a0${c.slice(3)}\r\n`]) {
+  for (const write of [
+    (c: string) => `${c.slice(0, 3)} ${c.slice(3)}`,
+    (c: string) => `  ${c}\t`,
+    (c: string) => `${c.slice(0, 3)}-${c.slice(3)}`,
+    (c: string) => [...c].join(' '),
+    (c: string) => `${c.slice(0, 3)}\u00a0${c.slice(3)}\r\n`,
+  ]) {
     const one = app();
     t.is(reason(await one.verify(write(one.code(T0)), T0)), 'ok');
   }
@@ -176,7 +206,14 @@ independent('the codes of an independent generator (oathtool) are accepted', asy
     for (const digits of [6, 8] as const) {
       for (const period of [30, 60]) {
         const secret = totpSecret({ algorithm, digits, period });
-        const args = [`--totp=${algorithm}`, '--base32', `--digits=${digits}`, `--time-step-size=${period}`, `--now=@${Math.floor(T0 / 1000)}`, secret.secret];
+        const args = [
+          `--totp=${algorithm}`,
+          '--base32',
+          `--digits=${digits}`,
+          `--time-step-size=${period}`,
+          `--now=@${Math.floor(T0 / 1000)}`,
+          secret.secret,
+        ];
         const code = execFileSync('oathtool', args, { encoding: 'utf8' }).trim();
         const one = app(secret);
         t.is(reason(await one.verify(code, T0, { window: 0 })), 'ok', args.slice(0, 4).join(' '));

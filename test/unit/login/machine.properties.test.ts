@@ -6,8 +6,8 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/machine.ts';
 import { decisionOf, next, start } from '../../../src/login/machine.ts';
-import type { Proof } from '../../../src/policy/assurance.ts';
-import { isLevel, LEVELS } from '../../../src/policy/assurance.ts';
+import type { Level, Proof } from '../../../src/policy/assurance.ts';
+import { isLevel, reaches } from '../../../src/policy/assurance.ts';
 import type { Facts, OwnedFactor } from '../../../src/policy/decide.ts';
 import { acrList, FACTORS, factor, HOUR, MINUTE, NOW, password, proofOf } from '../../support/proofs.ts';
 
@@ -49,7 +49,11 @@ const world: fc.Arbitrary<World> = fc.record({
   wish: fc.boolean(),
   enrollable: fc.uniqueArray(factor(), { maxLength: 3 }),
   session: fc.option(
-    fc.record({ user, expected: fc.boolean(), proofs: fc.array(fc.record({ factor: fc.oneof(fc.constant('password' as const), factor()), ago }), { maxLength: 3 }) }),
+    fc.record({
+      user,
+      expected: fc.boolean(),
+      proofs: fc.array(fc.record({ factor: fc.oneof(fc.constant('password' as const), factor()), ago }), { maxLength: 3 }),
+    }),
     { nil: null },
   ),
   credentials: fc.record({ alice: credentialsOf('alice'), mallory: credentialsOf('mallory') }),
@@ -57,7 +61,10 @@ const world: fc.Arbitrary<World> = fc.record({
 
 const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ act: fc.constant('password' as const), user, ago: fc.constantFrom(0, 0, 0, 6 * MINUTE) }) },
-  { weight: 6, arbitrary: fc.record({ act: fc.constant('factor' as const), user, of: user, pick: fc.nat(3), ago: fc.constantFrom(0, 0, 0, 6 * MINUTE) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ act: fc.constant('factor' as const), user, of: user, pick: fc.nat(3), ago: fc.constantFrom(0, 0, 0, 6 * MINUTE) }),
+  },
   { weight: 1, arbitrary: fc.record({ act: fc.constant('failed' as const), last: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ act: fc.constant('chosen' as const), pick: fc.nat(5), any: fc.boolean() }) },
   { weight: 5, arbitrary: fc.record({ act: fc.constantFrom('another' as const, 'begun' as const, 'begun' as const, 'begun' as const) }) },
@@ -86,7 +93,9 @@ class Run {
   }
 
   get sessionProofs(): Proof[] {
-    return (this.world.session?.proofs ?? []).map(({ factor: f, ago: age }) => (f === 'password' ? password(age, 'pw') : proofOf(f, age, `old-${f.factor}`)));
+    return (this.world.session?.proofs ?? []).map(({ factor: f, ago: age }) =>
+      f === 'password' ? password(age, 'pw') : proofOf(f, age, `old-${f.factor}`),
+    );
   }
 
   get freshSince(): number {
@@ -163,7 +172,10 @@ class Run {
       case 'failed':
         return { type: 'failed', last: some.last };
       case 'chosen': {
-        const all = [...this.owned(this.state.userId).map((c) => ({ factor: c.factor.factor, id: c.id })), ...this.world.enrollable.map((f) => ({ factor: f.factor, id: null }))];
+        const all = [
+          ...this.owned(this.state.userId).map((c) => ({ factor: c.factor.factor, id: c.id })),
+          ...this.world.enrollable.map((f) => ({ factor: f.factor, id: null })),
+        ];
         const one = all[some.pick % Math.max(1, all.length)];
         return one && { type: 'chosen', factor: one.factor, credentialId: some.any ? null : one.id };
       }
@@ -212,19 +224,32 @@ test('no sequence of events reaches done without the proofs that the rules ask f
       // What was really verified: by events of this user, or in the session that is this user's.
       const own = run.verified.filter((v) => v.user === who).map((v) => v.proof);
       const session = state.expected && run.world.session?.user === who ? run.sessionProofs : [];
-      t.true(state.proofs.every((p) => own.includes(p)), 'every proof was verified, by this user');
+      t.true(
+        state.proofs.every((p) => own.includes(p)),
+        'every proof was verified, by this user',
+      );
       const mine = run.owned(who);
       const ids = [`pw-${who}`, ...mine.map((c) => c.id)];
-      t.true(state.proofs.every((p) => ids.includes(p.credentialId)), 'with a credential of this user');
+      t.true(
+        state.proofs.every((p) => ids.includes(p.credentialId)),
+        'with a credential of this user',
+      );
       const all = [...session, ...state.proofs].filter((p) => p.at >= run.freshSince);
       const firsts = all.filter((p) => p.factor === 'password' || (kinds([p]).size > 1 && p.level !== 'aal1'));
       t.true(firsts.length > 0, 'a first factor');
-      const strong = (level: string) =>
-        all.some((p) => LEVELS.indexOf(p.level) >= LEVELS.findIndex((l) => l === level) && firsts.some((f) => kinds([f, p]).size > 1));
+      const strong = (level: Level) => all.some((p) => reaches(p.level, level) && firsts.some((f) => kinds([f, p]).size > 1));
       if (run.world.mfa === 'required') t.true(strong('aal2'), 'two kinds where everybody needs them');
-      if (run.world.mfa === 'optional' && mine.length > 0) t.true(all.some((p) => p.factor !== 'password'), 'whoever owns a factor showed one');
+      if (run.world.mfa === 'optional' && mine.length > 0)
+        t.true(
+          all.some((p) => p.factor !== 'password'),
+          'whoever owns a factor showed one',
+        );
       const known = run.world.acr.filter(isLevel);
-      if (known.length > 0) t.true(known.some((level) => level === 'aal1' || strong(level)), 'the requested level');
+      if (known.length > 0)
+        t.true(
+          known.some((level) => level === 'aal1' || strong(level)),
+          'the requested level',
+        );
     }),
     { numRuns: 20_000 },
   );
@@ -298,7 +323,10 @@ test('the user, once known, changes only by "not you?", and an expected one neve
         }
         if (before.userId === null && run.state.userId !== null) {
           t.is(event.type, 'proved');
-          t.true(event.type === 'proved' && (event.proof.factor === 'password' || kinds([event.proof]).size > 1), 'only a first factor says who it is');
+          t.true(
+            event.type === 'proved' && (event.proof.factor === 'password' || kinds([event.proof]).size > 1),
+            'only a first factor says who it is',
+          );
         }
         t.is(run.state.expected, before.expected);
       });

@@ -1,7 +1,7 @@
 import test from 'ava';
-import type { OwnedFactor } from '../../../src/policy/decide.ts';
 import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/machine.ts';
 import { decisionOf, next, start } from '../../../src/login/machine.ts';
+import type { OwnedFactor } from '../../../src/policy/decide.ts';
 import { FACTORS, factsWith, HOUR, MINUTE, NOW, password, proofOf, totp } from '../../support/proofs.ts';
 
 const { totp: TOTP, passkey: PASSKEY } = FACTORS;
@@ -24,7 +24,8 @@ const proved = (credentialId: string, at = NOW): LoginEvent => ({ type: 'proved'
 const enrolledTotp = (id = 'totp-9'): LoginEvent => ({ type: 'enrolled', credential: { id, ...TOTP }, proof: totp(0, id) });
 
 /** Runs events with the same rules and says where each of them led. */
-const run = (state: LoginState, rules: LoginRules, ...events: LoginEvent[]): LoginState => events.reduce((at, event) => next(at, event, rules, NOW), state);
+const run = (state: LoginState, rules: LoginRules, ...events: LoginEvent[]): LoginState =>
+  events.reduce((at, event) => next(at, event, rules, NOW), state);
 
 test('a user with a password alone is in after the password', (t) => {
   const first = start(NOBODY, { userId: null }, NOW);
@@ -143,11 +144,20 @@ test('a choice of what to enrol that lay open for too long asks for the password
 
 test('what was enrolled is not what was begun: nothing moves', (t) => {
   const rules = rulesWith([], { facts: { mfa: 'required', enrollable: [TOTP, PASSKEY] } });
-  const begun = run(start(NOBODY, { userId: null }, NOW), rules, provedPassword, { type: 'chosen', factor: 'passkey', credentialId: null }, { type: 'begun', step: 1 });
+  const begun = run(
+    start(NOBODY, { userId: null }, NOW),
+    rules,
+    provedPassword,
+    { type: 'chosen', factor: 'passkey', credentialId: null },
+    { type: 'begun', step: 1 },
+  );
   t.is(begun.at, 'enrol');
   t.is(next(begun, enrolledTotp(), rules, NOW), begun);
   t.is(next(begun, { type: 'enrolled', credential: { id: 'passkey-9', ...PASSKEY }, proof: totp() }, rules, NOW), begun);
-  t.is(next(begun, { type: 'enrolled', credential: { id: 'passkey-9', ...PASSKEY }, proof: proofOf(PASSKEY, 0, 'passkey-9') }, rules, NOW).at, 'done');
+  t.is(
+    next(begun, { type: 'enrolled', credential: { id: 'passkey-9', ...PASSKEY }, proof: proofOf(PASSKEY, 0, 'passkey-9') }, rules, NOW).at,
+    'done',
+  );
 });
 
 test('step-up knows the account: only the factor is asked, and the account cannot change', (t) => {

@@ -197,7 +197,10 @@ test('what is fresh stays a subset, keeps its order, and shrinks as time passes'
     fc.property(fc.array(proof(), { maxLength: 6 }), fc.nat(40 * DAY), fc.nat(40 * DAY), fc.nat(2 * HOUR), (proofs, a, b, idle) => {
       const early = freshProofs(proofs, NOW + Math.min(a, b), NOW + Math.min(a, b) - idle);
       const late = freshProofs(proofs, NOW + Math.max(a, b), NOW + Math.min(a, b) - idle);
-      t.deepEqual(early, proofs.filter((p) => early.includes(p)));
+      t.deepEqual(
+        early,
+        proofs.filter((p) => early.includes(p)),
+      );
       t.true(late.every((p) => early.includes(p)));
     }),
     RUNS,

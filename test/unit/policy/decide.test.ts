@@ -152,9 +152,7 @@ test('whoever owns a factor below aal2 is asked for it too, and once', (t) => {
 });
 
 test('only factors that would do are offered', (t) => {
-  const decision = decide(
-    factsWith({ owned: [EMAIL, TOTP, KEY, QUESTION], proofs: [password()], requested: { acr: ['phr'], essential: false } }),
-  );
+  const decision = decide(factsWith({ owned: [EMAIL, TOTP, KEY, QUESTION], proofs: [password()], requested: { acr: ['phr'], essential: false } }));
   t.deepEqual(decision.ask === 'factor' && decision.factors, ['key']);
 });
 

@@ -1,0 +1,159 @@
+/**
+ * The rules of the house (architecture.md, "The rooms" and "Imports point down") as a table and a checker of one file.
+ *
+ * Pure over the text of a file, so that the checker itself can be shown to fail. The rules look at import statements,
+ * type imports included: what a room knows the shape of, it depends on.
+ */
+import { posix } from 'node:path';
+
+/**
+ * Rows from the top; a room imports only from rows below its own. `siblings` says whether rooms of one row may know each
+ * other: the second row's meet in app.ts and nowhere else.
+ */
+const ROWS: { rooms: string[]; siblings: boolean }[] = [
+  { rooms: ['main', 'cli'], siblings: true },
+  { rooms: ['app', 'bootstrap', 'installation'], siblings: true },
+  { rooms: ['oidc', 'login', 'account', 'admin', 'gate'], siblings: false },
+  { rooms: ['http', 'telemetry'], siblings: true },
+  { rooms: ['realms', 'policy', 'sessions', 'factors', 'delivery', 'audit'], siblings: true },
+  { rooms: ['store'], siblings: true },
+  { rooms: ['crypto', 'errors', 'config'], siblings: true },
+];
+
+/** Words that every room shares: types and zod schemas without behaviour, which even the store reads rows by. */
+const SHARED_WORDS = ['src/policy/assurance.ts', 'src/realms/settings.ts'];
+
+/** Packages that only some places may import, by name or by prefix. */
+const KEPT_IN: { packages: RegExp; places: RegExp; why: string }[] = [
+  { packages: /^oidc-provider$/, places: /^src\/oidc\//, why: 'only src/oidc imports oidc-provider' },
+  {
+    packages: /^(knex(\/.*)?|pg|node:sqlite)$/,
+    places: /^(src\/store|migrations)\//,
+    why: 'only src/store and the migrations import knex and the engines',
+  },
+  { packages: /^(koa-views|nunjucks)$/, places: /^src\/http\/render\.ts$/, why: 'only http/render.ts renders views' },
+  {
+    packages: /^(koa|@koa\/.*|koa-.*)$/,
+    places: /^src\/(main|app|oidc|login|account|admin|gate|http|telemetry|cli)\b/,
+    why: 'rooms below the second row know no Koa',
+  },
+  { packages: /^(otplib|qrcode)$/, places: /^src\/factors\//, why: 'one-time codes and their QR codes are the business of factors' },
+  { packages: /^@node-rs\/argon2$/, places: /^src\/crypto\//, why: 'only src/crypto hashes passwords' },
+  { packages: /^nodemailer$/, places: /^src\/delivery\//, why: 'only src/delivery sends mail' },
+  {
+    packages: /^(ava|fast-check|jsqr|playwright-core|axe-core|openid-client)$/,
+    places: /^src\/(http|cli)\//,
+    why: 'what tests and relying parties use has no place here',
+  },
+];
+
+/** Files that depend on nothing but their arguments: no I/O, no clock, no chance, nothing to wait for. */
+const PURE = /^src\/(login\/(machine|attempts)|policy\/[^/]+)\.ts$/;
+const PURE_IMPORTS = /^(src\/policy\/|src\/login\/(machine|attempts)\.ts$|src\/errors\.ts$)/;
+const IMPURE: [RegExp, string][] = [
+  [/\bDate\.now\b|\bnew Date\b|\bperformance\b/, 'the clock'],
+  [/\bMath\.random\b|\brandomUUID\b|\bcrypto\./, 'chance'],
+  [/\bprocess\b|\bglobalThis\b|\bconsole\b|\bfetch\(|\bset(Timeout|Interval|Immediate)\b/, 'the outside world'],
+  [/\basync\b|\bawait\b|\bPromise\b/, 'something to wait for'],
+];
+
+/** The rooms' way of not knowing: a factor is handed what it needs. */
+const FACTOR = /^src\/factors\/(factor\.ts$|[^/]+\/)/;
+const IO = /^node:(http|https|http2|net|tls|dgram|dns|fs|child_process|sqlite)\b/;
+const FACTOR_IMPORTS = /^(src\/(factors|policy|crypto)\/|src\/realms\/settings\.ts$|src\/errors\.ts$)/;
+
+/** What no file of src/ may hold, whatever room it is in. */
+const NOWHERE: [RegExp, string][] = [
+  [/\bimport\s*\(\s*[^\s'")]/, 'imports something whose name is computed'],
+  [/\bas\s+(any|unknown\s+as|never)\b|:\s*any\b|<any\b/, 'hides a doubt behind a cast'],
+];
+/** The same, comments included. */
+const NOT_EVEN_SAID: [RegExp, string][] = [
+  [/@ts-(ignore|expect-error|nocheck)/, 'silences the type checker'],
+  [/\b(TODO|FIXME|XXX|HACK)\b/, 'leaves something for later'],
+];
+const READS_ENVIRONMENT = /\bprocess\s*\.\s*env\b|\bprocess\s*\[|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b/;
+
+/**
+ * What a file does that it may not do, one sentence each; empty when it is in order.
+ *
+ * @param file its path from the root, such as `src/login/machine.ts`
+ */
+export function violations(file: string, text: string): string[] {
+  const code = withoutComments(text);
+  const imports = importsOf(text).flatMap((specifier) =>
+    specifier.startsWith('.')
+      ? relativeViolations(file, posix.normalize(posix.join(posix.dirname(file), specifier)))
+      : packageViolations(file, specifier),
+  );
+  const said = (rules: [RegExp, string][], where: string): string[] =>
+    rules.filter(([pattern]) => pattern.test(where)).map(([, sentence]) => sentence);
+  const environment: [RegExp, string][] = file === 'src/config.ts' ? [] : [[READS_ENVIRONMENT, 'reads process.env, but config.ts alone does']];
+  const impure = PURE.test(file) ? said(IMPURE, code).map((what) => `is pure and yet uses ${what}`) : [];
+  return [...imports, ...said(environment, code), ...impure, ...said(NOWHERE, code), ...said(NOT_EVEN_SAID, text)].map(
+    (sentence) => `${file}: ${sentence}`,
+  );
+}
+
+function packageViolations(file: string, specifier: string): string[] {
+  const found = KEPT_IN.filter((kept) => kept.packages.test(specifier) && !kept.places.test(file)).map(
+    (kept) => `imports ${specifier}, but ${kept.why}`,
+  );
+  if (PURE.test(file) && specifier !== 'zod') found.push(`imports ${specifier}, but it is pure`);
+  if (FACTOR.test(file) && IO.test(specifier)) found.push(`imports ${specifier}, but a factor does no I/O of its own`);
+  return found;
+}
+
+function relativeViolations(file: string, target: string): string[] {
+  if (!target.startsWith('src/')) {
+    const isMigration = target.startsWith('migrations/') && file.startsWith('src/store/');
+    return isMigration ? [] : [`imports ${target}, which is not part of the product`];
+  }
+  const found: string[] = [];
+  if (PURE.test(file) && !PURE_IMPORTS.test(target)) found.push(`imports ${target}, but it is pure`);
+  if (FACTOR.test(file) && !FACTOR_IMPORTS.test(target)) found.push(`imports ${target}, but a factor is handed what it needs`);
+  if (SHARED_WORDS.includes(file)) {
+    if (!SHARED_WORDS.includes(target)) found.push(`imports ${target}, but shared words stand by themselves`);
+    return found;
+  }
+  if (SHARED_WORDS.includes(target)) return found;
+
+  const [from, to] = [roomOf(file), roomOf(target)];
+  const [above, below] = [rowOf(from), rowOf(to)];
+  if (above === -1) found.push(`there is no room ${from}: name it in the table of rows`);
+  else if (below === -1) found.push(`imports ${target}, but there is no room ${to}`);
+  else if (from !== to && above > below) found.push(`imports ${target}, but imports point down`);
+  else if (from !== to && above === below && ROWS[above]?.siblings === false)
+    found.push(`imports ${target}, but rooms of the second row meet in app.ts`);
+  return found;
+}
+
+/** The modules that a file names in import and export statements and in `import('…')`. */
+export function importsOf(text: string): string[] {
+  const statements = text.matchAll(/^(?:import|export)\b(?:[^'";]*?\bfrom)?\s*['"]([^'"]+)['"]/gm);
+  const calls = withoutComments(text).matchAll(/\b(?:import|require)\s*\(\s*['"]([^'"]+)['"]/g);
+  return [...statements, ...calls].map((match) => match[1] ?? '');
+}
+
+/** Which rooms know which, for the test that finds circles. */
+export function roomsKnown(file: string, text: string): [from: string, to: string][] {
+  return importsOf(text)
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => posix.normalize(posix.join(posix.dirname(file), specifier)))
+    .filter((target) => target.startsWith('src/') && !SHARED_WORDS.includes(target) && roomOf(target) !== roomOf(file))
+    .map((target) => [roomOf(file), roomOf(target)]);
+}
+
+/** A room is a folder of src/, or a file that stands there by itself. */
+function roomOf(file: string): string {
+  return (file.split('/')[1] ?? '').replace(/\.ts$/, '');
+}
+
+function rowOf(room: string): number {
+  return ROWS.findIndex((row) => row.rooms.includes(room));
+}
+
+/** Whole-line comments and comments after code; a `//` inside a string stays, as in a URL. */
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, ' ').replace(/(^|[\s;,{}()])\/\/[^\n]*/g, '$1');
+}
