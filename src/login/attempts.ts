@@ -1,5 +1,5 @@
 /**
- * What follows from failures in a row (mfa.md section 2). Pure: the counting itself is one statement in store/attempts.ts,
+ * What follows from failures in a row. Pure: the counting itself is one statement in store/attempts.ts,
  * done before anything is compared.
  *
  * The password's counter and the factor's are two. A password is guessed at by anybody, so its owner must never be locked

@@ -44,8 +44,8 @@ const DAY = 24 * HOUR;
 
 /**
  * How long a proof of each level stands in a session, and for how long the session may lie idle.
- * aal1 and aal2: NIST SP 800-63B-4 section 2 (30 days; 24 hours with 1 hour of inactivity). `phr` is reached at AAL2;
- * `phrh` follows AAL3 (12 hours with 15 minutes).
+ * NIST SP 800-63B-4 sections 2.1.3 (30 days) and 2.2.3 (24 hours, 1 hour of inactivity). `phr` is reached at AAL2;
+ * `phrh` follows AAL3, section 2.3.3 (12 hours, 15 minutes).
  */
 const LIFETIMES: Readonly<Record<Level, { age: number; idle: number }>> = {
   aal1: { age: 30 * DAY, idle: Number.POSITIVE_INFINITY },

@@ -56,7 +56,7 @@ export interface Need {
 
 /**
  * New factors are bound only by somebody who has just shown the strongest one that they own: who finds an open session
- * must not be able to add a factor of their own to it (mfa.md section 2; NIST SP 800-63B-4 section 4.1.2).
+ * must not be able to add a factor of their own to it (NIST SP 800-63B-4 section 4.1.2.1; the five minutes are ours).
  */
 export const ENROL_FRESH_MS = 5 * 60_000;
 

@@ -23,7 +23,7 @@ export interface TotpSecret {
   algorithm: 'sha1' | 'sha256' | 'sha512';
 }
 
-/** 160 bits, the length that RFC 4226 section 4 (R6) recommends. */
+/** 160 bits, the length that RFC 4226 section 4, R6 recommends. */
 const SECRET_BYTES = 20;
 /** Longer input is no code, however it is written. */
 const MAX_INPUT = 64;
