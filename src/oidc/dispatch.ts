@@ -6,22 +6,22 @@
  * sign-in is done; the library knows neither, and saves its session before any of its checks could object.
  */
 import type Koa from 'koa';
-import type Provider from 'oidc-provider';
 import { forbidden } from '../errors.ts';
 import { securityHeaders } from '../http/headers.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
-import type { RealmRoom } from './room.ts';
+import type { OidcRealm } from './provider.ts';
 
 const RESUME = /^\/protocol\/openid-connect\/auth\/([A-Za-z0-9_-]{1,64})$/;
 
 /**
  * @param path what follows the realm's path, with the query, such as `/protocol/openid-connect/token`
  */
-export async function dispatch(ctx: Koa.Context, room: RealmRoom, provider: Provider, path: string): Promise<void> {
+export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string): Promise<void> {
+  const { room, provider } = oidc;
   const uid = RESUME.exec(path.split('?', 1)[0] ?? '')?.[1];
   if (uid !== undefined) {
-    const back = await wayBack(ctx, room, provider, uid);
+    const back = await wayBack(ctx, oidc, uid);
     if (back !== undefined) {
       ctx.status = 303;
       ctx.redirect(back);
@@ -48,7 +48,7 @@ export function pinOrigin(ctx: Koa.Context, origin: string): void {
 }
 
 /** Where a browser is sent that may not go on yet; undefined when it may. Throws when it never may. */
-async function wayBack(ctx: Koa.Context, room: RealmRoom, provider: Provider, uid: string): Promise<string | undefined> {
+async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: string): Promise<string | undefined> {
   const { realm } = room.context;
   const interaction = await provider.Interaction.find(uid);
   // What is gone, the library says best.

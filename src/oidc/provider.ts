@@ -30,13 +30,22 @@ const ROUTES = {
 /** Seconds of clock difference between nodes and with clients that are let pass. */
 const CLOCK_TOLERANCE = 5;
 
-export function buildProvider(room: RealmRoom): Provider {
+/** A realm that can answer requests. Built once a realm and version of its settings and keys. */
+export interface OidcRealm {
+  room: RealmRoom;
+  provider: Provider;
+  /** Cached client rows; cleared when something about the realm's clients changed. */
+  clients: Clients;
+}
+
+export function buildRealm(room: RealmRoom): OidcRealm {
+  const clients = new Clients(room);
+  return { room, clients, provider: buildProvider(room, clients) };
+}
+
+function buildProvider(room: RealmRoom, clients: Clients): Provider {
   const { realm, scopes, keys, rootSecret } = room.context;
   const { settings } = realm;
-  const clients = new Clients(room);
-  room.db.changes.onChange((topic) => {
-    if (topic === '*' || topic === `client:${realm.id}`) clients.clear();
-  });
   const pages = pagesOf(room);
   const shownScopes = scopes.filter((scope) => scope.protocol === 'openid-connect' && scope.attributes['include.in.token.scope'] !== 'false').map((scope) => scope.name);
   const oidcScopes = ['openid', ...shownScopes];
@@ -130,6 +139,7 @@ export function buildProvider(room: RealmRoom): Provider {
     },
   });
 
+  provider.on('server_error', (_ctx, err) => room.log.error({ realm: realm.name, err }, 'oidc-provider met a fault'));
   // dispatch.ts has put our own origin's scheme where a proxy would.
   provider.proxy = true;
   installMatchers(provider, room.origin);

@@ -8,7 +8,6 @@
  * This file holds what its parts share.
  */
 import type Koa from 'koa';
-import type { Provider } from 'oidc-provider';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { SignIns, SignInState } from '../sessions/sign-ins.ts';
@@ -31,11 +30,6 @@ export interface OidcDeps {
 /** One realm's side of the room: its context, and the Provider once it is built. */
 export interface RealmRoom extends OidcDeps {
   context: RealmContext;
-}
-
-/** A realm that can answer requests. */
-export interface OidcRealm {
-  provider: Provider;
 }
 
 /**

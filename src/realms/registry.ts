@@ -42,14 +42,17 @@ interface Entry<Built> {
 export class RealmRegistry<Built> {
   #db: Database;
   #keyring: Keyring;
-  #build: (context: RealmContext) => Promise<Built>;
+  #build: (context: RealmContext) => Built;
+  #clientsChanged: (built: Built) => void;
   #entries = new LRUCache<string, Promise<Entry<Built>>>({ max: 2_000 });
   #unknown: LRUCache<string, true>;
 
-  constructor(options: { db: Database; keyring: Keyring; build: (context: RealmContext) => Promise<Built> }) {
+  /** @param options.clientsChanged told when something about a realm's clients has changed */
+  constructor(options: { db: Database; keyring: Keyring; build: (context: RealmContext) => Built; clientsChanged: (built: Built) => void }) {
     this.#db = options.db;
     this.#keyring = options.keyring;
     this.#build = options.build;
+    this.#clientsChanged = options.clientsChanged;
     this.#unknown = new LRUCache<string, true>({ max: 10_000, ttl: FRESH_MS });
     this.#db.changes.onChange((topic) => this.#onChange(topic));
   }
@@ -99,16 +102,18 @@ export class RealmRegistry<Built> {
       })),
     );
     const context = { realm: row, rootSecret: secret, scopes, keys };
-    return { context, built: await this.#build(context), checkedAt: now, keysChangeAt: nextKeyChange(rows, now), stale: false };
+    return { context, built: this.#build(context), checkedAt: now, keysChangeAt: nextKeyChange(rows, now), stale: false };
   }
 
   #onChange(topic: string): void {
     if (topic === '*' || topic.startsWith('realm-name:')) this.#unknown.clear();
-    if (topic !== '*' && !topic.startsWith('realm:')) return;
+    if (topic.startsWith('realm-name:')) return;
     for (const [, entry] of this.#entries.entries()) {
       void entry.then(
         (known) => {
-          if (topic === '*' || topic === `realm:${known.context.realm.id}`) known.stale = true;
+          const { id } = known.context.realm;
+          if (topic === '*' || topic === `realm:${id}`) known.stale = true;
+          if (topic === '*' || topic === `client:${id}`) this.#clientsChanged(known.built);
         },
         () => undefined,
       );

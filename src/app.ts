@@ -1,0 +1,159 @@
+/**
+ * The composition root: builds the rooms, hands each what it needs, and shows the order of the middleware on one screen.
+ */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import Router from '@koa/router';
+import Koa from 'koa';
+import { notFound } from './errors.ts';
+import { answerErrors } from './http/errors.ts';
+import { createRenderer } from './http/render.ts';
+import { createStatics } from './http/statics.ts';
+import type { Installation } from './installation.ts';
+import type { LoginState } from './login/machine.ts';
+import type { LoginDeps, LoginPort } from './login/room.ts';
+import { handleLogin } from './login/routes.ts';
+import { dispatch, pinOrigin } from './oidc/dispatch.ts';
+import { interactionsOf } from './oidc/interactions.ts';
+import { buildRealm, type OidcRealm } from './oidc/provider.ts';
+import { RealmRegistry } from './realms/registry.ts';
+import { realmJson } from './realms/representation.ts';
+import { SignIns } from './sessions/sign-ins.ts';
+import { sweepExpired } from './store/sweep.ts';
+import { liveness, readiness, shared } from './telemetry/health.ts';
+import { type Log, requestLog } from './telemetry/log.ts';
+
+/** Expired rows are removed this often, a bounded batch at a time. */
+const SWEEP_EVERY_MS = 60_000;
+/** Longer than any proxy keeps an idle connection, so that it is the proxy who closes it. */
+const KEEP_ALIVE_MS = 65_000;
+/** Requests under way get this long when the server stops. */
+const SHUTDOWN_MS = 10_000;
+
+export interface RunningServer {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  url: string;
+  close(): Promise<void>;
+}
+
+/** Starts listening. */
+export async function startServer(options: { installation: Installation; log: Log }): Promise<RunningServer> {
+  const { config, db } = options.installation;
+  const now = () => Date.now();
+  const server = createServer();
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, resolve);
+  });
+  const url = addressOf(server);
+  server.on('request', createApp({ ...options, now }).callback());
+
+  const sweeping = setInterval(() => {
+    sweepExpired(db, now()).catch((error: unknown) => options.log.warn({ err: error }, 'expired rows could not be removed'));
+  }, SWEEP_EVERY_MS);
+  sweeping.unref();
+  return {
+    url,
+    async close() {
+      clearInterval(sweeping);
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const limit = setTimeout(() => server.closeAllConnections(), SHUTDOWN_MS);
+      await closed;
+      clearTimeout(limit);
+    },
+  };
+}
+
+/** Builds the application: every room, once. */
+export function createApp(options: { installation: Installation; log: Log; now: () => number }): Koa {
+  const { installation, log, now } = options;
+  const { config, db, keyring, passwords } = installation;
+  const { origin } = config;
+  const statics = createStatics();
+  const renderer = createRenderer({ production: config.production, statics });
+  const signIns = new SignIns<LoginState>(db, keyring);
+  const shown = { origin, render: renderer.render, now, log };
+  const login: LoginDeps = { ...shown, db, keyring, passwords, signIns, tellOfNewFactor: async () => async () => undefined };
+  const realms = new RealmRegistry<OidcRealm>({
+    db,
+    keyring,
+    build: (context) => buildRealm({ ...shown, db, keyring, signIns, context }),
+    clientsChanged: ({ clients }) => clients.clear(),
+  });
+  const requireRealm = async (name: string): Promise<OidcRealm> => {
+    const realm = await realms.get(name, now());
+    if (!realm) throw notFound('There is no such realm.', 'realm_not_found');
+    return realm.built;
+  };
+
+  const router = new Router({ sensitive: true, strict: true });
+  router.get('/health/live', (ctx) => answer(ctx, liveness()));
+  const databaseAnswers = shared(() => db.knex.raw('SELECT 1'));
+  router.get('/health/ready', async (ctx) => answer(ctx, await readiness({ database: databaseAnswers }, { onFailure: (name, err) => log.error({ err }, `${name} does not answer`) })));
+  // RFC 8414 section 3.1 puts the issuer's path last.
+  router.get('/.well-known/oauth-authorization-server/realms/:realm', async (ctx) => dispatch(ctx, await requireRealm(param(ctx, 'realm')), '/.well-known/oauth-authorization-server'));
+  router.get('/realms/:realm', async (ctx) => {
+    const { room } = await requireRealm(param(ctx, 'realm'));
+    ctx.set('Access-Control-Allow-Origin', '*');
+    ctx.body = realmJson(origin, room.context);
+  });
+  router.all('/realms/:realm/login/:uid', async (ctx) => {
+    const oidc = await requireRealm(param(ctx, 'realm'));
+    await handleLogin(login, ctx, oidc.room.context, portOf(oidc), param(ctx, 'uid'));
+  });
+  router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known)\/.+)$/, async (ctx) => {
+    const [name = '', path = ''] = ctx.captures ?? [];
+    await dispatch(ctx, await requireRealm(name), `${path}${ctx.search}`);
+  });
+
+  const app = new Koa({ proxy: config.trustProxy > 0, maxIpsCount: config.trustProxy });
+  app.on('error', (error: unknown) => log.error({ err: error }, 'a response failed'));
+  app.use(requestLog(log));
+  app.use(answerErrors({ origin, renderer, log }));
+  app.use(plainPathsOnly);
+  app.use(statics.middleware);
+  app.use(router.routes());
+  return app;
+}
+
+/** The narrow port of one realm's provider, for the sign-in pages. */
+function portOf({ provider, room }: OidcRealm): LoginPort {
+  const interactions = interactionsOf(provider);
+  const pinned = (ctx: Koa.Context) => {
+    pinOrigin(ctx, room.origin);
+    return ctx;
+  };
+  return {
+    load: (ctx, uid) => interactions.load(pinned(ctx).req, ctx.res, uid),
+    finish: (ctx, result) => interactions.finish(pinned(ctx).req, ctx.res, result),
+    allow: (ctx) => interactions.allow(pinned(ctx).req, ctx.res),
+    deny: (ctx, error) => interactions.deny(pinned(ctx).req, ctx.res, error),
+  };
+}
+
+/**
+ * One spelling a path: encoded characters, dot segments, doubled slashes and absolute-form targets would reach a realm by
+ * another name than the one that cookies, throttles and proxies know (security-tests F01).
+ */
+const plainPathsOnly: Koa.Middleware = async (ctx, next) => {
+  if (!ctx.req.url?.startsWith('/') || /%|\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) throw notFound('There is no such page.');
+  await next();
+};
+
+function answer(ctx: Koa.Context, health: { status: number; body: object }): void {
+  ctx.status = health.status;
+  ctx.body = health.body;
+}
+
+function param(ctx: { params: Record<string, string | undefined> }, name: string): string {
+  return ctx.params[name] ?? '';
+}
+
+function addressOf(server: Server): string {
+  const address: AddressInfo | string | null = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server listens on no port.');
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
+}

@@ -1,0 +1,66 @@
+/**
+ * What is thrown becomes an answer: an AppError as it says, anything else as a 500 that says nothing, with a reference
+ * that is in the log. Browsers get a page, programs JSON.
+ */
+import type Koa from 'koa';
+import { AppError } from '../errors.ts';
+import { currentRequestId, type Log } from '../telemetry/log.ts';
+import { securityHeaders } from './headers.ts';
+import type { Renderer } from './render.ts';
+
+const TITLES: Record<number, string> = {
+  400: 'That request is not right',
+  403: 'This is not allowed',
+  404: 'There is nothing here',
+  405: 'This cannot be done here',
+  409: 'That does not fit what is here',
+  410: 'This sign-in is over',
+  413: 'That is too much',
+  415: 'That form cannot be read',
+  429: 'Too many attempts',
+  500: 'Something went wrong here',
+  503: 'Too busy at this moment',
+};
+
+/** What to do, where the message does not say it itself. */
+const HINTS: Record<number, string> = {
+  403: 'Go back to the application and start again.',
+  404: 'Check the address. If you followed a link, tell the people who made it.',
+  410: 'Go back to the application and sign in again.',
+  413: 'Go back and send less.',
+  500: 'Try again in a moment. If it happens again, tell your administrator the reference below.',
+  503: 'Try again in a moment.',
+};
+
+export function answerErrors(options: { origin: string; renderer: Renderer; log: Log }): Koa.Middleware {
+  const { origin, renderer, log } = options;
+  return async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body === undefined && ctx.respond !== false) {
+        throw new AppError({ code: 'not_found', status: 404, message: 'There is no such page.' });
+      }
+    } catch (error) {
+      const known = error instanceof AppError ? error : undefined;
+      const status = known?.status ?? 500;
+      if (status >= 500) log.error({ err: error }, 'a request failed');
+      else log.debug({ code: known?.code, cause: known?.cause instanceof Error ? known.cause.message : undefined }, 'a request was refused');
+      // Nothing that was being prepared may go out with the error.
+      ctx.set(securityHeaders({ origin, popups: true }));
+      ctx.set('Cache-Control', 'no-store');
+      if (known?.retryAfter !== undefined) ctx.set('Retry-After', String(known.retryAfter));
+      const message = status < 500 || known?.code === 'busy' ? (known?.message ?? '') : 'The server met a fault. It was recorded.';
+      if (ctx.accepts('html', 'json') === 'json') {
+        ctx.status = status;
+        ctx.body = { error: known?.code ?? 'server_error', error_description: message, ...(known?.field ? { field: known.field } : {}) };
+        return;
+      }
+      await renderer.render(
+        ctx,
+        'message',
+        { title: TITLES[status] ?? 'This request cannot be answered', message, hint: HINTS[status] ?? '', reference: currentRequestId() ?? null, link: null },
+        status,
+      );
+    }
+  };
+}

@@ -1,0 +1,80 @@
+/**
+ * A Cardea to test over HTTP: the product's own server on a free port, on a database of the test file, with cheap password
+ * hashes. Tests of a file share it and make realms of their own.
+ */
+import { randomBytes } from 'node:crypto';
+import { loadConfig } from '../../src/config.ts';
+import { type NewClient, createClient } from '../../src/admin/resources/clients.ts';
+import type { Operator } from '../../src/admin/resources/context.ts';
+import { createRealm } from '../../src/admin/resources/realms.ts';
+import { type NewUser, createUser } from '../../src/admin/resources/users.ts';
+import { startServer } from '../../src/app.ts';
+import { Keyring, masterKeyProvider } from '../../src/crypto/keyring.ts';
+import { Argon2Hasher } from '../../src/crypto/passwords.ts';
+import type { Installation } from '../../src/installation.ts';
+import type { RealmSettings } from '../../src/realms/settings.ts';
+import type { ClientRow } from '../../src/store/clients.ts';
+import { dataKeys, type RealmRow } from '../../src/store/realms.ts';
+import type { UserRow } from '../../src/store/users.ts';
+import type { Database } from '../../src/store/database.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { atEnd } from './cleanup.ts';
+import { freePort } from './postgres.ts';
+
+export interface TestClient {
+  row: ClientRow;
+  clientId: string;
+  secret: string | null;
+  redirectUri: string;
+}
+
+export interface Cardea {
+  origin: string;
+  db: Database;
+  keyring: Keyring;
+  /** What was logged, line by line. */
+  log: string[];
+  operator(now?: number): Operator;
+  realm(settings?: Partial<RealmSettings>): Promise<RealmRow>;
+  client(realm: RealmRow, input?: Partial<NewClient>): Promise<TestClient>;
+  user(realm: RealmRow, input?: Partial<NewUser>): Promise<UserRow & { password: string }>;
+}
+
+/** Nobody listens there: tests read where they are sent, and do not go. */
+export const REDIRECT_URI = 'https://app.example/callback';
+/** One for all processes of a test that share a database. */
+const MASTER_KEY = { id: 'test', bytes: Buffer.alloc(32, 7) };
+
+let names = 0;
+const unique = (prefix: string): string => `${prefix}-${(names += 1)}-${randomBytes(3).toString('hex')}`;
+
+export async function startCardea(db: Database, env: Record<string, string> = {}): Promise<Cardea> {
+  const port = await freePort();
+  const origin = env.CARDEA_ORIGIN ?? `http://localhost:${port}`;
+  const config = { ...loadConfig({ CARDEA_DEMO: 'off', LOG_LEVEL: 'debug', ...env, PORT: String(port), CARDEA_ORIGIN: origin }) };
+  const lines: string[] = [];
+  const log = createLog({ level: config.logLevel, production: true, write: (line) => lines.push(line) });
+  const keyring = new Keyring(masterKeyProvider([MASTER_KEY]), (realmId) => dataKeys(db.knex, realmId));
+  const passwords = new Argon2Hasher({ memoryKiB: 256, passes: 1, parallelism: 1 });
+  const installation: Installation = { config, db, keyring, passwords, close: async () => undefined };
+  const server = await startServer({ installation, log });
+  atEnd(() => server.close());
+  const operator = (now = Date.now()): Operator => ({ db, keyring, passwords, actor: 'test', now });
+  return {
+    origin,
+    db,
+    keyring,
+    log: lines,
+    operator,
+    realm: (settings = {}) => createRealm(operator(), { name: unique('realm'), settings }),
+    async client(realm, input = {}) {
+      const { client, secret } = await createClient(operator(), realm, { clientId: unique('client'), redirectUris: [REDIRECT_URI], firstParty: true, ...input });
+      return { row: client, clientId: client.clientId, secret, redirectUri: client.redirectUris[0] ?? REDIRECT_URI };
+    },
+    async user(realm, input = {}) {
+      const username = input.username ?? unique('user');
+      const password = input.password ?? `pw-${randomBytes(9).toString('base64url')}`;
+      return { ...(await createUser(operator(), realm, { email: `${username}@example.com`, ...input, username, password })), password };
+    },
+  };
+}
