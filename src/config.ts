@@ -142,10 +142,10 @@ const secretOf = (characters: number, example: string) =>
 
 /**
  * Reads and checks all settings.
- * @param env usually process.env
+ * @param env the environment of this process when left out
  * @throws ConfigError with every mistake, in the order of the README
  */
-export function loadConfig(env: NodeJS.ProcessEnv): Config {
+export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const problems: string[] = [];
   const reader = readerOf(env, problems);
   const { read } = reader;

@@ -39,10 +39,14 @@ export const conflict = (message: string, field?: string): AppError => new AppEr
 export const gone = (message: string, code = 'expired'): AppError => new AppError({ code, status: 410, message });
 
 /** 429: too many attempts. `retryAfter` in seconds. */
-export const tooMany = (message: string, retryAfter: number): AppError => new AppError({ code: 'too_many_attempts', status: 429, message, retryAfter });
+export const tooMany = (message: string, retryAfter: number): AppError =>
+  new AppError({ code: 'too_many_attempts', status: 429, message, retryAfter });
 
 /** 503: a bounded resource is full; trying again shortly will work. */
 export const busy = (message: string, retryAfter = 1): AppError => new AppError({ code: 'busy', status: 503, message, retryAfter });
+
+/** Not over HTTP: the process cannot start or a command cannot run with what it was given. The message says what to change. */
+export const cannotStart = (message: string, cause?: unknown): AppError => new AppError({ code: 'cannot_start', status: 503, message, cause });
 
 /** 500: a stored secret does not open or a stored value is not what it must be. Never treated as "absent". */
 export const corrupted = (message: string, cause?: unknown): AppError => new AppError({ code: 'corrupted', status: 500, message, cause });

@@ -15,6 +15,7 @@ export {
   type KeyProvider,
   type MasterKey,
   makeCanary,
+  masterKeyOfFolder,
   masterKeyProvider,
   parseMasterKeys,
   readOrCreateMasterKey,

@@ -70,6 +70,14 @@ export function masterKeyProvider(keys: readonly MasterKey[]): KeyProvider {
 }
 
 /**
+ * The master key of the data folder, and undefined when there is none.
+ * @throws Error when others may read the file, or it holds no key
+ */
+export function masterKeyOfFolder(dataDir: string): MasterKey[] | undefined {
+  return readMasterKey(join(dataDir, MASTER_KEY_FILE));
+}
+
+/**
  * The master key of the data folder; makes folder and key when there are none.
  * @returns the keys, and whether they were made now (whoever starts the server then warns to keep a copy)
  * @throws Error when others may read the file, or it holds no key

@@ -134,6 +134,22 @@ export async function insertClient(trx: Knex, client: ClientRow): Promise<void> 
   });
 }
 
+/** Replaces where a client's users may be sent. */
+export async function updateClientUris(
+  trx: Knex,
+  client: { realmId: string; id: string },
+  uris: { redirectUris: string[]; postLogoutRedirectUris: string[] },
+  now: number,
+): Promise<void> {
+  await trx('clients')
+    .where({ realm_id: client.realmId, id: client.id })
+    .update({
+      redirect_uris: JSON.stringify(uris.redirectUris),
+      post_logout_redirect_uris: JSON.stringify(uris.postLogoutRedirectUris),
+      updated_at: now,
+    });
+}
+
 export interface ClientScopeRow {
   realmId: string;
   id: string;
@@ -177,21 +193,25 @@ export async function clientScopes(knex: Knex, realmId: string): Promise<ClientS
 
 /** Gives a new client the scopes that its realm gives to new clients: one INSERT … SELECT. */
 export async function assignRealmScopes(trx: Knex, realmId: string, clientRowId: string): Promise<void> {
-  await trx
-    .into(trx.raw('client_scope_assignments (realm_id, client_id, scope_id, is_default)'))
-    .insert(
-      trx('client_scopes')
-        .where({ realm_id: realmId })
-        .whereIn('realm_assignment', ['default', 'optional'])
-        .select('realm_id', trx.raw('? as client_id', [clientRowId]), 'id', trx.raw("realm_assignment = 'default'")),
-    );
+  await trx.into(trx.raw('client_scope_assignments (realm_id, client_id, scope_id, is_default)')).insert(
+    trx('client_scopes')
+      .where({ realm_id: realmId })
+      .whereIn('realm_assignment', ['default', 'optional'])
+      .select('realm_id', trx.raw('? as client_id', [clientRowId]), 'id', trx.raw("realm_assignment = 'default'")),
+  );
 }
 
 /** Names of a client's scopes: those that apply unasked, and those it may ask for. */
 export async function scopesOfClient(knex: Knex, realmId: string, clientRowId: string): Promise<{ defaults: string[]; optional: string[] }> {
   const rows: { name: string; is_default: boolean | number }[] = await knex('client_scope_assignments')
-    .join('client_scopes', (on) => on.on('client_scopes.realm_id', 'client_scope_assignments.realm_id').andOn('client_scopes.id', 'client_scope_assignments.scope_id'))
-    .where({ 'client_scope_assignments.realm_id': realmId, 'client_scope_assignments.client_id': clientRowId, 'client_scopes.protocol': 'openid-connect' })
+    .join('client_scopes', (on) =>
+      on.on('client_scopes.realm_id', 'client_scope_assignments.realm_id').andOn('client_scopes.id', 'client_scope_assignments.scope_id'),
+    )
+    .where({
+      'client_scope_assignments.realm_id': realmId,
+      'client_scope_assignments.client_id': clientRowId,
+      'client_scopes.protocol': 'openid-connect',
+    })
     .orderBy('client_scopes.name')
     .select('client_scopes.name', 'client_scope_assignments.is_default');
   return {

@@ -37,8 +37,11 @@ export interface Database {
    * write lock: await nothing in it but queries.
    */
   transaction<T>(work: (trx: Knex.Transaction) => Promise<T>): Promise<T>;
-  /** Brings the schema up to date; safe when several processes start at once. */
-  migrate(): Promise<void>;
+  /**
+   * Brings the schema up to date; safe when several processes start at once. Takes no lock when there is nothing to do.
+   * @returns the names of the migrations that it ran
+   */
+  migrate(): Promise<string[]>;
   /**
    * Runs `work` while nobody else holds the lock of this name, in this or another process. It is not re-entrant.
    *
@@ -61,7 +64,10 @@ export async function openDatabase(config: DatabaseConfig, options: DatabaseOpti
     engine: engine.name,
     changes: engine.changes,
     transaction: guardedTransactions(engine.knex),
-    migrate: () => engine.withLock('migrate', () => migrate(engine, options.migrations ?? migrationSource)),
+    migrate: async () => {
+      const source = options.migrations ?? migrationSource;
+      return (await isUpToDate(engine.knex, source)) ? [] : engine.withLock('migrate', () => migrate(engine, source));
+    },
     withLock: engine.withLock,
     close: () => {
       closed ??= engine.close();
@@ -70,16 +76,26 @@ export async function openDatabase(config: DatabaseConfig, options: DatabaseOpti
   };
 }
 
-function migrate(engine: Engine, source: Knex.MigrationSource<string>): Promise<void> {
-  return engine.withMigrator(async (migrator, check) => {
-    await migrator.migrate.latest({
+/** A migration's row is written in its own transaction, so what has a row is done. */
+async function isUpToDate(knex: Knex, source: Knex.MigrationSource<string>): Promise<boolean> {
+  if (!(await knex.schema.hasTable(MIGRATIONS_TABLE))) return false;
+  const done = new Set(await knex(MIGRATIONS_TABLE).pluck('name'));
+  return (await source.getMigrations([])).every((name) => done.has(source.getMigrationName(name)));
+}
+
+async function migrate(engine: Engine, source: Knex.MigrationSource<string>): Promise<string[]> {
+  const ran: string[] = [];
+  await engine.withMigrator(async (migrator, check) => {
+    const [, names]: [number, string[]] = await migrator.migrate.latest({
       migrationSource: source,
       tableName: MIGRATIONS_TABLE,
       // An older release starts beside a newer one, whose migrations it does not know.
       disableMigrationsListValidation: true,
       afterAll: check,
     });
+    ran.push(...names);
   });
+  return ran;
 }
 
 /** Transactions inside which the pool hands out no other connection. */

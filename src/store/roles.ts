@@ -35,6 +35,18 @@ export async function assignRole(trx: Knex, realmId: string, userId: string, rol
   await trx('user_roles').insert({ realm_id: realmId, user_id: userId, role_id: roleId }).onConflict(['realm_id', 'user_id', 'role_id']).ignore();
 }
 
+/** True when any user holds this realm role directly; service accounts are not asked about. */
+export async function isHeldByUser(knex: Knex, realmId: string, name: string): Promise<boolean> {
+  const row = await knex('user_roles')
+    .join('roles', (on) => on.on('roles.realm_id', 'user_roles.realm_id').andOn('roles.id', 'user_roles.role_id'))
+    .join('users', (on) => on.on('users.realm_id', 'user_roles.realm_id').andOn('users.id', 'user_roles.user_id'))
+    .where({ 'user_roles.realm_id': realmId, 'roles.name': name })
+    .whereNull('roles.client_id')
+    .whereNull('users.service_account_of')
+    .first('users.id');
+  return row !== undefined;
+}
+
 /** True when the user holds this realm role directly. */
 export async function hasRealmRole(knex: Knex, realmId: string, userId: string, name: string): Promise<boolean> {
   const row = await knex('user_roles')

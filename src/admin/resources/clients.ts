@@ -8,8 +8,9 @@ import { validRedirectUri } from '../../realms/redirect-uris.ts';
 import { assignRealmScopes, type ClientRow, clientSeal, insertClient, listClients } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';
+import { assignRole } from '../../store/roles.ts';
 import { insertUser } from '../../store/users.ts';
-import { type Operator, validated } from './context.ts';
+import { type Operator, requireRealmRole, validated } from './context.ts';
 import type { DefaultClient } from './realm-defaults.ts';
 
 const newClient = z.object({
@@ -24,6 +25,8 @@ const newClient = z.object({
   postLogoutRedirectUris: z.array(z.string()).default(['+']),
   webOrigins: z.array(z.string()).default([]),
   serviceAccount: z.boolean().default(false),
+  /** Realm roles of the service account, by name. */
+  serviceAccountRoles: z.array(z.string()).default([]),
   /** Made when none is given. */
   secret: z.string().min(16).max(255).optional(),
   baseUrl: z.url().optional(),
@@ -33,7 +36,10 @@ export type NewClient = z.input<typeof newClient>;
 /** Makes a client and, for a confidential one, its secret. 400 names the field that is wrong, 409 a client_id that is taken. */
 export async function createClient(operator: Operator, realm: RealmRow, input: NewClient): Promise<{ client: ClientRow; secret: string | null }> {
   const asked = validated(newClient, input);
-  if (asked.publicClient && asked.serviceAccount) throw badInput('serviceAccount', 'A public client cannot keep a secret, so it cannot have a service account.');
+  if (asked.publicClient && asked.serviceAccount)
+    throw badInput('serviceAccount', 'A public client cannot keep a secret, so it cannot have a service account.');
+  if (asked.serviceAccountRoles.length > 0 && !asked.serviceAccount)
+    throw badInput('serviceAccountRoles', 'Only a client with a service account can be given roles.');
   checkUris('redirectUris', asked.redirectUris);
   checkUris(
     'postLogoutRedirectUris',
@@ -58,12 +64,20 @@ export async function createClient(operator: Operator, realm: RealmRow, input: N
     webOrigins: asked.webOrigins,
   };
 
+  const account = asked.serviceAccount ? serviceAccount(client, now) : undefined;
+  const roles = await Promise.all(asked.serviceAccountRoles.map((name) => requireRealmRole(operator, realm, name, 'serviceAccountRoles')));
+
   try {
     await db.transaction(async (trx) => {
       await insertClient(trx, client);
       await assignRealmScopes(trx, realm.id, id);
-      if (asked.serviceAccount) await insertUser(trx, serviceAccount(client, now));
-      await record(trx, { realmId: realm.id, at: now, actor: operator.actor, clientId: asked.clientId }, { type: 'client.created', details: { name: asked.clientId } });
+      if (account) await insertUser(trx, account);
+      if (account) for (const role of roles) await assignRole(trx, realm.id, account.id, role);
+      await record(
+        trx,
+        { realmId: realm.id, at: now, actor: operator.actor, clientId: asked.clientId },
+        { type: 'client.created', details: { name: asked.clientId } },
+      );
       await db.changes.announce(`client:${realm.id}`, trx);
     });
   } catch (error) {

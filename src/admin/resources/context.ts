@@ -3,11 +3,12 @@
  * Each takes what it stands on and who asks, validates with its schema, and records what it changed in the same transaction.
  */
 import type { z } from 'zod';
-import type { PasswordHasher } from '../../factors/factor.ts';
 import type { Keyring } from '../../crypto/keyring.ts';
 import { badInput, notFound } from '../../errors.ts';
+import type { PasswordHasher } from '../../factors/factor.ts';
 import type { Database } from '../../store/database.ts';
 import { type RealmRow, realmByName } from '../../store/realms.ts';
+import { realmRoleId } from '../../store/roles.ts';
 
 export interface Operator {
   db: Database;
@@ -32,4 +33,11 @@ export async function requireRealm(operator: Pick<Operator, 'db'>, name: string)
   const realm = await realmByName(operator.db.knex, name);
   if (!realm) throw notFound(`There is no realm named "${name}".`);
   return realm;
+}
+
+/** The id of a realm role; 400 on `field` when there is none of that name. */
+export async function requireRealmRole(operator: Pick<Operator, 'db'>, realm: RealmRow, name: string, field: string): Promise<string> {
+  const id = await realmRoleId(operator.db.knex, realm.id, name);
+  if (id === undefined) throw badInput(field, `There is no realm role "${name}" in realm "${realm.name}".`);
+  return id;
 }

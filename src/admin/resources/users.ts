@@ -7,9 +7,9 @@ import { endSessionsOf } from '../../sessions/sessions.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, deletePassword, insertCredential } from '../../store/credentials.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';
-import { assignRole, realmRoleId } from '../../store/roles.ts';
+import { assignRole } from '../../store/roles.ts';
 import { insertUser, listUsers, type UserRow, userByUsername } from '../../store/users.ts';
-import { type Operator, validated } from './context.ts';
+import { type Operator, requireRealmRole, validated } from './context.ts';
 
 /** Control characters and direction marks have no business in a name that others read (security-tests D04). */
 const plainText = (max: number) =>
@@ -51,14 +51,20 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
     updatedAt: now,
   };
   const password = asked.password === undefined ? undefined : await passwordCredential(operator, realm, user.id, asked.password);
-  const roles = await Promise.all(['default-roles-'.concat(realm.name), ...asked.realmRoles].map((name) => requireRealmRole(operator, realm, name)));
+  const roles = await Promise.all(
+    ['default-roles-'.concat(realm.name), ...asked.realmRoles].map((name) => requireRealmRole(operator, realm, name, 'realmRoles')),
+  );
 
   try {
     await db.transaction(async (trx) => {
       await insertUser(trx, user);
       if (password) await insertCredential(trx, password);
       for (const roleId of roles) await assignRole(trx, realm.id, user.id, roleId);
-      await record(trx, { realmId: realm.id, at: now, actor: operator.actor, subject: user.id }, { type: 'user.created', details: { name: user.username } });
+      await record(
+        trx,
+        { realmId: realm.id, at: now, actor: operator.actor, subject: user.id },
+        { type: 'user.created', details: { name: user.username } },
+      );
     });
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
@@ -105,12 +111,6 @@ export async function* allUsers(operator: Pick<Operator, 'db'>, realm: RealmRow)
 export async function secondFactorsOf(operator: Pick<Operator, 'db'>, user: UserRow): Promise<Omit<CredentialRow, 'secret'>[]> {
   const rows = await credentialsOf(operator.db.knex, user.realmId, user.id);
   return rows.filter((row) => row.factor !== 'password').map(({ secret: _sealed, ...shown }) => shown);
-}
-
-async function requireRealmRole(operator: Operator, realm: RealmRow, name: string): Promise<string> {
-  const id = await realmRoleId(operator.db.knex, realm.id, name);
-  if (id === undefined) throw badInput('realmRoles', `There is no realm role "${name}" in realm "${realm.name}".`);
-  return id;
 }
 
 async function passwordCredential(operator: Operator, realm: RealmRow, userId: string, password: string): Promise<CredentialRow> {

@@ -1,0 +1,107 @@
+/**
+ * What the server and every command stand on: the database with its tables, the master key that fits it, and what is
+ * made of them. Whoever opens an installation closes it.
+ */
+import { join } from 'node:path';
+import type { Operator } from './admin/resources/context.ts';
+import type { Config } from './config.ts';
+import {
+  checkCanary,
+  type KeyProvider,
+  Keyring,
+  type MasterKey,
+  makeCanary,
+  masterKeyOfFolder,
+  masterKeyProvider,
+  readOrCreateMasterKey,
+} from './crypto/keyring.ts';
+import { Argon2Hasher } from './crypto/passwords.ts';
+import { cannotStart } from './errors.ts';
+import { type Database, openDatabase } from './store/database.ts';
+import { dataKeys, insertInstallationValue, installationValue } from './store/realms.ts';
+import type { Log } from './telemetry/log.ts';
+
+export interface Installation {
+  config: Config;
+  db: Database;
+  keyring: Keyring;
+  passwords: Argon2Hasher;
+  close(): Promise<void>;
+}
+
+/** The installation's value that only the right master key opens. */
+const CANARY = 'master-key-canary';
+
+/**
+ * Opens the database, brings its tables up to date and checks the master key against it.
+ * @throws AppError `cannot_start` when the database cannot be used or the key is not the one it was made with
+ */
+export async function openInstallation(config: Config, log: Log): Promise<Installation> {
+  const db = await openDatabaseOf(config, log);
+  try {
+    await db.migrate();
+    const keyring = new Keyring(await fittingMasterKey(config, db, log), (realmId) => dataKeys(db.knex, realmId));
+    return { config, db, keyring, passwords: new Argon2Hasher(config.passwordHash), close: () => db.close() };
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+/** The database alone, with whatever tables it has. */
+export async function openDatabaseOf(config: Config, log: Log): Promise<Database> {
+  try {
+    return await openDatabase(config, { warn: (message) => log.warn(message) });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw cannotStart(config.databaseUrl === undefined ? `The data folder ${config.dataDir} cannot be used: ${why}` : why, cause);
+  }
+}
+
+/** Who acts through the operations of admin/resources. */
+export function operatorOf(installation: Installation, actor: string, now: number): Operator {
+  const { db, keyring, passwords } = installation;
+  return { db, keyring, passwords, actor, now };
+}
+
+/**
+ * The key, once it has opened the canary. The first process to start on a new database makes the canary, under a lock, so
+ * that of two processes with different keys one refuses to start.
+ */
+async function fittingMasterKey(config: Config, db: Database, log: Log): Promise<KeyProvider> {
+  const canary = (await installationValue(db.knex, CANARY)) ?? (await db.withLock('master-key', () => firstCanary(config, db, log)));
+  const keys = keysAtHand(config);
+  if (keys === undefined) throw cannotStart(`There is no master key, and this database was made with one. ${remedy(config)}`);
+  const provider = masterKeyProvider(keys);
+  if (!(await checkCanary(provider, canary))) throw cannotStart(`The master key is not the one that this database was made with. ${remedy(config)}`);
+  return provider;
+}
+
+async function firstCanary(config: Config, db: Database, log: Log): Promise<string> {
+  const made = await installationValue(db.knex, CANARY);
+  if (made !== undefined) return made;
+  const { keys, created } = config.masterKeys ? { keys: config.masterKeys, created: false } : legible(() => readOrCreateMasterKey(config.dataDir));
+  if (created) {
+    log.warn(
+      `A master key was made: ${fileOf(config)}. Keep a copy of it, apart from the backups of the database: without it, nothing sealed can be read again.`,
+    );
+  }
+  const canary = await makeCanary(masterKeyProvider(keys));
+  await insertInstallationValue(db.knex, CANARY, canary);
+  return canary;
+}
+
+/** Never makes one: a new key beside an existing database would only hide that the old one is gone. */
+const keysAtHand = (config: Config): MasterKey[] | undefined => config.masterKeys ?? legible(() => masterKeyOfFolder(config.dataDir));
+
+const fileOf = (config: Config): string => join(config.dataDir, 'master.key');
+const remedy = (config: Config): string => `Set CARDEA_MASTER_KEY to it${config.masterKeys ? '' : `, or put its file back: ${fileOf(config)}`}.`;
+
+/** What is wrong with the file is said by the message of a plain error. */
+function legible<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw cannotStart(cause instanceof Error ? cause.message : 'The master key cannot be read.', cause);
+  }
+}
