@@ -2,10 +2,16 @@
 import type { OwnedFactor } from '../policy/policy.ts';
 import { factors } from './index.ts';
 
-/** The second factors among active credentials, one entry a factor. */
+/**
+ * The second factors among a user's credentials, one entry a factor. One that was switched off after too many failures is
+ * still owned: whoever has the password must not get in by using up the codes.
+ */
 export function ownedFactors(credentials: readonly { factor: string; enabled: boolean }[]): OwnedFactor[] {
-  const held = new Set(credentials.filter((credential) => credential.enabled).map((credential) => credential.factor));
-  return secondFactors().filter((factor) => held.has(factor.factor));
+  return secondFactors().flatMap((factor) => {
+    const held = credentials.filter((credential) => credential.factor === factor.factor);
+    if (held.length === 0) return [];
+    return [held.some((credential) => credential.enabled) ? factor : { ...factor, disabled: true }];
+  });
 }
 
 /** The second factors that a realm lets its users enrol. */

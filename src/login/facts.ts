@@ -18,7 +18,7 @@ export function rulesFor(
   now: number,
 ): LoginRules {
   const active = user.credentials.filter((row) => row.enabled);
-  const owned = ownedFactors(active);
+  const owned = ownedFactors(user.credentials);
   const second = new Set(owned.map((factor) => factor.factor));
   return {
     facts: { mfa: realm.settings.mfa, owned, enrollable: enrollableFactors(), ...requestFacts(request.params, request.startedAt) },

@@ -1,20 +1,19 @@
 /** What surrounds the library's own handling of a request: what it cannot be configured to do. */
-import { LRUCache } from 'lru-cache';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { formActionOf } from '../http/headers.ts';
 import { realmPath } from '../realms/issuer.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
-import { touchSessionByUid } from '../store/sessions.ts';
+import { isAlive, noteActivity } from '../sessions/sessions.ts';
+import { liveSessionByUid } from '../store/sessions.ts';
 import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
 import type { RealmRoom } from './room.ts';
 
-/** A refresh counts as activity, written at most this often. */
+/** Activity is written at most this often. */
 const ACTIVITY_MS = 60_000;
 
 export function installMiddleware(provider: Provider, room: RealmRoom): void {
   markJwts(provider);
-  const noted = new LRUCache<string, true>({ max: 10_000, ttl: ACTIVITY_MS });
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
     await next();
     // Unmatched paths never got a context of the library's.
@@ -22,13 +21,14 @@ export function installMiddleware(provider: Provider, room: RealmRoom): void {
     switch (ctx.oidc.route) {
       case 'token':
         completeTokenResponse(ctx);
-        await noteActivity(room, ctx, noted);
+        await noteUse(room, ctx);
         break;
       case 'resume':
         forgetTransaction(room, ctx);
         allowForm(ctx, ctx.oidc.params?.redirect_uri);
         break;
       case 'authorization':
+        await noteUse(room, ctx);
         if (ctx.oidc.redirectUriCheckPerformed) allowForm(ctx, ctx.oidc.params?.redirect_uri);
         break;
       case 'end_session':
@@ -64,11 +64,15 @@ function completeTokenResponse(ctx: KoaContextWithOIDC): void {
   });
 }
 
-async function noteActivity(room: RealmRoom, ctx: KoaContextWithOIDC, noted: LRUCache<string, true>): Promise<void> {
-  const uid = ctx.oidc.entities.RefreshToken?.sessionUid;
-  if (!uid || ctx.status !== 200 || noted.has(uid)) return;
-  noted.set(uid, true);
-  await touchSessionByUid(room.db.knex, room.context.realm.id, uid, room.now(), ACTIVITY_MS);
+/** A refresh, or single sign-on, is activity: a single-page application would be thrown out otherwise. */
+async function noteUse(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<void> {
+  const { RefreshToken: refreshToken, Session: session } = ctx.oidc.entities;
+  const uid = refreshToken?.sessionUid ?? session?.uid;
+  const userId = refreshToken?.accountId ?? session?.accountId;
+  if (!uid || !userId || ctx.status >= 400) return;
+  const now = room.now();
+  const row = await liveSessionByUid(room.db.knex, room.context.realm.id, uid, userId, now);
+  if (row && isAlive(row, room.context.realm.settings, now) && row.lastSeenAt < now - ACTIVITY_MS) await noteActivity(room.db, row, now);
 }
 
 /** The transaction has ended when the browser leaves for the application. */

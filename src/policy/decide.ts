@@ -133,7 +133,7 @@ function missing(need: Need, counted: readonly Proof[], owned: readonly OwnedFac
   if (!counted.some(isFirst)) return { ask: 'password', rules: need.rules };
   if (meets(need, counted, owned)) return null;
 
-  const would = owned.filter((factor) => meets(need, [...counted, asIfProved(factor)], owned));
+  const would = owned.filter((factor) => factor.disabled !== true && meets(need, [...counted, asIfProved(factor)], owned));
   if (would.length === 0) return 'unreachable';
   return { ask: 'factor', factors: idsOf(would), level: need.level, rules: need.rules };
 }

@@ -14,6 +14,8 @@ export interface OwnedFactor {
   factor: string;
   level: Level;
   kinds: readonly Kind[];
+  /** Switched off after too many failures: still owned, so still needed, but it cannot be used until it is restored. */
+  disabled?: boolean;
 }
 
 /** Everything that a decision depends on. Times are milliseconds since the epoch. */

@@ -6,10 +6,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Proof } from '../policy/assurance.ts';
+import { freshProofs } from '../policy/decide.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { Database } from '../store/database.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
-import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionRow } from '../store/sessions.ts';
+import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionRow, touchSession } from '../store/sessions.ts';
 
 /** True while neither the idle nor the absolute end has come. */
 export function isAlive(session: Pick<SessionRow, 'endedAt' | 'endsAt' | 'lastSeenAt'>, settings: RealmSettings, now: number): boolean {
@@ -45,7 +46,8 @@ export async function establishSession(
   return db.transaction(async (trx) => {
     const live = await liveSessionByUid(trx, realmId, uid, userId, now);
     if (live && isAlive(live, settings, now)) {
-      const proofs = mergeProofs(live.proofs, signIn.proofs);
+      // What idleness has made stale stays stale: activity now must not revive it.
+      const proofs = mergeProofs(freshProofs(live.proofs, now, live.lastSeenAt), signIn.proofs);
       await raiseSession(trx, live, proofs, now);
       return { ...live, proofs, lastSeenAt: now };
     }
@@ -68,6 +70,11 @@ export async function establishSession(
     await insertSession(trx, session);
     return session;
   });
+}
+
+/** Records that a session was used. What idleness has made stale by then is dropped, or this activity would revive it. */
+export async function noteActivity(db: Database, session: SessionRow, now: number): Promise<void> {
+  await touchSession(db.knex, session, freshProofs(session.proofs, now, session.lastSeenAt), now);
 }
 
 /** Ends sessions with the grants that hang on them; grants of offline tokens live on. Answers how many ended. */

@@ -104,13 +104,12 @@ export async function raiseSession(trx: Knex, row: SessionRow, all: Proof[], now
     .update({ proofs: JSON.stringify(all), last_seen_at: now });
 }
 
-/** Records activity of a session that is alive, unless some was recorded within `everyMs`. */
-export async function touchSessionByUid(knex: Knex, realmId: string, uid: string, now: number, everyMs: number): Promise<void> {
+/** Records activity and the proofs that still stand, unless another request has done so since the row was read. */
+export async function touchSession(knex: Knex, row: SessionRow, fresh: Proof[], now: number): Promise<void> {
   await knex('sessions')
-    .where({ realm_id: realmId, uid })
+    .where({ realm_id: row.realmId, id: row.id, last_seen_at: row.lastSeenAt })
     .whereNull('ended_at')
-    .where('last_seen_at', '<', now - everyMs)
-    .update({ last_seen_at: now });
+    .update({ proofs: JSON.stringify(fresh), last_seen_at: now });
 }
 
 /** The sid and grant of a session at one client; made on first use, and the same ever after. */

@@ -21,8 +21,9 @@ export async function sweepExpired(db: Database, now: number, batch = 500): Prom
       .knex(table)
       .where(column, '<', now - grace)
       .limit(batch)
-      .select([...key]);
-    if (db.engine === 'postgres') expired.forUpdate().skipLocked();
+      .select([...key])
+      .forUpdate()
+      .skipLocked();
     swept += await db.knex(table).whereIn([...key], expired).delete();
   }
   return swept;
