@@ -1,4 +1,5 @@
 /** What a new realm has (Keycloak's names, so that its clients and scripts find what they expect). */
+import { CONSOLE_CLIENTS, consolePath } from '../../realms/consoles.ts';
 
 /** Scope, whether new clients get it by default, and whether tokens name it. */
 export const CLIENT_SCOPES: readonly { name: string; assignment: 'default' | 'optional' | 'none'; shown: boolean; description: string; protocol?: string }[] = [
@@ -26,8 +27,6 @@ const realmManagement = [
 
 const accountRoles = ['view-profile', 'manage-account', 'manage-account-links', 'view-applications', 'view-consent', 'manage-consent', 'delete-account', 'view-groups'];
 
-export const CONSOLE_CLIENTS = { account: 'account-console', admin: 'security-admin-console' } as const;
-
 export interface DefaultClient {
   clientId: string;
   name: string;
@@ -44,11 +43,11 @@ export function defaultClients(realmName: string): DefaultClient[] {
   const none = { publicClient: true, standardFlow: false, directAccess: false, redirectPath: null, roles: [] };
   return [
     { ...none, clientId: 'account', name: 'Account', roles: accountRoles },
-    { ...none, clientId: CONSOLE_CLIENTS.account, name: 'Account console', standardFlow: true, redirectPath: `/realms/${realmName}/account/callback` },
+    { ...none, clientId: CONSOLE_CLIENTS.account, name: 'Account console', standardFlow: true, redirectPath: `${consolePath('account', realmName)}/callback` },
     { ...none, clientId: 'admin-cli', name: 'Admin command line', directAccess: true },
     { ...none, clientId: 'broker', name: 'Broker', publicClient: false },
     { ...none, clientId: 'realm-management', name: 'Realm management', publicClient: false, roles: realmManagement },
-    { ...none, clientId: CONSOLE_CLIENTS.admin, name: 'Admin console', standardFlow: true, redirectPath: `/admin/${realmName}/console/callback` },
+    { ...none, clientId: CONSOLE_CLIENTS.admin, name: 'Admin console', standardFlow: true, redirectPath: `${consolePath('admin', realmName)}/callback` },
   ];
 }
 

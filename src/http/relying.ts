@@ -1,0 +1,280 @@
+/**
+ * Our own consoles as relying parties of a realm. They get no shortcut: the browser goes through the authorization
+ * endpoint like that of any application, with PKCE, state and nonce, and comes back with a code.
+ *
+ *     requireSession ─ no session, or not enough ─► begin ─► authorization endpoint ─► sign-in ─► callback ─► the page asked for
+ *
+ * What is stored is a console session: the hash of a cookie, the user, and the `sid` of the ID token. On every request
+ * that row is looked up, the provider's session behind the sid has to be alive and its user switched on, and the same
+ * `decide` as everywhere says whether what was proved is still enough. Signing out elsewhere therefore ends it at once.
+ */
+import type Koa from 'koa';
+import * as client from 'openid-client';
+import { randomToken, sha256 } from '../crypto/codes.ts';
+import { enrollableFactors, ownedFactors } from '../factors/owned.ts';
+import type { Level } from '../policy/assurance.ts';
+import { decide, freshProofs } from '../policy/decide.ts';
+import { type ConsoleName, consolePath } from '../realms/consoles.ts';
+import type { RealmContext } from '../realms/registry.ts';
+import { isAlive } from '../sessions/sessions.ts';
+import { consoleSession, deleteConsoleSession, insertConsoleSession } from '../store/console-sessions.ts';
+import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
+import type { Database } from '../store/database.ts';
+import { liveSessionBySid, type SessionRow, touchSessionByUid } from '../store/sessions.ts';
+import { type UserRow, userById } from '../store/users.ts';
+import { consoleClients } from './back-channel.ts';
+import { type CookieJar, keepLoginState, ownPath, setCookie, takeLoginState } from './login-state.ts';
+import { askRecent, isRecent } from './recent.ts';
+
+export interface RelyingDeps {
+  db: Database;
+  /** Ours, as the settings have it. */
+  origin: string;
+  /** The base URL that our own server listens on, such as `http://127.0.0.1:8080`. */
+  listening: string;
+  render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
+  now(): number;
+  log: { warn(details: object, message: string): void };
+}
+
+/** Somebody who is signed in to a console. */
+export interface ConsoleSession {
+  user: UserRow;
+  /** The provider's session. */
+  session: SessionRow;
+  /** All of the user's credentials, as they are stored. */
+  credentials: CredentialRow[];
+}
+
+/** What a page needs besides somebody being signed in. */
+export interface Needed {
+  /** The level that the session has to show. */
+  level?: Level;
+  /** The strongest factor owned has to have been shown within five minutes. */
+  recent?: boolean;
+  /** The page to come back to; by default the one that is asked for, or the console's start for a form. */
+  returnTo?: string;
+}
+
+/** Somebody who has just come back from a sign-in. */
+export interface Arrival extends ConsoleSession {
+  returnTo: string;
+  action: string | null;
+  /** When the sign-in was begun. */
+  startedAt: number;
+}
+
+export interface Relying {
+  /** Who is signed in; undefined when the browser was sent to sign in, or to show more. */
+  requireSession(ctx: Koa.Context, realm: RealmContext, console: ConsoleName, needed?: Needed): Promise<ConsoleSession | undefined>;
+  /** Sends the browser to sign in, with these parameters beside the usual ones. */
+  begin(
+    ctx: Koa.Context,
+    realm: RealmContext,
+    console: ConsoleName,
+    request: { returnTo: string; parameters?: Record<string, string> },
+  ): Promise<void>;
+  /** Takes the answer of a sign-in; undefined when a page has said what went wrong. The caller sends the browser on. */
+  callback(ctx: Koa.Context, realm: RealmContext, console: ConsoleName): Promise<Arrival | undefined>;
+  /** Ends the console's session and sends the browser to end the provider's. */
+  signOut(ctx: Koa.Context, realm: RealmContext, console: ConsoleName): Promise<void>;
+}
+
+/** Use of a console counts as activity of the session, written at most this often. */
+const ACTIVITY_MS = 60_000;
+
+export function createRelying(deps: RelyingDeps): Relying {
+  const { db, origin, now } = deps;
+  const clientOf = consoleClients(deps);
+
+  const jarOf = (ctx: Koa.Context, realm: RealmContext, console: ConsoleName): CookieJar => ({
+    ctx,
+    realm,
+    console,
+    path: consolePath(console, realm.realm.name),
+    secure: origin.startsWith('https:'),
+  });
+
+  const begin: Relying['begin'] = async (ctx, realm, console, { returnTo, parameters = {} }) => {
+    const jar = jarOf(ctx, realm, console);
+    const [state, nonce, verifier] = [client.randomState(), client.randomNonce(), client.randomPKCECodeVerifier()];
+    const startedAt = now();
+    keepLoginState(jar, {
+      state,
+      nonce,
+      verifier,
+      returnTo: ownPath(returnTo, jar.path),
+      action: parameters.kc_action ?? null,
+      startedAt,
+      expiresAt: startedAt + realm.realm.settings.accessCodeLifespanLogin * 1000,
+    });
+    const url = client.buildAuthorizationUrl(await clientOf(realm.realm.name, console), {
+      ...parameters,
+      redirect_uri: `${origin}${jar.path}/callback`,
+      scope: 'openid',
+      state,
+      nonce,
+      code_challenge: await client.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    });
+    redirectTo(ctx, url.href);
+  };
+
+  /** Who this provider's session stands for now. */
+  async function standing(realm: RealmContext, sid: string, userId: string, at: number): Promise<ConsoleSession | undefined> {
+    const session = await liveSessionBySid(db.knex, realm.realm.id, sid, at);
+    if (!session || session.userId !== userId || !isAlive(session, realm.realm.settings, at)) return undefined;
+    const user = await userById(db.knex, realm.realm.id, userId);
+    if (!user?.enabled || session.createdAt < user.notBefore) return undefined;
+    return { user, session, credentials: await credentialsOf(db.knex, realm.realm.id, userId) };
+  }
+
+  async function current(jar: CookieJar, at: number): Promise<ConsoleSession | undefined> {
+    const cookie = jar.ctx.cookies.get(sessionCookie(jar.console));
+    if (!cookie) return undefined;
+    const row = await consoleSession(db.knex, jar.realm.realm.id, sha256(cookie), jar.console, at);
+    return row && (await standing(jar.realm, row.sid, row.userId, at));
+  }
+
+  const requireSession: Relying['requireSession'] = async (ctx, realm, console, needed = {}) => {
+    const jar = jarOf(ctx, realm, console);
+    const at = now();
+    const returnTo = needed.returnTo ?? (ctx.method === 'GET' ? ctx.originalUrl : `${jar.path}/`);
+    const level: Record<string, string> = needed.level === undefined ? {} : { acr_values: needed.level };
+    const signedIn = await current(jar, at);
+    if (!signedIn) {
+      await begin(ctx, realm, console, { returnTo, parameters: level });
+      return undefined;
+    }
+    const { session, credentials } = signedIn;
+    const owned = ownedFactors(credentials);
+    const proofs = freshProofs(session.proofs, at, session.lastSeenAt);
+    const decision = decide({
+      mfa: realm.realm.settings.mfa,
+      now: at,
+      proofs,
+      owned,
+      enrollable: enrollableFactors(),
+      requested: { acr: needed.level === undefined ? [] : [needed.level], essential: false },
+    });
+    const recent = !needed.recent || isRecent(proofs, owned, at);
+    if (decision.ask !== 'nothing' || !recent) {
+      await begin(ctx, realm, console, { returnTo, parameters: { ...(recent ? {} : askRecent(owned)), ...level } });
+      return undefined;
+    }
+    await noteActivity(db, realm, session, at);
+    return signedIn;
+  };
+
+  const callback: Relying['callback'] = async (ctx, realm, console) => {
+    const jar = jarOf(ctx, realm, console);
+    const at = now();
+    const kept = typeof ctx.query.state === 'string' ? takeLoginState(jar, ctx.query.state, at) : undefined;
+    if (!kept) {
+      await explain(
+        jar,
+        'This sign-in was not begun here',
+        'It was started in another browser, was used before, or has expired. Nothing was changed.',
+      );
+      return undefined;
+    }
+    const tokens = await exchange(jar, kept);
+    const claims = tokens?.claims();
+    if (!tokens || !claims) return undefined;
+    const sid = typeof claims.sid === 'string' ? claims.sid : '';
+    const signedIn = await standing(realm, sid, claims.sub, at);
+    if (!signedIn) {
+      await explain(jar, 'This sign-in has ended already', 'The session was signed out while you came back from it.');
+      return undefined;
+    }
+    await replaceSession(jar, { userId: claims.sub, sid, idToken: tokens.id_token ?? '', createdAt: at, expiresAt: signedIn.session.endsAt });
+    return { ...signedIn, returnTo: ownPath(kept.returnTo, jar.path), action: kept.action, startedAt: kept.startedAt };
+  };
+
+  /**
+   * Exchanges the code. `max_age` is not checked here: the provider counts it from the beginning of the sign-in, and the
+   * page that asked for it looks at the proofs themselves.
+   */
+  async function exchange(jar: CookieJar, kept: { state: string; nonce: string; verifier: string }) {
+    const url = new URL(`${jar.path}/callback${jar.ctx.search}`, origin);
+    try {
+      return await client.authorizationCodeGrant(await clientOf(jar.realm.realm.name, jar.console), url, {
+        expectedState: kept.state,
+        expectedNonce: kept.nonce,
+        pkceCodeVerifier: kept.verifier,
+        idTokenExpected: true,
+      });
+    } catch (error) {
+      const code = error instanceof client.AuthorizationResponseError || error instanceof client.ResponseBodyError ? error.error : undefined;
+      const said = REFUSALS[code ?? ''];
+      if (said) await explain(jar, said.title, said.message);
+      else if (code !== undefined || error instanceof client.ClientError) {
+        deps.log.warn({ err: error, realm: jar.realm.realm.name, console: jar.console }, 'a sign-in to a console was refused');
+        await explain(jar, 'This sign-in cannot be finished', 'What came back does not fit what was asked. Nothing was changed.');
+      } else throw error;
+      return undefined;
+    }
+  }
+
+  /** A new cookie with every sign-in; the one of before is worth nothing from then on. */
+  async function replaceSession(
+    jar: CookieJar,
+    row: { userId: string; sid: string; idToken: string; createdAt: number; expiresAt: number },
+  ): Promise<void> {
+    const { id: realmId } = jar.realm.realm;
+    const before = jar.ctx.cookies.get(sessionCookie(jar.console));
+    const cookie = randomToken();
+    await db.transaction(async (trx) => {
+      if (before) await deleteConsoleSession(trx, realmId, sha256(before));
+      await insertConsoleSession(trx, { realmId, id: sha256(cookie), console: jar.console, ...row });
+    });
+    setCookie(jar, sessionCookie(jar.console), cookie);
+  }
+
+  const signOut: Relying['signOut'] = async (ctx, realm, console) => {
+    const jar = jarOf(ctx, realm, console);
+    const cookie = ctx.cookies.get(sessionCookie(console));
+    const row = cookie ? await consoleSession(db.knex, realm.realm.id, sha256(cookie), console, now()) : undefined;
+    setCookie(jar, sessionCookie(console), null);
+    if (!row) return redirectTo(ctx, `${jar.path}/`);
+    await deleteConsoleSession(db.knex, realm.realm.id, row.id);
+    const url = client.buildEndSessionUrl(await clientOf(realm.realm.name, console), {
+      id_token_hint: row.idToken,
+      post_logout_redirect_uri: `${origin}${jar.path}/`,
+    });
+    redirectTo(ctx, url.href);
+  };
+
+  /** Says what happened, with the way back to the console. */
+  async function explain({ ctx, realm, path, console }: CookieJar, title: string, message: string): Promise<void> {
+    const { name, displayName } = realm.realm;
+    const link = { href: `${path}/`, label: console === 'account' ? 'Go to your account' : 'Go to the administration' };
+    await deps.render(ctx, 'message', { realm: { name, displayName }, title, message, hint: null, reference: null, link }, 400);
+  }
+
+  return { requireSession, begin, callback, signOut };
+}
+
+/** What an error of the provider means to a person, by its code (RFC 6749 sections 4.1.2.1 and 5.2, RFC 9470 section 5). */
+const REFUSALS: Readonly<Record<string, { title: string; message: string }>> = {
+  access_denied: { title: 'You stopped signing in', message: 'Nothing was changed. You can start again whenever you like.' },
+  invalid_grant: { title: 'This sign-in was used before', message: 'A sign-in can be used once, and soon. Nothing was changed.' },
+  unmet_authentication_requirements: {
+    title: 'A stronger sign-in is needed here',
+    message: 'None of your sign-in methods that can be used now is strong enough for this page. Ask your administrator.',
+  },
+};
+
+const sessionCookie = (console: ConsoleName): string => `cardea_${console}_session`;
+
+/** Not when proofs had lapsed by idleness: activity would bring them back. */
+async function noteActivity(db: Database, realm: RealmContext, session: SessionRow, at: number): Promise<void> {
+  if (at - session.lastSeenAt < ACTIVITY_MS) return;
+  const lapsed = freshProofs(session.proofs, at, at).length > freshProofs(session.proofs, at, session.lastSeenAt).length;
+  if (!lapsed) await touchSessionByUid(db.knex, realm.realm.id, session.uid, at, ACTIVITY_MS);
+}
+
+function redirectTo(ctx: Koa.Context, location: string): void {
+  ctx.status = 303;
+  ctx.redirect(location);
+}
