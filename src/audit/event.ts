@@ -10,6 +10,7 @@ export type AuditEvent =
   | { type: 'mfa.challenge.throttled'; details: { factor: string } }
   | { type: 'mfa.replay'; details: { factor: string } }
   | { type: 'mfa.factor.enrolled'; details: { factor: string; credential: string } }
+  | { type: 'mfa.factor.renamed'; details: { factor: string; credential: string } }
   | { type: 'mfa.factor.removed'; details: { factor: string; credential: string } }
   | { type: 'mfa.factor.disabled'; details: { factor: string } }
   | { type: 'stepup.required'; details: { acr: string[] } }

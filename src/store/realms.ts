@@ -47,6 +47,11 @@ export async function realmByName(knex: Knex, name: string): Promise<RealmRow | 
   return row && fromRecord(row);
 }
 
+export async function realmById(knex: Knex, id: string): Promise<RealmRow | undefined> {
+  const row = await knex<RealmRecord>('realms').where({ id }).first();
+  return row && fromRecord(row);
+}
+
 /** Realms by name, one page: those after `after`, at most `limit`. */
 export async function listRealms(knex: Knex, page: { after?: string; limit: number }): Promise<RealmRow[]> {
   const query = knex<RealmRecord>('realms').orderBy('name').limit(page.limit);

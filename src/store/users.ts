@@ -57,6 +57,14 @@ export async function userById(knex: Knex, realmId: string, id: string): Promise
   return row && userFromRecord(row);
 }
 
+/**
+ * Makes every other transaction that does the same for this user wait for the end of this one. For what is read and then
+ * changed together; on SQLite a transaction is alone anyway.
+ */
+export async function lockUser(trx: Knex, realmId: string, id: string): Promise<void> {
+  await trx('users').where({ realm_id: realmId, id }).forUpdate().first('id');
+}
+
 /** The user who signs in with this name: a username, or else an email address. Service accounts never do. */
 export async function userByLogin(knex: Knex, realmId: string, typed: string): Promise<UserRow | undefined> {
   const name = normalise(typed);
