@@ -1,0 +1,81 @@
+/**
+ * The command line: `cardea COMMAND`, one file a command. Each file describes its command and calls the same operations
+ * as the console and the REST API (admin/resources); opening the installation, reading secrets, printing and the exit
+ * codes are shared:
+ *
+ * | 0 | done |
+ * | 1 | refused: one line on standard error says what is wrong, and of which field |
+ * | 2 | used wrongly |
+ * | 70 | a fault of ours, with a reference; LOG_LEVEL=debug shows it |
+ *
+ * Only the file of the command that was asked for is loaded.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { reportFailure } from './failures.ts';
+import { examples, Output } from './output.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What a command's file adds its description and its actions to. */
+export interface Invocation {
+  terminal: Terminal;
+  output: Output;
+}
+
+const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: Command, invocation: Invocation) => void> }> = {
+  serve: { summary: 'start the server', load: async () => (await import('./serve.ts')).describeServe },
+  migrate: { summary: 'bring the database up to date', load: async () => (await import('./migrate.ts')).describeMigrate },
+  realm: { summary: 'make and list realms', load: async () => (await import('./realm.ts')).describeRealm },
+  client: { summary: 'make and list clients, the applications of a realm', load: async () => (await import('./client.ts')).describeClient },
+  user: { summary: 'make and list users, and set passwords', load: async () => (await import('./user.ts')).describeUser },
+  keys: { summary: "rotate and list a realm's signing keys", load: async () => (await import('./keys.ts')).describeKeys },
+  mfa: { summary: 'list, enrol and try authenticator apps', load: async () => (await import('./mfa.ts')).describeMfa },
+};
+
+/**
+ * Runs one command.
+ * @param args what stands behind `cardea`
+ * @returns the exit code
+ */
+export async function runCommand(args: string[], terminal: Terminal): Promise<number> {
+  const output = new Output(terminal);
+  try {
+    const program = await describe(args, { terminal, output });
+    await program.parseAsync(args, { from: 'user' });
+    return output.exitCode;
+  } catch (error) {
+    // Help and the version are answers too.
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    return reportFailure(error, { terminal, output, asJson: args.includes('--json') });
+  }
+}
+
+async function describe(args: string[], invocation: Invocation): Promise<Command> {
+  const { terminal } = invocation;
+  const program = new Command('cardea')
+    .description('Cardea, an identity provider: realms, their applications and users, and who must prove what.')
+    .version(version(), '--version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+      // Said once, by reportFailure.
+      outputError: () => undefined,
+    })
+    .addHelpText(
+      'after',
+      examples('cardea serve', 'cardea realm create staff --mfa required', 'cardea help client') +
+        '\nSettings are environment variables, the same for every command; see the README.\n',
+    );
+  const asked = args.filter((arg) => !arg.startsWith('-')).slice(0, 2);
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(summary);
+    if (asked[0] === name || (asked[0] === 'help' && asked[1] === name)) (await load())(command, invocation);
+  }
+  return program;
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown';
+}

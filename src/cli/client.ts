@@ -1,0 +1,105 @@
+/** `cardea client`: the applications of a realm are made and listed. */
+import type { Command } from 'commander';
+import { allClients, createClient } from '../admin/resources/clients.ts';
+import { requireRealm } from '../admin/resources/context.ts';
+import type { ClientRow } from '../store/clients.ts';
+import type { Invocation } from './cli.ts';
+import { withOperator } from './open.ts';
+import { examples, isoTime } from './output.ts';
+
+interface CreateOptions {
+  realm: string;
+  clientId: string;
+  redirectUri?: string[];
+  postLogoutRedirectUri?: string[];
+  webOrigin?: string[];
+  public?: boolean;
+  firstParty?: boolean;
+  name?: string;
+  serviceAccount: boolean;
+  json?: boolean;
+}
+
+export function describeClient(client: Command, { terminal, output }: Invocation): void {
+  client.addHelpText(
+    'after',
+    examples('cardea client create --realm staff --client-id wiki --redirect-uri https://wiki.example/callback', 'cardea client list --realm staff'),
+  );
+  client
+    .command('create')
+    .description('make a client; the secret of a confidential one is printed, this once')
+    .requiredOption('--realm <realm>', 'its realm')
+    .requiredOption('--client-id <id>', 'its client_id')
+    .option('--redirect-uri <uri...>', 'where its users come back to; may end in * as in Keycloak')
+    .option('--post-logout-redirect-uri <uri...>', 'where they go after signing out; without, the redirect URIs')
+    .option('--web-origin <origin...>', 'an origin whose pages may call the token endpoint')
+    .option('--public', 'it cannot keep a secret: an app on a device or in a browser')
+    .option('--first-party', 'it is of the house: its users are not asked for consent')
+    .option('--name <name>', 'the name that people read')
+    .option('--no-service-account', 'it may not get tokens of its own (client_credentials)')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      examples(
+        'cardea client create --realm staff --client-id wiki --redirect-uri https://wiki.example/callback --first-party',
+        'cardea client create --realm staff --client-id phone --redirect-uri com.example.phone:/callback --public --json',
+      ),
+    )
+    .action((options: CreateOptions) =>
+      withOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, options.realm);
+        const { client: made, secret } = await createClient(operator, realm, {
+          clientId: options.clientId,
+          name: options.name,
+          publicClient: options.public ?? false,
+          firstParty: options.firstParty ?? false,
+          redirectUris: options.redirectUri,
+          postLogoutRedirectUris: options.postLogoutRedirectUri,
+          webOrigins: options.webOrigin,
+          serviceAccount: options.serviceAccount && !options.public,
+        });
+        const document = { ...documentOf(made, realm.name), ...(secret !== null && { secret }) };
+        await output.answer(options.json, document, () => [
+          `Made client ${made.clientId} in realm ${realm.name}.`,
+          ...(secret === null ? [] : [`Secret  ${secret}`]),
+        ]);
+      }),
+    );
+
+  client
+    .command('list')
+    .description('list the clients of a realm by client_id')
+    .requiredOption('--realm <realm>', 'the realm')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples('cardea client list --realm staff', 'cardea client list --realm staff --json'))
+    .action(({ realm: name, json }: { realm: string; json?: boolean }) =>
+      withOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, name);
+        await output.list(json, allClients(operator, realm), {
+          document: (row) => documentOf(row, realm.name),
+          columns: [
+            { title: 'CLIENT ID', value: (row) => row.clientId },
+            { title: 'NAME', value: (row) => row.name ?? '' },
+            { title: 'KIND', value: (row) => (row.publicClient ? 'public' : 'confidential') },
+            { title: 'REDIRECT URIS', value: (row) => row.redirectUris.join(' ') },
+          ],
+          none: `Realm ${realm.name} has no client.`,
+        });
+      }),
+    );
+}
+
+const documentOf = (row: ClientRow, realm: string) => ({
+  id: row.id,
+  realm,
+  clientId: row.clientId,
+  name: row.name,
+  enabled: row.enabled,
+  public: row.publicClient,
+  firstParty: !row.consentRequired,
+  serviceAccount: row.serviceAccount,
+  redirectUris: row.redirectUris,
+  postLogoutRedirectUris: row.postLogoutRedirectUris,
+  webOrigins: row.webOrigins,
+  createdAt: isoTime(row.createdAt),
+});

@@ -1,0 +1,123 @@
+/** `cardea user`: users are made and listed, and their passwords set. */
+import type { Command } from 'commander';
+import { requireRealm } from '../admin/resources/context.ts';
+import { allUsers, createUser, setPassword } from '../admin/resources/users.ts';
+import type { UserRow } from '../store/users.ts';
+import type { Invocation } from './cli.ts';
+import { readNewPassword } from './input.ts';
+import { withOperator } from './open.ts';
+import { examples, isoTime } from './output.ts';
+
+interface CreateOptions {
+  realm: string;
+  username: string;
+  email?: string;
+  emailVerified?: boolean;
+  firstName?: string;
+  lastName?: string;
+  role?: string[];
+  password: boolean;
+  passwordStdin?: boolean;
+  json?: boolean;
+}
+
+export function describeUser(user: Command, invocation: Invocation): void {
+  user.addHelpText('after', examples('cardea user create --realm staff --username erin --email erin@example.com', 'cardea user list --realm staff'));
+  describeCreate(user, invocation);
+  describeList(user, invocation);
+  describeSetPassword(user, invocation);
+}
+
+function describeCreate(user: Command, { terminal, output }: Invocation): void {
+  user
+    .command('create')
+    .description('make a user; the password is typed without echo, or read from standard input')
+    .requiredOption('--realm <realm>', 'its realm')
+    .requiredOption('--username <name>', 'the name to sign in with')
+    .option('--email <address>', 'may be used to sign in, too')
+    .option('--email-verified', 'the address is known to be theirs')
+    .option('--first-name <name>', 'first name')
+    .option('--last-name <name>', 'last name')
+    .option('--role <role...>', 'a realm role, such as admin in realm master')
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--no-password', 'make a user who cannot sign in with a password')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      examples(
+        'cardea user create --realm staff --username erin --email erin@example.com',
+        'cardea user create --realm staff --username erin --email erin@example.com --password-stdin --json < password.txt',
+        'cardea user create --realm master --username root --role admin',
+      ),
+    )
+    .action(async (options: CreateOptions) => {
+      const password = options.password || options.passwordStdin ? await readNewPassword(terminal, options.passwordStdin) : undefined;
+      await withOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, options.realm);
+        const { username, email, emailVerified, firstName, lastName, role } = options;
+        const made = await createUser(operator, realm, { username, email, emailVerified, firstName, lastName, password, realmRoles: role });
+        await output.answer(options.json, documentOf(made, realm.name), () => [`Made user ${made.username} in realm ${realm.name}.`]);
+      });
+    });
+}
+
+function describeList(user: Command, { terminal, output }: Invocation): void {
+  user
+    .command('list')
+    .description('list the users of a realm by username')
+    .requiredOption('--realm <realm>', 'the realm')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples('cardea user list --realm staff', 'cardea user list --realm staff --json'))
+    .action(({ realm: name, json }: { realm: string; json?: boolean }) =>
+      withOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, name);
+        await output.list(json, allUsers(operator, realm), {
+          document: (row) => documentOf(row, realm.name),
+          columns: [
+            { title: 'USERNAME', value: (row) => row.username },
+            { title: 'EMAIL', value: (row) => row.email ?? '' },
+            { title: 'NAME', value: (row) => [row.firstName, row.lastName].filter((part) => part !== null).join(' ') },
+            { title: 'ENABLED', value: (row) => (row.enabled ? 'yes' : 'no') },
+          ],
+          none: `Realm ${realm.name} has no user.`,
+        });
+      }),
+    );
+}
+
+function describeSetPassword(user: Command, { terminal, output }: Invocation): void {
+  user
+    .command('set-password')
+    .description("set a user's password and end the user's sessions")
+    .requiredOption('--realm <realm>', 'the realm')
+    .requiredOption('--username <name>', 'the user')
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      examples(
+        'cardea user set-password --realm staff --username erin',
+        'cardea user set-password --realm staff --username erin --password-stdin < password.txt',
+      ),
+    )
+    .action(async (options: { realm: string; username: string; passwordStdin?: boolean; json?: boolean }) => {
+      const password = await readNewPassword(terminal, options.passwordStdin);
+      await withOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, options.realm);
+        const changed = await setPassword(operator, realm, options.username, password);
+        await output.answer(options.json, documentOf(changed, realm.name), () => [`Set the password of ${changed.username} in realm ${realm.name}.`]);
+      });
+    });
+}
+
+const documentOf = (row: UserRow, realm: string) => ({
+  id: row.id,
+  realm,
+  username: row.username,
+  email: row.email,
+  emailVerified: row.emailVerified,
+  firstName: row.firstName,
+  lastName: row.lastName,
+  enabled: row.enabled,
+  createdAt: isoTime(row.createdAt),
+});
