@@ -60,7 +60,12 @@ async function getPage(request: LoginRequest, login: Login): Promise<void> {
   if (state.at === 'done') return finish(request, login);
   if (state.at === 'refused') return refuse(request, login);
   if (state.at === 'enrol' && state.step === null) return apply(request, login, await beginEnrolment(request, login), {});
-  return showPage(request, login);
+  try {
+    return await showPage(request, login);
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'corrupted') await alarm(request, login, error);
+    throw error;
+  }
 }
 
 async function postStep(request: LoginRequest, login: Login): Promise<void> {
@@ -72,6 +77,7 @@ async function postStep(request: LoginRequest, login: Login): Promise<void> {
     if (outcome) return await apply(request, login, outcome, form);
     return redirectTo(request.ctx, selfOf(request));
   } catch (error) {
+    if (error instanceof AppError && error.code === 'corrupted') await alarm(request, login, error);
     if (!(error instanceof AppError) || error.status !== 429) throw error;
     request.ctx.set('Retry-After', String(error.retryAfter ?? 60));
     const { factor, userId } = login.state;
@@ -79,6 +85,13 @@ async function postStep(request: LoginRequest, login: Login): Promise<void> {
     await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), event);
     return showPage(request, login, { ...retyped(form), errors: [{ field: null, message: error.message }], status: 429 });
   }
+}
+
+/** Something stored does not open: an alarm and a refused sign-in, never "no factor" (mfa.md section 5). */
+async function alarm(request: LoginRequest, login: Login, error: AppError): Promise<void> {
+  const { userId } = login.state;
+  request.log.error({ realm: request.realm.realm.name, userId, err: error }, 'a stored secret does not open');
+  await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), { type: 'crypto.unreadable', details: { what: login.state.at } });
 }
 
 /** The step that a form is for; undefined when it does not fit what is due. */
@@ -150,7 +163,6 @@ async function finish(request: LoginRequest, login: Login): Promise<void> {
   const { state } = login;
   if (state.userId === null) throw new Error('A sign-in that is done has no user.');
   const { port, ctx, asked } = request;
-  // A wish to enrol that was cancelled is told to the application as Keycloak does.
   redirectTo(ctx, await port.finish(ctx, { accountId: state.userId, transaction: asked.cid, at: request.at, remember: state.remember }));
 }
 
@@ -187,7 +199,7 @@ async function currentLogin(request: LoginRequest): Promise<Login | undefined> {
   const { asked, realm, signIns, at } = request;
   const login = await signIns.load(realm.realm.id, asked.cid, at);
   if (login) {
-    requireNewestBrowser(request, login);
+    await requireNewestBrowser(request, login);
     if (login.row.uid === asked.uid) return login;
     // The provider has asked once more within the same request, such as after consent: begin again in the same browser.
     const state = await firstState(request, login.row.createdAt);
@@ -209,8 +221,9 @@ async function firstState(request: LoginRequest, startedAt: number): Promise<Log
   return start(rules, { userId }, request.at);
 }
 
-function requireNewestBrowser(request: LoginRequest, login: Login | undefined): void {
+async function requireNewestBrowser(request: LoginRequest, login: Login | undefined): Promise<void> {
   if (!login || isNewestCookie(login.row, request.ctx.cookies.get(transactionCookie(request.asked.cid)))) return;
+  await record(request.db.knex, auditOrigin(request, login, undefined), { type: 'flow.refused', details: { reason: 'another browser' } });
   throw forbidden('This sign-in was started or continued in another browser. Go back to the application and sign in again.', 'other_browser');
 }
 

@@ -6,6 +6,7 @@
  * from the proofs that this decision counted, not from the library's session, which holds only one of each.
  */
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { record } from '../audit/record.ts';
 import { enrollableFactors, ownedFactors } from '../factors/owned.ts';
 import { type Decision, decide, freshProofs } from '../policy/decide.ts';
 import { requestFacts } from '../policy/request.ts';
@@ -23,6 +24,16 @@ export interface Standing {
 
 /** One standing a request, however many callbacks ask for it. */
 const standings = new WeakMap<object, Promise<Standing | undefined>>();
+
+/** What became of a wish to enrol, for the answer to the application. */
+const actions = new WeakMap<object, string | undefined>();
+
+/** What Keycloak's clients read in the answer besides the code: `session_state`, and what became of a `kc_action`. */
+export function answerParameters(ctx: KoaContextWithOIDC): Record<string, string> {
+  const sid = ctx.oidc.session?.sidFor(ctx.oidc.client?.clientId ?? '');
+  const action = actions.get(ctx.oidc);
+  return { ...(sid ? { session_state: sid } : {}), ...(action ? { kc_action_status: action } : {}) };
+}
 
 /** The session of this request; undefined when nobody is signed in. A finished sign-in is claimed here, once. */
 export function standingOf(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Standing | undefined> {
@@ -50,11 +61,11 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
 
   const transaction = result.login.transaction;
   const signIn = typeof transaction === 'string' ? await room.signIns.load(realm.id, transaction, now) : undefined;
-  if (signIn?.state.at !== 'done' || signIn.state.userId !== session.accountId) return refuse(room, 'a login that is not done');
+  if (signIn?.state.at !== 'done' || signIn.state.userId !== session.accountId) return refuse(room, ctx, 'a login that is not done');
   if (signIn.row.sessionId !== null) {
     // The same result is applied again after consent.
     const row = await live();
-    if (row?.id !== signIn.row.sessionId) return refuse(room, 'a login that was used before');
+    if (row?.id !== signIn.row.sessionId) return refuse(room, ctx, 'a login that was used before');
     return { session: row, signIn };
   }
   const row = await establishSession(room.db, {
@@ -68,13 +79,31 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
     userAgent: ctx.get('user-agent') || null,
     now,
   });
-  if (!(await room.signIns.claim(signIn.row, row.id))) return refuse(room, 'a login that was used before');
+  if (!(await room.signIns.claim(signIn.row, row.id))) return refuse(room, ctx, 'a login that was used before');
   return { session: row, signIn };
 }
 
-function refuse(room: RealmRoom, reason: string): never {
-  room.log.warn({ realm: room.context.realm.name, reason }, 'a sign-in was refused on its way back');
+async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string): Promise<never> {
+  await recordRefusal(room, { ip: ctx.ip, userAgent: ctx.get('user-agent') }, { reason, transactionId: ctx.oidc.entities.Interaction?.cid });
   throw new errors.AccessDenied('the sign-in is no longer valid; start again from the application');
+}
+
+/** Somebody came back from a sign-in in a way that no browser of its own would. */
+export async function recordRefusal(room: RealmRoom, from: { ip: string; userAgent: string }, refusal: { reason: string; transactionId?: string | undefined }): Promise<void> {
+  const { realm } = room.context;
+  room.log.warn({ realm: realm.name, reason: refusal.reason }, 'a sign-in was refused on its way back');
+  await record(
+    room.db.knex,
+    { realmId: realm.id, at: room.now(), ip: from.ip, userAgent: from.userAgent || null, transactionId: refusal.transactionId ?? null },
+    { type: 'flow.refused', details: { reason: refusal.reason } },
+  );
+}
+
+/** What became of a wish to enrol (`kc_action`), as Keycloak names it; undefined when there was none. */
+function actionStatus(standing: Standing): string | undefined {
+  const action = standing.signIn?.state.action;
+  if (!action) return undefined;
+  return action === 'done' ? 'success' : action === 'cancelled' ? 'cancelled' : 'error';
 }
 
 /** Asks `decide` about this request. */
@@ -107,6 +136,7 @@ export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise
   const decision = await decisionFor(room, ctx, standing);
   if (decision.ask === 'unmet') throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', decision.reason);
   if (decision.ask !== 'nothing') return true;
+  actions.set(ctx.oidc, actionStatus(standing));
 
   // What the code, and with it every token, will say. The library would read them from its session.
   Object.defineProperty(ctx.oidc, 'acr', { value: decision.acr, configurable: true });

@@ -10,6 +10,7 @@ import { forbidden } from '../errors.ts';
 import { securityHeaders } from '../http/headers.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
+import { recordRefusal } from './authentication.ts';
 import type { OidcRealm } from './provider.ts';
 
 const RESUME = /^\/protocol\/openid-connect\/auth\/([A-Za-z0-9_-]{1,64})$/;
@@ -59,6 +60,7 @@ async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: str
     return interaction.prompt.name === 'consent' && interaction.session?.uid ? undefined : `${room.origin}${loginPath(realm.name, uid)}`;
   }
   if (!isNewestCookie(signIn.row, ctx.cookies.get(transactionCookie(interaction.cid)))) {
+    await recordRefusal(room, { ip: ctx.ip, userAgent: ctx.get('user-agent') }, { reason: 'another browser came back', transactionId: signIn.row.id });
     throw forbidden('This sign-in was continued in another browser. Go back to the application and sign in again.', 'other_browser');
   }
   const answered = interaction.result?.error !== undefined || signIn.state.at === 'done';

@@ -9,9 +9,6 @@ import { liveSessionByUid } from '../store/sessions.ts';
 import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
 import type { RealmRoom } from './room.ts';
 
-/** Activity is written at most this often. */
-const ACTIVITY_MS = 60_000;
-
 export function installMiddleware(provider: Provider, room: RealmRoom): void {
   markJwts(provider);
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
@@ -72,7 +69,7 @@ async function noteUse(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<void> 
   if (!uid || !userId || ctx.status >= 400) return;
   const now = room.now();
   const row = await liveSessionByUid(room.db.knex, room.context.realm.id, uid, userId, now);
-  if (row && isAlive(row, room.context.realm.settings, now) && row.lastSeenAt < now - ACTIVITY_MS) await noteActivity(room.db, row, now);
+  if (row && isAlive(row, room.context.realm.settings, now)) await noteActivity(room.db, row, now);
 }
 
 /** The transaction has ended when the browser leaves for the application. */

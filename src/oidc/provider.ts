@@ -5,7 +5,7 @@ import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
 import { markOffline } from '../store/sessions.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
-import { mustAsk } from './authentication.ts';
+import { answerParameters, mustAsk } from './authentication.ts';
 import { accessTokenClaims, CLAIMS_BY_SCOPE, customizeJwt, findAccount, webOriginsOf } from './claims.ts';
 import { CLIENT_METADATA, Clients, installMatchers, rowOf } from './clients.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
@@ -139,6 +139,7 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
     },
   });
 
+  provider.on('authorization.success', (ctx, out) => void (out && Object.assign(out, answerParameters(ctx))));
   provider.on('server_error', (_ctx, err) => room.log.error({ realm: realm.name, err }, 'oidc-provider met a fault'));
   // dispatch.ts has put our own origin's scheme where a proxy would.
   provider.proxy = true;

@@ -12,6 +12,9 @@ import type { Database } from '../store/database.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
 import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionRow, touchSession } from '../store/sessions.ts';
 
+/** Activity is written at most this often. */
+const ACTIVITY_MS = 60_000;
+
 /** True while neither the idle nor the absolute end has come. */
 export function isAlive(session: Pick<SessionRow, 'endedAt' | 'endsAt' | 'lastSeenAt'>, settings: RealmSettings, now: number): boolean {
   return session.endedAt === null && session.endsAt > now && session.lastSeenAt + settings.ssoSessionIdleTimeout * 1000 > now;
@@ -72,8 +75,9 @@ export async function establishSession(
   });
 }
 
-/** Records that a session was used. What idleness has made stale by then is dropped, or this activity would revive it. */
+/** Records that a session was used, at most once a minute. What idleness has made stale by then is dropped, or this activity would revive it. */
 export async function noteActivity(db: Database, session: SessionRow, now: number): Promise<void> {
+  if (session.lastSeenAt > now - ACTIVITY_MS) return;
   await touchSession(db.knex, session, freshProofs(session.proofs, now, session.lastSeenAt), now);
 }
 
