@@ -16,11 +16,11 @@ import type { Level } from '../policy/assurance.ts';
 import { decide, freshProofs } from '../policy/decide.ts';
 import { type ConsoleName, consolePath } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
-import { isAlive } from '../sessions/sessions.ts';
+import { isAlive, noteActivity } from '../sessions/sessions.ts';
 import { consoleSession, deleteConsoleSession, insertConsoleSession } from '../store/console-sessions.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
 import type { Database } from '../store/database.ts';
-import { liveSessionBySid, type SessionRow, touchSessionByUid } from '../store/sessions.ts';
+import { liveSessionBySid, type SessionRow } from '../store/sessions.ts';
 import { type UserRow, userById } from '../store/users.ts';
 import { consoleClients } from './back-channel.ts';
 import { type CookieJar, keepLoginState, ownPath, setCookie, takeLoginState } from './login-state.ts';
@@ -79,9 +79,6 @@ export interface Relying {
   /** Ends the console's session and sends the browser to end the provider's. */
   signOut(ctx: Koa.Context, realm: RealmContext, console: ConsoleName): Promise<void>;
 }
-
-/** Use of a console counts as activity of the session, written at most this often. */
-const ACTIVITY_MS = 60_000;
 
 export function createRelying(deps: RelyingDeps): Relying {
   const { db, origin, now } = deps;
@@ -162,7 +159,7 @@ export function createRelying(deps: RelyingDeps): Relying {
       await begin(ctx, realm, console, { returnTo, parameters: { ...(recent ? {} : askRecent(owned)), ...level } });
       return undefined;
     }
-    await noteActivity(db, realm, session, at);
+    await noteActivity(db, session, at);
     return signedIn;
   };
 
@@ -266,13 +263,6 @@ const REFUSALS: Readonly<Record<string, { title: string; message: string }>> = {
 };
 
 const sessionCookie = (console: ConsoleName): string => `cardea_${console}_session`;
-
-/** Not when proofs had lapsed by idleness: activity would bring them back. */
-async function noteActivity(db: Database, realm: RealmContext, session: SessionRow, at: number): Promise<void> {
-  if (at - session.lastSeenAt < ACTIVITY_MS) return;
-  const lapsed = freshProofs(session.proofs, at, at).length > freshProofs(session.proofs, at, session.lastSeenAt).length;
-  if (!lapsed) await touchSessionByUid(db.knex, realm.realm.id, session.uid, at, ACTIVITY_MS);
-}
 
 function redirectTo(ctx: Koa.Context, location: string): void {
   ctx.status = 303;
