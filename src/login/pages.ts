@@ -1,11 +1,11 @@
 /** The pages of a sign-in: which view a state shows, and what it is told. */
+import { openCredentials } from '../factors/held.ts';
 import { factors } from '../factors/index.ts';
 import type { FormError } from '../http/render.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
 import { userById } from '../store/users.ts';
 import { factorContext, rulesOf } from './steps.ts';
-import { openCredentials } from './facts.ts';
 import { decisionOf } from './machine.ts';
 import type { Login, LoginRequest } from './room.ts';
 

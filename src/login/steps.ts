@@ -4,17 +4,18 @@ import { record } from '../audit/record.ts';
 import type { AuditEvent } from '../audit/event.ts';
 import { badInput } from '../errors.ts';
 import type { Factor, FactorContext, Form } from '../factors/factor.ts';
+import { openCredentials } from '../factors/held.ts';
 import { factors } from '../factors/index.ts';
 import type { Proof } from '../policy/assurance.ts';
 import { isAlive } from '../sessions/sessions.ts';
+import { Throttle } from '../sessions/throttle.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, disableFactor, insertCredential, markUsed, replaceSecret, spendCounter } from '../store/credentials.ts';
 import type { Queries } from '../store/rows.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
 import { type UserRow, userById, userByLogin } from '../store/users.ts';
-import { openCredentials, rulesFor } from './facts.ts';
+import { rulesFor } from './facts.ts';
 import type { LoginEvent, LoginRules } from './machine.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { Throttle } from './throttle.ts';
 
 /** What a step leads to: an event for the machine, or an error to show on the same page. */
 export type Outcome =

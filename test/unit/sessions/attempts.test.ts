@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { afterFailure } from '../../../src/login/attempts.ts';
+import { afterFailure } from '../../../src/sessions/attempts.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
