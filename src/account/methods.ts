@@ -1,0 +1,64 @@
+/** A user's sign-in methods as the pages show them, and which of them may go. */
+import { notFound } from '../errors.ts';
+import { factors } from '../factors/index.ts';
+import type { CredentialRow } from '../store/credentials.ts';
+import type { RealmRow } from '../store/realms.ts';
+
+export interface MethodModel {
+  id: string;
+  factor: string;
+  name: string;
+  label: string;
+  /** ISO 8601. */
+  createdAt: string;
+  lastUsedAt: string | null;
+  removable: boolean;
+  /** Why it is as it is, when there is something to say. */
+  reason: string | null;
+}
+
+const iso = (at: number): string => new Date(at).toISOString();
+
+export const isSecond = (row: CredentialRow): boolean => factors.get(row.factor)?.role === 'second';
+
+/**
+ * True when this realm asks everybody for a second step, and nothing that works would be left (security-tests C04). One
+ * that was switched off after too many wrong codes is nothing that works.
+ */
+export function mustStay(realm: RealmRow, held: readonly CredentialRow[], id: string): boolean {
+  return realm.settings.mfa === 'required' && !held.some((row) => row.id !== id && row.enabled && isSecond(row));
+}
+
+export function methodModel(realm: RealmRow, held: readonly CredentialRow[], row: CredentialRow): MethodModel {
+  const second = isSecond(row);
+  const stays = second && mustStay(realm, held, row.id);
+  return {
+    id: row.id,
+    factor: row.factor,
+    name: factors.get(row.factor)?.name ?? row.factor,
+    // A user has one password, and it needs no name.
+    label: second ? row.label : '',
+    createdAt: iso(row.createdAt),
+    lastUsedAt: row.lastUsedAt === null ? null : iso(row.lastUsedAt),
+    removable: second && !stays,
+    reason: reasonOf(realm, row, stays),
+  };
+}
+
+function reasonOf(realm: RealmRow, row: CredentialRow, stays: boolean): string | null {
+  if (!row.enabled) return 'Switched off after too many wrong codes. Ask your administrator.';
+  if (stays) return `This is your only second step, and ${realm.displayName} asks for one. Add another before you remove it.`;
+  return null;
+}
+
+/** Passwords first, then second steps, each from the oldest. */
+export function inOrder(held: readonly CredentialRow[]): CredentialRow[] {
+  return [...held].sort((a, b) => Number(isSecond(a)) - Number(isSecond(b)) || a.createdAt - b.createdAt);
+}
+
+/** A second step of this user, or a 404: also for an id that is somebody else's. */
+export function requireMethod(held: readonly CredentialRow[], id: string): CredentialRow {
+  const row = held.find((one) => one.id === id && isSecond(one));
+  if (!row) throw notFound('You have no such sign-in method. It may have been removed in another window.');
+  return row;
+}

@@ -1,0 +1,65 @@
+/** Removing an authenticator app: a page that names what will be lost, and the removal. */
+import { z } from 'zod';
+import { record } from '../audit/record.ts';
+import { readForm } from '../http/input.ts';
+import type { ConsoleSession } from '../http/relying.ts';
+import { credentialsOf, deleteCredential } from '../store/credentials.ts';
+import { lockUser } from '../store/users.ts';
+import { methodModel, mustStay, requireMethod } from './methods.ts';
+import { type AccountRequest, auditOrigin, common, done } from './room.ts';
+
+export async function askRemoval(request: AccountRequest, id: string): Promise<void> {
+  const { ctx, realm, render } = request;
+  const signedIn = await recently(request, id);
+  if (!signedIn) return;
+  const { user, credentials } = signedIn;
+  const row = requireMethod(credentials, id);
+  if (mustStay(realm.realm, credentials, id)) return explainWhyItStays(request);
+  await render(ctx, 'account/remove-method', { ...common(request, user), method: methodModel(realm.realm, credentials, row) }, 200);
+}
+
+export async function removeMethod(request: AccountRequest, id: string): Promise<void> {
+  const {
+    ctx,
+    realm: { realm },
+    db,
+    at,
+  } = request;
+  await readForm(ctx, z.object({}));
+  const signedIn = await recently(request, id);
+  if (!signedIn) return;
+  const { user, credentials } = signedIn;
+  const { name, label } = methodModel(realm, credentials, requireMethod(credentials, id));
+  const tell = await request.tellOfRemovedFactor(user, { name, label }, at);
+
+  const outcome = await db.transaction(async (trx) => {
+    // Two removals at once would each see the other method still there.
+    await lockUser(trx, realm.id, user.id);
+    const held = await credentialsOf(trx, realm.id, user.id);
+    const row = requireMethod(held, id);
+    if (mustStay(realm, held, id)) return 'stays';
+    await deleteCredential(trx, realm.id, user.id, id);
+    await record(trx, auditOrigin(request, user), { type: 'mfa.factor.removed', details: { factor: row.factor, credential: id } });
+    await tell(trx);
+    return 'removed';
+  });
+  if (outcome === 'stays') return explainWhyItStays(request);
+  done(request, 'removed');
+}
+
+/** Both the question and the answer need recent authentication, and both come back to the question. */
+function recently({ ctx, realm, relying, base }: AccountRequest, id: string): Promise<ConsoleSession | undefined> {
+  return relying.requireSession(ctx, realm, 'account', { recent: true, returnTo: `${base}/methods/${id}/remove` });
+}
+
+async function explainWhyItStays({ ctx, realm: { realm }, render, base }: AccountRequest): Promise<void> {
+  const page = {
+    realm: { name: realm.name, displayName: realm.displayName },
+    title: 'This one has to stay',
+    message: `${realm.displayName} asks everybody for a second step, and this is your only one that works.`,
+    hint: 'Add another authenticator app first. Then you can remove this one.',
+    reference: null,
+    link: { href: base, label: 'Back to your sign-in methods' },
+  };
+  await render(ctx, 'message', page, 409);
+}

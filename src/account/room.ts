@@ -1,0 +1,91 @@
+/**
+ * The account console, at `/realms/{realm}/account`: the user's own pages, one file a page. It is a relying party of the
+ * realm (http/relying.ts), and knows of a request no more than who is signed in.
+ *
+ * Every query names the realm and the user of the session, so that somebody else's id is nothing that is there. What
+ * changes how somebody signs in asks for recent authentication, is recorded in the transaction of the change, and is told
+ * to the user by mail.
+ *
+ * This file holds what the pages share.
+ */
+import type Koa from 'koa';
+import type { AuditOrigin } from '../audit/event.ts';
+import type { Relying } from '../http/relying.ts';
+import type { RealmContext } from '../realms/registry.ts';
+import type { Database } from '../store/database.ts';
+import type { Queries } from '../store/rows.ts';
+import type { UserRow } from '../store/users.ts';
+
+export interface AccountDeps {
+  db: Database;
+  relying: Relying;
+  origin: string;
+  render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
+  now(): number;
+  /** Tells a user that a sign-in method was removed; what it returns runs in the transaction that removes it. */
+  tellOfRemovedFactor(user: UserRow, method: { name: string; label: string }, now: number): Promise<(trx: Queries) => Promise<void>>;
+}
+
+/** One request for the account console. */
+export interface AccountRequest extends AccountDeps {
+  ctx: Koa.Context;
+  realm: RealmContext;
+  /** The console's path, which is also its front page. */
+  base: string;
+  at: number;
+}
+
+/** What every page is told. */
+export function common({ realm: { realm }, base }: AccountRequest, user: UserRow) {
+  const displayName = [user.firstName, user.lastName].filter(Boolean).join(' ');
+  return { realm: { name: realm.name, displayName: realm.displayName }, base, user: { username: user.username, displayName: displayName || null } };
+}
+
+export const auditOrigin = ({ realm, at, ctx }: AccountRequest, user: UserRow): AuditOrigin => ({
+  realmId: realm.realm.id,
+  at,
+  actor: user.id,
+  subject: user.id,
+  clientId: 'account-console',
+  ip: ctx.ip,
+  userAgent: ctx.get('user-agent') || null,
+});
+
+/** What the next page says of what was done here. */
+const NOTICES = {
+  added: 'The authenticator app was added.',
+  'not-added': 'No authenticator app was added.',
+  renamed: 'The new name was saved.',
+  removed: 'The authenticator app was removed. Its codes no longer work here.',
+} as const;
+export type Notice = keyof typeof NOTICES;
+
+const COOKIE = 'cardea_account_notice';
+
+/** Back to the front page, which says what was done. A cookie, not the address: a link cannot make the page say it. */
+export function done({ ctx, base, origin }: AccountRequest, notice: Notice | null, path: string = base): void {
+  if (notice !== null) setNotice(ctx, base, origin, notice);
+  ctx.status = 303;
+  ctx.redirect(path);
+}
+
+/** The notice for this page, once. */
+export function takeNotice({ ctx, base, origin }: AccountRequest): string | null {
+  const kept = ctx.cookies.get(COOKIE);
+  if (kept === undefined) return null;
+  setNotice(ctx, base, origin, null);
+  return isNotice(kept) ? NOTICES[kept] : null;
+}
+
+function setNotice(ctx: Koa.Context, base: string, origin: string, notice: Notice | null): void {
+  ctx.cookies.set(COOKIE, notice, {
+    path: base,
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: origin.startsWith('https:'),
+    signed: false,
+    overwrite: true,
+  });
+}
+
+const isNotice = (text: string): text is Notice => Object.hasOwn(NOTICES, text);

@@ -1,0 +1,42 @@
+/** The front page: how the user signs in. */
+import type { ConsoleSession } from '../http/relying.ts';
+import type { FormError } from '../http/render.ts';
+import { inOrder, isSecond, methodModel } from './methods.ts';
+import { type AccountRequest, common, takeNotice } from './room.ts';
+
+/** A name that is being typed: after it was refused, or after the user had to sign in before it could be saved. */
+export interface Renaming {
+  id: string;
+  label: string;
+}
+
+export async function showMethods(request: AccountRequest): Promise<void> {
+  const { ctx, realm, relying } = request;
+  const signedIn = await relying.requireSession(ctx, realm, 'account');
+  if (!signedIn) return;
+  const { rename, label } = ctx.query;
+  const typed = typeof rename === 'string' && typeof label === 'string' ? { id: rename, label: label.slice(0, 200) } : undefined;
+  await methodsPage(request, signedIn, { renaming: typed, notice: takeNotice(request) });
+}
+
+export async function methodsPage(
+  request: AccountRequest,
+  { user, credentials }: ConsoleSession,
+  shown: { renaming?: Renaming | undefined; notice?: string | null; errors?: FormError[]; status?: number },
+): Promise<void> {
+  const { ctx, realm, render } = request;
+  const renaming = credentials.some((row) => row.id === shown.renaming?.id && isSecond(row)) ? shown.renaming : undefined;
+  const again = renaming && !shown.errors ? 'You have signed in again. Save the new name now.' : null;
+  await render(
+    ctx,
+    'account/sign-in-methods',
+    {
+      ...common(request, user),
+      notice: shown.notice ?? again,
+      errors: shown.errors ?? [],
+      methods: inOrder(credentials).map((row) => methodModel(realm.realm, credentials, row)),
+      renaming: renaming ?? null,
+    },
+    shown.status ?? 200,
+  );
+}
