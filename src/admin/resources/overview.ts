@@ -1,0 +1,35 @@
+/** All realms at a glance, page by page. */
+import type { RealmSettings } from '../../realms/settings.ts';
+import { countClients } from '../../store/clients.ts';
+import { listRealms } from '../../store/realms.ts';
+import { countUsers } from '../../store/users.ts';
+import type { Operator } from './context.ts';
+
+export interface RealmOverview {
+  name: string;
+  displayName: string;
+  mfa: RealmSettings['mfa'];
+  users: number;
+  clients: number;
+}
+
+/** Three queries a page, however many realms it shows. */
+export async function realmOverview(
+  { db }: Pick<Operator, 'db'>,
+  page: { after?: string | undefined; limit: number },
+): Promise<{ realms: RealmOverview[] /** The `after` of the next page, when there is one. */; next: string | null }> {
+  const found = await listRealms(db.knex, { ...(page.after === undefined ? {} : { after: page.after }), limit: page.limit + 1 });
+  const rows = found.slice(0, page.limit);
+  const ids = rows.map((row) => row.id);
+  const [users, clients] = await Promise.all([countUsers(db.knex, ids), countClients(db.knex, ids)]);
+  return {
+    realms: rows.map(({ id, name, displayName, settings }) => ({
+      name,
+      displayName,
+      mfa: settings.mfa,
+      users: users.get(id) ?? 0,
+      clients: clients.get(id) ?? 0,
+    })),
+    next: found.length > rows.length ? (rows.at(-1)?.name ?? null) : null,
+  };
+}
