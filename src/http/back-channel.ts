@@ -53,14 +53,14 @@ export function consoleClients(options: {
 /**
  * A `fetch` for openid-client.
  * @param options.origin the configured one: every address asked for has to lie under it
- * @param options.listening the base URL of our own listener, such as `http://0.0.0.0:8080`
+ * @param options.listening answers the base URL of our own listener, such as `http://0.0.0.0:8080`
  */
-export function backChannel(options: { origin: string; listening: string }): client.CustomFetch {
+export function backChannel(options: { origin: string; listening(): string }): client.CustomFetch {
   const { host } = new URL(options.origin);
-  const { hostname, port } = new URL(options.listening);
   return async (address, { method, headers, body, signal }) => {
     const url = new URL(address);
     if (url.origin !== options.origin) throw new Error(`A console was told to call ${url.origin}, which is not its own origin.`);
+    const { hostname, port } = new URL(options.listening());
     const form = textOf(body);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     const call = request({

@@ -31,7 +31,7 @@ export interface RelyingDeps {
   /** Ours, as the settings have it. */
   origin: string;
   /** The base URL that our own server listens on, such as `http://127.0.0.1:8080`. */
-  listening: string;
+  listening(): string;
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
   now(): number;
   log: { warn(details: object, message: string): void };
