@@ -26,7 +26,7 @@ const METADATA_MS = 10 * 60_000;
  */
 export function consoleClients(options: {
   origin: string;
-  listening: string;
+  listening(): string;
 }): (realmName: string, console: ConsoleName) => Promise<client.Configuration> {
   const call = backChannel(options);
   const insecure = options.origin.startsWith('http:') ? [client.allowInsecureRequests] : [];
