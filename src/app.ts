@@ -5,8 +5,11 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Router from '@koa/router';
 import Koa from 'koa';
+import { handleAccount } from './account/routes.ts';
+import { createNotices } from './delivery/notices.ts';
 import { notFound } from './errors.ts';
 import { answerErrors } from './http/errors.ts';
+import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
 import type { Installation } from './installation.ts';
@@ -47,7 +50,7 @@ export async function startServer(options: { installation: Installation; log: Lo
     server.listen(config.port, config.host, resolve);
   });
   const url = addressOf(server);
-  server.on('request', createApp({ ...options, now }).callback());
+  server.on('request', createApp({ ...options, now, listening: () => url }).callback());
 
   const sweeping = setInterval(() => {
     sweepExpired(db, now()).catch((error: unknown) => options.log.warn({ err: error }, 'expired rows could not be removed'));
@@ -66,8 +69,12 @@ export async function startServer(options: { installation: Installation; log: Lo
   };
 }
 
-/** Builds the application: every room, once. */
-export function createApp(options: { installation: Installation; log: Log; now: () => number }): Koa {
+/**
+ * Builds the application: every room, once.
+ *
+ * @param options.listening where our own socket is: our consoles are relying parties, and in a container the public origin may not resolve
+ */
+export function createApp(options: { installation: Installation; log: Log; now: () => number; listening: () => string }): Koa {
   const { installation, log, now } = options;
   const { config, db, keyring, passwords } = installation;
   const { origin } = config;
@@ -75,7 +82,10 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   const renderer = createRenderer({ production: config.production, statics });
   const signIns = new SignIns<LoginState>(db, keyring);
   const shown = { origin, render: renderer.render, now, log };
-  const login: LoginDeps = { ...shown, db, keyring, passwords, signIns, tellOfNewFactor: async () => async () => undefined };
+  // Until there is a channel for mail, notices go to the development inbox alone.
+  const notices = createNotices({ db, keyring, origin, deliverable: !config.production });
+  const login: LoginDeps = { ...shown, db, keyring, passwords, signIns, ...notices };
+  const relying = createRelying({ ...shown, db, listening: options.listening });
   const realms = new RealmRegistry<OidcRealm>({
     db,
     keyring,
@@ -102,6 +112,11 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   router.all('/realms/:realm/login/:uid', async (ctx) => {
     const oidc = await requireRealm(param(ctx, 'realm'));
     await handleLogin(login, ctx, oidc.room.context, portOf(oidc), param(ctx, 'uid'));
+  });
+  router.all(/^\/realms\/([^/]+)\/account(\/.*)?$/, async (ctx) => {
+    const [name = '', path = ''] = ctx.captures ?? [];
+    const { room } = await requireRealm(name);
+    await handleAccount({ ...shown, db, relying, ...notices }, ctx, room.context, path);
   });
   router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known)\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
