@@ -16,6 +16,7 @@ import {
   readOrCreateMasterKey,
 } from './crypto/keyring.ts';
 import { Argon2Hasher } from './crypto/passwords.ts';
+import { createNotices, type Notices } from './delivery/notices.ts';
 import { cannotStart } from './errors.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { dataKeys, insertInstallationValue, installationValue } from './store/realms.ts';
@@ -56,6 +57,11 @@ export async function openDatabaseOf(config: Config, log: Log): Promise<Database
     const why = cause instanceof Error ? cause.message : String(cause);
     throw cannotStart(config.databaseUrl === undefined ? `The data folder ${config.dataDir} cannot be used: ${why}` : why, cause);
   }
+}
+
+/** What users are told. Until there is a channel for mail, notices go to the development inbox alone. */
+export function noticesOf({ config, db, keyring }: Installation): Notices {
+  return createNotices({ db, keyring, origin: config.origin, deliverable: !config.production });
 }
 
 /** Who acts through the operations of admin/resources. */

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { record } from '../../audit/record.ts';
 import { badInput, conflict, notFound } from '../../errors.ts';
 import { endSessionsOf } from '../../sessions/sessions.ts';
-import { type CredentialRow, credentialSeal, credentialsOf, deletePassword, insertCredential } from '../../store/credentials.ts';
+import { type CredentialRow, credentialSeal, deletePassword, insertCredential } from '../../store/credentials.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
@@ -105,12 +105,6 @@ export async function* allUsers(operator: Pick<Operator, 'db'>, realm: RealmRow)
     if (page.length < limit) return;
     after = page.at(-1)?.username;
   }
-}
-
-/** A user's second factors, without their secrets. */
-export async function secondFactorsOf(operator: Pick<Operator, 'db'>, user: UserRow): Promise<Omit<CredentialRow, 'secret'>[]> {
-  const rows = await credentialsOf(operator.db.knex, user.realmId, user.id);
-  return rows.filter((row) => row.factor !== 'password').map(({ secret: _sealed, ...shown }) => shown);
 }
 
 async function passwordCredential(operator: Operator, realm: RealmRow, userId: string, password: string): Promise<CredentialRow> {
