@@ -82,9 +82,10 @@ function decoded(bytes: Buffer): string {
 
 /** One line from the terminal, of which nothing is shown. The question goes to standard error: standard output is for the answer. */
 function prompt(terminal: Terminal, question: string): Promise<string> {
-  terminal.stderr.write(question);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: terminal.stdin, output: nowhere, terminal: true, historySize: 0 });
+  // Only now that nothing is echoed any more: whoever sees the question may type.
+  terminal.stderr.write(question);
   return new Promise((resolve, reject) => {
     let typed: string | undefined;
     lines.once('line', (line) => {
