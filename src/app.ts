@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 import Router from '@koa/router';
 import Koa from 'koa';
 import { handleAccount } from './account/routes.ts';
+import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts';
+import { handleInbox } from './delivery/inbox.ts';
 import { createNotices } from './delivery/notices.ts';
 import { notFound } from './errors.ts';
 import { answerErrors } from './http/errors.ts';
@@ -118,6 +120,12 @@ export function createApp(options: { installation: Installation; log: Log; now: 
     const { room } = await requireRealm(name);
     await handleAccount({ ...shown, db, relying, ...notices }, ctx, room.context, path);
   });
+  router.get(/^\/admin\/?$/, redirectToConsole);
+  router.all(/^\/admin\/master\/console(\/.*)?$/, async (ctx) => {
+    const { room } = await requireRealm('master');
+    await handleAdminConsole({ ...shown, db, relying }, ctx, room.context, ctx.captures?.[0] ?? '');
+  });
+  if (!config.production) router.get('/inbox', (ctx) => handleInbox({ ...shown, db, keyring, production: config.production }, ctx));
   router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known)\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
     await dispatch(ctx, await requireRealm(name), `${path}${ctx.search}`);
