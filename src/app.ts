@@ -7,10 +7,11 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import { handleAccount } from './account/routes.ts';
 import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts';
-import { handleInbox } from './delivery/inbox.ts';
+import { readInbox } from './delivery/inbox.ts';
 import { createNotices } from './delivery/notices.ts';
 import { notFound } from './errors.ts';
 import { answerErrors } from './http/errors.ts';
+import { securityHeaders } from './http/headers.ts';
 import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
@@ -125,7 +126,14 @@ export function createApp(options: { installation: Installation; log: Log; now: 
     const { room } = await requireRealm('master');
     await handleAdminConsole({ ...shown, db, relying }, ctx, room.context, ctx.captures?.[0] ?? '');
   });
-  if (!config.production) router.get('/inbox', (ctx) => handleInbox({ ...shown, db, keyring, production: config.production }, ctx));
+  // What would have been sent is for whoever develops here, under our own name: no other site may read it by rebinding a name of its own.
+  if (!config.production) {
+    router.get('/inbox', async (ctx) => {
+      if (ctx.get('host') !== new URL(origin).host) throw notFound('There is no such page.');
+      ctx.set(securityHeaders({ origin }));
+      await renderer.render(ctx, 'inbox', { messages: await readInbox({ db, keyring }) });
+    });
+  }
   router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known)\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
     await dispatch(ctx, await requireRealm(name), `${path}${ctx.search}`);
