@@ -63,7 +63,7 @@ async function describe(args: string[], invocation: Invocation): Promise<Command
       outputError: () => undefined,
     })
     .addHelpText('after', examples('cardea serve', 'cardea realm create staff --mfa required', 'cardea help client'))
-    .addHelpText('after', '\nSettings are environment variables, the same for every command; see the README.\n');
+    .addHelpText('after', '\nSettings are environment variables, the same for every command; see\nthe README.\n');
   const asked = args.filter((arg) => !arg.startsWith('-')).slice(0, 2);
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
     const command = program.command(name).description(summary);

@@ -43,8 +43,7 @@ export function reportFailure(error: unknown, cx: { terminal: Terminal; output: 
 }
 
 function failureOf(error: unknown): Failure {
-  if (error instanceof CommanderError)
-    return { exitCode: EXIT.usage, code: 'usage', lines: [`${error.message.replace(/^error: /, '')} (see --help)`] };
+  if (error instanceof CommanderError) return { exitCode: EXIT.usage, code: 'usage', lines: [`${usageMessage(error)} (see --help)`] };
   if (error instanceof ConfigError) return { exitCode: EXIT.refused, code: 'settings', lines: error.problems };
   if (error instanceof AppError) {
     const { code, field, message } = error;
@@ -60,6 +59,13 @@ function failureOf(error: unknown): Failure {
     reference,
   };
 }
+
+/** On one line, and without the value of an option that is none: it may have been meant as a secret. */
+const usageMessage = ({ message }: CommanderError): string =>
+  message
+    .replace(/^error: /, '')
+    .replace(/^(unknown option '[^=']*)=.*?'(\n|$)/s, "$1'$2")
+    .replaceAll('\n', ' ');
 
 /** What a message does not tell, for whoever asked for it. */
 function logFault(error: unknown, failure: Failure, terminal: Terminal): void {

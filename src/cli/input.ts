@@ -84,8 +84,6 @@ function decoded(bytes: Buffer): string {
 function prompt(terminal: Terminal, question: string): Promise<string> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: terminal.stdin, output: nowhere, terminal: true, historySize: 0 });
-  // Only now that nothing is echoed any more: whoever sees the question may type.
-  terminal.stderr.write(question);
   return new Promise((resolve, reject) => {
     let typed: string | undefined;
     lines.once('line', (line) => {
@@ -98,5 +96,7 @@ function prompt(terminal: Terminal, question: string): Promise<string> {
       if (typed === undefined) reject(new Interrupted());
       else resolve(typed);
     });
+    // Only now that nothing is echoed any more: whoever sees the question may type.
+    terminal.stderr.write(question);
   });
 }

@@ -95,7 +95,7 @@ function describeEnroll(mfa: Command, invocation: Invocation): void {
         'cardea mfa enroll --realm staff --user erin --account erin --issuer Example --logo logo.svg --qr svg --out erin.svg',
       ),
     )
-    .addHelpText('after', '\nWith --json the document is printed before the code is read; the exit code says whether the app was enrolled.\n')
+    .addHelpText('after', '\nWith --json the document is printed before the code is read; the exit code says\nwhether the app was enrolled.\n')
     .action((options: EnrolOptions) => enrol(invocation, options));
 }
 
@@ -152,7 +152,7 @@ function describeVerify(mfa: Command, { terminal, output }: Invocation): void {
       'after',
       examples('cardea mfa verify --realm staff --user erin', 'cardea mfa verify --realm staff --user erin --code-stdin --json < code.txt'),
     )
-    .addHelpText('after', '\nExit code 0 means right; 1 means wrong, used before, or too many attempts, which count as those of the sign-in page.\n')
+    .addHelpText('after', '\nExit code 0 means right; 1 means wrong, used before, or too many attempts, which\ncount as those of the sign-in page.\n')
     .action((options: UserOptions) =>
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);

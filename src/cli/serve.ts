@@ -23,7 +23,7 @@ const SHUTDOWN_MS = 12_000;
 export function describeServe(serve: Command, { terminal, output }: Invocation): void {
   serve
     .addHelpText('after', examples('cardea serve', 'PORT=9000 CARDEA_DATA_DIR=/var/lib/cardea cardea serve'))
-    .addHelpText('after', '\nSIGINT or SIGTERM lets requests under way finish; a second one ends the process at once.\n')
+    .addHelpText('after', '\nSIGINT or SIGTERM lets requests under way finish; a second one ends the process\nat once.\n')
     .action(async () => {
       const config = terminal.settings();
       const log = createLog({ level: config.logLevel, production: config.production, write: (line) => terminal.stdout.write(line) });
