@@ -1,0 +1,170 @@
+/**
+ * Requests a second of Cardea, on SQLite and on PostgreSQL, beside oidc-provider alone with its memory adapter (bare.ts).
+ *
+ *     npm run bench:flows -- 3 3                            three rounds of three seconds each
+ *     DATABASE_URL=postgresql://… npm run bench:flows       with a PostgreSQL that waits for its disk, as production's does
+ *
+ * All servers stand beside one another and take turns inside every round: only ratios of one run mean anything. The
+ * server has the first core to itself where that can be arranged; load and PostgreSQL have the others. Cardea runs in
+ * production mode and writes its log, to nowhere.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createClient } from '../src/admin/resources/clients.ts';
+import { createRealm } from '../src/admin/resources/realms.ts';
+import { createUser } from '../src/admin/resources/users.ts';
+import { loadConfig } from '../src/config.ts';
+import { openInstallation, operatorOf } from '../src/installation.ts';
+import { createLog } from '../src/telemetry/log.ts';
+import { createDatabase, findPostgres, freePort, startPostgres } from '../test/support/postgres.ts';
+import { Browser } from '../test/support/sign-in.ts';
+import { machine, printTable, type Server, startServer, withSpread } from './measure.ts';
+
+const [rounds = 3, seconds = 3] = process.argv.slice(2).map(Number);
+const CONNECTIONS = 16;
+const random = (bytes: number): string => randomBytes(bytes).toString('base64url');
+const redirect_uri = 'https://app.example/callback';
+const [SECRET, code_verifier] = [random(24), random(32)];
+const USER = { username: 'bench', password: random(9) };
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+
+/** One request, which must be answered with this status; answers the body, or where it leads. */
+function send(expected: number, url: string, headers: Record<string, string>, form?: Record<string, string>): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const body = form && new URLSearchParams(form).toString();
+    const type = body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(body.length) };
+    const sent = request(url, { agent, method: body === undefined ? 'GET' : 'POST', headers: { ...headers, ...type } }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject);
+      response.on('end', () => {
+        const text = response.headers.location ?? Buffer.concat(chunks).toString();
+        if (response.statusCode === expected) resolve(text);
+        else reject(new Error(`${response.statusCode} instead of ${expected} at ${url}: ${text.slice(0, 300)}`));
+      });
+    });
+    sent.on('error', reject).end(body);
+  });
+}
+
+interface Target {
+  name: string;
+  issuer: string;
+  server: Server;
+  /** Whose access tokens are JWTs, and whose are taken by userinfo and introspection. */
+  clients: { tokens: string; lookups: string };
+}
+
+/** Everything that is measured, each ready to be sent; signed in anew, because the memory adapter keeps a thousand things. */
+async function casesOf({ issuer, clients }: Target): Promise<Record<string, () => Promise<string>>> {
+  const at: Record<string, string> = JSON.parse(await send(200, `${issuer}/.well-known/openid-configuration`, {}));
+  const to = (endpoint: string): string => at[`${endpoint}_endpoint`] ?? '';
+  const basic = (client: string) => ({ authorization: `Basic ${Buffer.from(`${client}:${SECRET}`).toString('base64')}` });
+  const challenge = { code_challenge: createHash('sha256').update(code_verifier).digest('base64url'), code_challenge_method: 'S256' };
+  const authorize = (client_id: string): string =>
+    `${to('authorization')}?${new URLSearchParams({ client_id, redirect_uri, response_type: 'code', scope: 'openid profile email', ...challenge })}`;
+  const token = (client: string, form: Record<string, string>) => send(200, to('token'), basic(client), form);
+  const exchange = (client: string, location: string | null) =>
+    token(client, { grant_type: 'authorization_code', code: new URL(location ?? '').searchParams.get('code') ?? '', redirect_uri, code_verifier });
+  const browser = new Browser(new URL(issuer).origin);
+  const signIn = async (client: string): Promise<{ access_token: string; refresh_token: string }> => {
+    const page = await browser.visit(authorize(client));
+    const back = page.status === 200 ? await browser.send(page, USER) : page;
+    return JSON.parse(await exchange(client, back.headers.get('location')));
+  };
+  const { refresh_token } = await signIn(clients.tokens);
+  const { access_token } = await signIn(clients.lookups);
+  const cookies = Object.entries(browser.cookies('localhost')).map((cookie) => cookie.join('='));
+  return {
+    client_credentials: () => token(clients.tokens, { grant_type: 'client_credentials' }),
+    'refresh, without rotation': () => token(clients.tokens, { grant_type: 'refresh_token', refresh_token }),
+    introspection: () => send(200, to('introspection'), basic(clients.lookups), { token: access_token }),
+    userinfo: () => send(200, to('userinfo'), { authorization: `Bearer ${access_token}` }),
+    'code flow with a session (2 requests)': async () =>
+      exchange(clients.tokens, await send(303, authorize(clients.tokens), { cookie: cookies.join('; ') })),
+  };
+}
+
+/** How often a second `work` is done, by as many at a time as there are connections. */
+async function rateOf(work: () => Promise<unknown>, forSeconds: number): Promise<number> {
+  const begun = performance.now();
+  let done = 0;
+  const loop = async (): Promise<void> => {
+    for (; performance.now() - begun < forSeconds * 1000; done += 1) await work();
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, loop));
+  return (done / (performance.now() - begun)) * 1000;
+}
+
+const others = availableParallelism() - 1;
+const core = process.platform === 'linux' && others > 0 ? 0 : undefined;
+if (core === 0) execFileSync('taskset', ['-a', '-cp', `1-${others}`, String(process.pid)], { stdio: 'ignore' });
+const folder = mkdtempSync(join(tmpdir(), 'cardea-bench-'));
+const targets: Target[] = [];
+
+async function bare(): Promise<Target> {
+  const issuer = `http://localhost:${await freePort()}`;
+  const server = await startServer([path('bare.ts'), new URL(issuer).port, SECRET], {}, `${issuer}/.well-known/openid-configuration`, core);
+  return { name: 'oidc-provider in memory', issuer, server, clients: { tokens: 'jwt', lookups: 'opaque' } };
+}
+
+async function cardea(name: string, database: Record<string, string>): Promise<Target> {
+  const port = String(await freePort());
+  const own = { NODE_ENV: 'production', CARDEA_MASTER_KEY: `bench:${random(32)}`, CARDEA_ORIGIN: `http://localhost:${port}`, PORT: port };
+  const env = { ...database, ...own, CARDEA_DATA_DIR: join(folder, 'data') };
+  const installation = await openInstallation(loadConfig(env), createLog({ level: 'error', production: true }));
+  const operator = operatorOf(installation, 'benchmark', Date.now());
+  const realm = await createRealm(operator, { name: 'bench', settings: { mfa: 'off', accessTokenLifespan: 3_600 } });
+  await createClient(operator, realm, { clientId: 'bench', secret: SECRET, firstParty: true, serviceAccount: true, redirectUris: [redirect_uri] });
+  await createUser(operator, realm, { ...USER, firstName: 'Bench', lastName: 'User', email: 'bench@example.com', emailVerified: true });
+  await installation.close();
+  const issuer = `${own.CARDEA_ORIGIN}/realms/bench`;
+  const server = await startServer([path('../src/main.ts'), 'serve'], env, `${issuer}/.well-known/openid-configuration`, core);
+  return { name, issuer, server, clients: { tokens: 'bench', lookups: 'bench' } };
+}
+
+const given = process.env.DATABASE_URL;
+const bin = given ? undefined : findPostgres();
+const postgres = bin === undefined ? undefined : await startPostgres(bin);
+const admin = given ?? postgres?.url;
+const database = admin ? await createDatabase(admin, { empty: true }) : undefined;
+try {
+  const reference = await bare();
+  targets.push(reference);
+  targets.push(await cardea('Cardea on SQLite', {}));
+  if (database) targets.push(await cardea('Cardea on PostgreSQL', { DATABASE_URL: database.url }));
+  const rates = new Map<string, number[]>();
+  const ratesOf = (name: string, target: Target): number[] => rates.get(`${name} ${target.name}`) ?? [];
+  const names = Object.keys(await casesOf(reference));
+  for (let round = 0; round <= rounds; round += 1) {
+    for (const name of names) {
+      for (const target of targets) {
+        const rate = await rateOf((await casesOf(target))[name] ?? (async () => undefined), round === 0 ? 1 : seconds);
+        // The first round only warms up.
+        if (round > 0) rates.set(`${name} ${target.name}`, [...ratesOf(name, target), rate]);
+      }
+    }
+  }
+  const disk = given ? 'PostgreSQL of DATABASE_URL' : database ? 'PostgreSQL without fsync' : 'no PostgreSQL';
+  console.log(`${machine()}; ${CONNECTIONS} connections, ${rounds} rounds of ${seconds} s; ${disk}\n`);
+  const share = (name: string, target: Target) => ratesOf(name, target).map((rate, round) => rate / (ratesOf(name, reference)[round] ?? 0));
+  printTable(
+    ['a second: median (least–most)', ...targets.flatMap(({ name }, index) => (index === 0 ? [name] : [name, 'share of the first']))],
+    names.map((name) => [
+      name,
+      ...targets.flatMap((target, index) => [withSpread(ratesOf(name, target)), ...(index === 0 ? [] : [withSpread(share(name, target), 2)])]),
+    ]),
+  );
+  console.log(`\nMemory after it: ${targets.map(({ name, server }) => `${name} ${server.memory().toFixed(0)} MB`).join(', ')}.`);
+} finally {
+  for (const { server } of targets) await server.stop();
+  agent.destroy();
+  await database?.drop();
+  await postgres?.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
