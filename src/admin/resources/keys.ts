@@ -1,7 +1,7 @@
 /** Signing keys of a realm: listed, and rotated by times in their rows that every node follows. */
 import { record } from '../../audit/record.ts';
 import { ALGORITHMS, KEEP_PUBLISHED_MS, type KeyUse, keyUses, PUBLISH_AHEAD_MS } from '../../realms/keys.ts';
-import { touchRealm, type RealmRow } from '../../store/realms.ts';
+import { type RealmRow, touchRealm } from '../../store/realms.ts';
 import { deleteRetiredKeys, insertSigningKey, retireOlderKeys, type SigningKeyRow, signingKeys } from '../../store/signing-keys.ts';
 import type { Operator } from './context.ts';
 import { sealedSigningKey } from './realms.ts';
@@ -18,7 +18,11 @@ export async function listKeys(operator: Pick<Operator, 'db' | 'now'>, realm: Re
  * Makes a new key for each algorithm: published at once, signing after `publishAheadMs`, while the older ones stay published
  * for `keepMs` after that. No node restarts, and a sign-in under way goes on with whichever key signs when it finishes.
  */
-export async function rotateKeys(operator: Operator, realm: RealmRow, options: { publishAheadMs?: number; keepMs?: number } = {}): Promise<SigningKeyRow[]> {
+export async function rotateKeys(
+  operator: Operator,
+  realm: RealmRow,
+  options: { publishAheadMs?: number; keepMs?: number } = {},
+): Promise<SigningKeyRow[]> {
   const { db, now } = operator;
   const signFrom = now + (options.publishAheadMs ?? PUBLISH_AHEAD_MS);
   const fresh = await Promise.all(ALGORITHMS.map((algorithm) => sealedSigningKey(operator, realm.id, algorithm, { publishAt: now, signFrom })));

@@ -2,7 +2,13 @@
 import { CONSOLE_CLIENTS, consolePath } from '../../realms/consoles.ts';
 
 /** Scope, whether new clients get it by default, and whether tokens name it. */
-export const CLIENT_SCOPES: readonly { name: string; assignment: 'default' | 'optional' | 'none'; shown: boolean; description: string; protocol?: string }[] = [
+export const CLIENT_SCOPES: readonly {
+  name: string;
+  assignment: 'default' | 'optional' | 'none';
+  shown: boolean;
+  description: string;
+  protocol?: string;
+}[] = [
   { name: 'basic', assignment: 'default', shown: false, description: 'Who you are and when you signed in' },
   { name: 'acr', assignment: 'default', shown: false, description: 'How you signed in' },
   { name: 'profile', assignment: 'default', shown: true, description: 'Your name and username' },
@@ -25,7 +31,16 @@ const realmManagement = [
   'impersonation',
 ];
 
-const accountRoles = ['view-profile', 'manage-account', 'manage-account-links', 'view-applications', 'view-consent', 'manage-consent', 'delete-account', 'view-groups'];
+const accountRoles = [
+  'view-profile',
+  'manage-account',
+  'manage-account-links',
+  'view-applications',
+  'view-consent',
+  'manage-consent',
+  'delete-account',
+  'view-groups',
+];
 
 export interface DefaultClient {
   clientId: string;
@@ -43,11 +58,23 @@ export function defaultClients(realmName: string): DefaultClient[] {
   const none = { publicClient: true, standardFlow: false, directAccess: false, redirectPath: null, roles: [] };
   return [
     { ...none, clientId: 'account', name: 'Account', roles: accountRoles },
-    { ...none, clientId: CONSOLE_CLIENTS.account, name: 'Account console', standardFlow: true, redirectPath: `${consolePath('account', realmName)}/callback` },
+    {
+      ...none,
+      clientId: CONSOLE_CLIENTS.account,
+      name: 'Account console',
+      standardFlow: true,
+      redirectPath: `${consolePath('account', realmName)}/callback`,
+    },
     { ...none, clientId: 'admin-cli', name: 'Admin command line', directAccess: true },
     { ...none, clientId: 'broker', name: 'Broker', publicClient: false },
     { ...none, clientId: 'realm-management', name: 'Realm management', publicClient: false, roles: realmManagement },
-    { ...none, clientId: CONSOLE_CLIENTS.admin, name: 'Admin console', standardFlow: true, redirectPath: `${consolePath('admin', realmName)}/callback` },
+    {
+      ...none,
+      clientId: CONSOLE_CLIENTS.admin,
+      name: 'Admin console',
+      standardFlow: true,
+      redirectPath: `${consolePath('admin', realmName)}/callback`,
+    },
   ];
 }
 
