@@ -44,7 +44,7 @@ export function keepLoginState(jar: CookieJar, state: LoginState): void {
   setCookie(jar, cookieOf(jar, state.state), sealWith(keyOf(jar), placeOf(jar), JSON.stringify(state)), state.expiresAt - state.startedAt);
 }
 
-/** The sign-in of that `state`, if this browser began it and it is not over. It can be taken once. */
+/** The sign-in of that `state`, if this browser began it and it is not over. The browser forgets it; the code behind it is good once anyway. */
 export function takeLoginState(jar: CookieJar, state: string, now: number): LoginState | undefined {
   if (!/^[A-Za-z0-9_-]{16,128}$/.test(state)) return undefined;
   const name = cookieOf(jar, state);
