@@ -16,6 +16,7 @@
 import type { Proof } from '../policy/assurance.ts';
 import type { Decision, Facts, OwnedFactor } from '../policy/decide.ts';
 import { decide, isFirst, PASSWORD } from '../policy/decide.ts';
+import { ENROL_FRESH_MS } from '../policy/policy.ts';
 
 /** One sign-in as it is stored. Plain JSON. */
 export interface LoginState {
@@ -134,6 +135,19 @@ export function decisionOf(state: LoginState, rules: LoginRules, now: number): D
   const proofs = state.userId === null ? [] : [...session, ...state.proofs];
   const { action, ...facts } = rules.facts;
   return decide({ ...facts, ...(action !== undefined && state.action === 'pending' ? { action } : {}), now, proofs });
+}
+
+/**
+ * Whether the enrolment at hand may still be confirmed. Another tab may have bound a factor since the page was shown, and
+ * what is owned has to be shown before one more is bound. How long the page itself stood open is of no account: to
+ * install an app takes its time.
+ *
+ * @param startedAt when the sign-in began
+ */
+export function mayConfirm(state: LoginState, rules: LoginRules, startedAt: number, now: number): boolean {
+  const session = state.expected ? rules.sessionProofs : [];
+  const facts: Facts = { ...rules.facts, action: 'enrol', actionFreshSince: startedAt - ENROL_FRESH_MS, now, proofs: [...session, ...state.proofs] };
+  return decide(facts).ask === 'enrol';
 }
 
 type Event<T extends LoginEvent['type']> = Extract<LoginEvent, { type: T }>;

@@ -70,6 +70,11 @@ async function getPage(request: LoginRequest, login: Login): Promise<void> {
 
 async function postStep(request: LoginRequest, login: Login): Promise<void> {
   const form = await readForm(request.ctx, loginForm);
+  if (login.state.refusal === 'attempts') {
+    // What comes after the last attempt is turned away like what came beside it.
+    await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'login.failed', details: { reason: 'throttled' } });
+    return refuse(request, login, 429);
+  }
   // A page of before: the back button, or a second tab. Nothing is lost by showing what is due now.
   if (form.version !== undefined && form.version !== String(login.row.version)) return redirectTo(request.ctx, selfOf(request));
   try {
@@ -172,7 +177,7 @@ const REFUSALS = {
 } as const;
 
 /** The sign-in has ended without success: the application is told, or the user is, when it was for too many attempts. */
-async function refuse(request: LoginRequest, login: Login): Promise<void> {
+async function refuse(request: LoginRequest, login: Login, status = 403): Promise<void> {
   const { port, ctx } = request;
   const { refusal } = login.state;
   if (refusal === 'attempts') {
@@ -187,7 +192,7 @@ async function refuse(request: LoginRequest, login: Login): Promise<void> {
         reference: login.row.id,
         link: null,
       },
-      403,
+      status,
     );
   }
   if (ctx.method === 'POST') await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'login.cancelled', details: {} });

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { record } from '../audit/record.ts';
 import type { AuditEvent } from '../audit/event.ts';
-import { badInput } from '../errors.ts';
+import { badInput, conflict } from '../errors.ts';
 import type { Factor, FactorContext, Form } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
 import { factors } from '../factors/index.ts';
@@ -12,9 +12,9 @@ import { Throttle } from '../sessions/throttle.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, disableFactor, insertCredential, markUsed, replaceSecret, spendCounter } from '../store/credentials.ts';
 import type { Queries } from '../store/rows.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
-import { type UserRow, userById, userByLogin } from '../store/users.ts';
+import { lockUser, type UserRow, userById, userByLogin } from '../store/users.ts';
 import { rulesFor } from './facts.ts';
-import type { LoginEvent, LoginRules } from './machine.ts';
+import { type LoginEvent, type LoginRules, mayConfirm } from './machine.ts';
 import type { Login, LoginRequest } from './room.ts';
 
 /** What a step leads to: an event for the machine, or an error to show on the same page. */
@@ -100,7 +100,8 @@ export async function challengeStep(request: LoginRequest, login: Login, form: F
     const origin = auditOrigin(request, login, user.id);
     await record(db.knex, origin, { type: verdict.reason === 'replayed' ? 'mfa.replay' : 'mfa.challenge.failed', details: { factor: factor.id } });
     if (disables) await record(db.knex, origin, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
-    if (endsTransaction) return { event: { type: 'failed', last: true }, rules, renew: false };
+    // Of right codes sent at once all but one are replays. They count, but must not end the sign-in under the one that won.
+    if (endsTransaction && verdict.reason !== 'replayed') return { event: { type: 'failed', last: true }, rules, renew: false };
     return wrong('code', verdict.reason === 'replayed' ? USED_CODE : WRONG_CODE);
   }
   await counted.succeeded();
@@ -136,13 +137,14 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
   const user = await signingIn(request, login);
   const factor = requireFactor(login.state.factor);
   if (!factor.enrol) throw new Error(`Factor ${factor.id} cannot be enrolled.`);
+  const rules = await rulesOf(request, login, user.id);
+  if (!mayConfirm(login.state, rules, login.row.createdAt, at)) return { event: { type: 'another' }, rules, renew: false };
   const label = (form.label ?? '').trim();
   if (label.length > MAX_LABEL) return wrong('label', `A name may have ${MAX_LABEL} characters at most.`);
   if (!form.code?.trim()) return wrong('code', 'Type the code that the app shows.');
 
   const counted = await new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret }).factor(`enrol-${factor.id}`, user.id, login.row.id, at);
   const enrolment = await factor.enrol.finish(factorContext(request, user), login.state.step, form);
-  const rules = await rulesOf(request, login, user.id);
   if (!enrolment.ok) {
     const { endsTransaction } = await counted.failed();
     await record(db.knex, auditOrigin(request, login, user.id), { type: 'mfa.challenge.failed', details: { factor: `enrol-${factor.id}` } });
@@ -156,7 +158,7 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
   const row: CredentialRow = {
     ...key,
     factor: factor.id,
-    label: label || enrolment.label,
+    label: enrolment.label,
     secret: await keyring.seal(credentialSeal(key), JSON.stringify(enrolment.secret)),
     counter: enrolment.counter,
     enabled: true,
@@ -172,6 +174,12 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
     audit: { type: 'mfa.factor.enrolled', details: { factor: factor.id, credential: id } },
     subject: user.id,
     within: async (trx) => {
+      await lockUser(trx, realm.realm.id, user.id);
+      const others = (await credentialsOf(trx, realm.realm.id, user.id)).filter((other) => other.enabled && factors.get(other.factor)?.role === 'second');
+      // Two tabs in one moment: the second has to show what the first has bound.
+      if (others.some((other) => !rules.choices.some((choice) => choice.credentialId === other.id))) {
+        throw conflict('Another sign-in method was added in this moment. Go back and try again.');
+      }
       await insertCredential(trx, row);
       await tell(trx);
     },

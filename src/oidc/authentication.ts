@@ -78,8 +78,9 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
     ip: ctx.ip,
     userAgent: ctx.get('user-agent') || null,
     now,
+    claim: (trx, sessionId) => room.signIns.claim(trx, signIn.row, sessionId),
   });
-  if (!(await room.signIns.claim(signIn.row, row.id))) return refuse(room, ctx, 'a login that was used before');
+  if (!row) return refuse(room, ctx, 'a login that was used before');
   return { session: row, signIn };
 }
 

@@ -40,6 +40,15 @@ export function afterFailure(of: 'password' | 'factor', failures: number): Conse
   };
 }
 
+/** Which failures bring a pause, as the store counts by it: every fifth, and from the last step on always the longest. */
+export const PAUSES = {
+  every: ATTEMPTS_PER_SIGN_IN,
+  steps: Array.from({ length: 1 + Math.ceil(Math.log2(LONGEST_PAUSE_MS / FIRST_PAUSE_MS)) }, (_, index) => {
+    const failures = FIRST_PAUSE_AT + index * ATTEMPTS_PER_SIGN_IN;
+    return { failures, pauseMs: pauseAt(failures) };
+  }),
+} as const;
+
 /** 15 minutes at the tenth failure, twice that at the fifteenth, and so on up to a day. */
 function pauseAt(failures: number): number {
   if (failures < FIRST_PAUSE_AT) return 0;

@@ -9,6 +9,7 @@ import type { Proof } from '../policy/assurance.ts';
 import { freshProofs } from '../policy/decide.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { Database } from '../store/database.ts';
+import type { Queries } from '../store/rows.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
 import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionRow, touchSession } from '../store/sessions.ts';
 
@@ -30,7 +31,10 @@ export function mergeProofs(before: readonly Proof[], added: readonly Proof[]): 
   return [...newest.values()];
 }
 
-/** Begins a session with what a finished sign-in proved, or raises the one that the browser has already. */
+/**
+ * Begins a session with what a finished sign-in proved, or raises the one that the browser has already. Undefined, and
+ * nothing done, when the sign-in was claimed before: of many that come back with it at once, one gets a session.
+ */
 export async function establishSession(
   db: Database,
   signIn: {
@@ -43,12 +47,17 @@ export async function establishSession(
     ip: string | null;
     userAgent: string | null;
     now: number;
+    /** Claims the sign-in for the session of this id, once. */
+    claim: (trx: Queries, sessionId: string) => Promise<boolean>;
   },
-): Promise<SessionRow> {
+): Promise<SessionRow | undefined> {
   const { realmId, settings, uid, userId, now } = signIn;
   return db.transaction(async (trx) => {
     const live = await liveSessionByUid(trx, realmId, uid, userId, now);
-    if (live && isAlive(live, settings, now)) {
+    const isRaised = live !== undefined && isAlive(live, settings, now);
+    const id = isRaised ? live.id : randomUUID();
+    if (!(await signIn.claim(trx, id))) return undefined;
+    if (isRaised) {
       // What idleness has made stale stays stale: activity now must not revive it.
       const proofs = mergeProofs(freshProofs(live.proofs, now, live.lastSeenAt), signIn.proofs);
       await raiseSession(trx, live, proofs, now);
@@ -58,7 +67,7 @@ export async function establishSession(
     await endSessions(trx, realmId, { uid, userId }, now);
     const session: SessionRow = {
       realmId,
-      id: randomUUID(),
+      id,
       uid,
       userId,
       proofs: mergeProofs([], signIn.proofs),

@@ -96,8 +96,8 @@ export class SignIns<State extends SignInState> {
   }
 
   /** Claims a finished sign-in for a session, once. */
-  claim(row: LoginRow, sessionId: string): Promise<boolean> {
-    return claimLogin(this.#db.knex, row, sessionId);
+  claim(queries: Queries, row: LoginRow, sessionId: string): Promise<boolean> {
+    return claimLogin(queries, row, sessionId);
   }
 
   async #seal(row: { realmId: string; id: string }, state: State): Promise<string> {

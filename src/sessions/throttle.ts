@@ -6,9 +6,9 @@ import { derive } from '../crypto/keyring.ts';
 import { hmac } from '../crypto/codes.ts';
 import { tooMany } from '../errors.ts';
 import type { Database } from '../store/database.ts';
-import { clearAttempts, countAttempt, pauseAttempts, pausedUntil } from '../store/attempts.ts';
+import { clearAttempts, countAttempt, pausedUntil } from '../store/attempts.ts';
 import { normalise } from '../store/rows.ts';
-import { afterFailure, ATTEMPTS_PER_SIGN_IN } from './attempts.ts';
+import { afterFailure, ATTEMPTS_PER_SIGN_IN, PAUSES } from './attempts.ts';
 
 export interface Counted {
   /** The attempt failed: what follows from it. */
@@ -42,18 +42,14 @@ export class Throttle {
   async #count(kind: 'password' | 'factor', subject: string, by: string, now: number): Promise<Counted> {
     const { knex } = this.#db;
     const perSignIn = kind === 'factor' ? ATTEMPTS_PER_SIGN_IN : null;
-    const attempt = await countAttempt(knex, { realmId: this.#realmId, subject, by, now, perSignIn });
+    const attempt = await countAttempt(knex, { realmId: this.#realmId, subject, by, now, perSignIn, pauses: PAUSES });
     if (!attempt) {
       const until = await pausedUntil(knex, this.#realmId, subject);
       const seconds = Math.max(1, Math.ceil((until - now) / 1000));
       throw tooMany(until > now ? `Too many attempts. Try again in ${inWords(seconds)}.` : 'Too many attempts. Start again from the application.', seconds);
     }
     return {
-      failed: async () => {
-        const consequence = afterFailure(kind, attempt.failures);
-        if (consequence.pauseMs > 0) await pauseAttempts(knex, this.#realmId, subject, now + consequence.pauseMs);
-        return consequence;
-      },
+      failed: async () => afterFailure(kind, attempt.failures),
       succeeded: () => clearAttempts(knex, this.#realmId, subject),
     };
   }

@@ -20,7 +20,7 @@ export interface Form {
   html: string;
 }
 
-interface Cookie {
+export interface Cookie {
   host: string;
   path: string;
   name: string;
@@ -99,6 +99,17 @@ export class Agent {
   /** The cookies of a host, by name. */
   cookies(host: string): Record<string, string> {
     return Object.fromEntries(this.#cookies.filter((cookie) => cookie.host === host).map(({ name, value }) => [name, value]));
+  }
+
+  /** Every cookie that is kept, as an attacker with the machine would read them. */
+  get jar(): readonly Cookie[] {
+    return this.#cookies;
+  }
+
+  /** Puts cookies before those that are kept, as a page on a neighbouring host could; one of the same name and path is replaced. */
+  plant(cookies: readonly Cookie[]): void {
+    const isReplaced = (kept: Cookie) => cookies.some(({ host, path, name }) => host === kept.host && path === kept.path && name === kept.name);
+    this.#cookies = [...cookies, ...this.#cookies.filter((kept) => !isReplaced(kept))];
   }
 
   async #follow(start: string, first: RequestInit, referrer: string | undefined): Promise<Page> {

@@ -3,6 +3,7 @@
  * hashes. Tests of a file share it and make realms of their own.
  */
 import { randomBytes } from 'node:crypto';
+import * as argon2 from '@node-rs/argon2';
 import { loadConfig } from '../../src/config.ts';
 import { type NewClient, createClient } from '../../src/admin/resources/clients.ts';
 import type { Operator } from '../../src/admin/resources/context.ts';
@@ -30,10 +31,14 @@ export interface TestClient {
 
 export interface Cardea {
   origin: string;
+  /** Where this process listens, which is not the origin when several share one. */
+  url: string;
   db: Database;
   keyring: Keyring;
   /** What was logged, line by line. */
   log: string[];
+  /** How many argon2id verifications were computed so far. */
+  verifications(): number;
   operator(now?: number): Operator;
   realm(settings?: Partial<RealmSettings>): Promise<RealmRow>;
   client(realm: RealmRow, input?: Partial<NewClient>): Promise<TestClient>;
@@ -55,16 +60,26 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
   const lines: string[] = [];
   const log = createLog({ level: config.logLevel, production: true, write: (line) => lines.push(line) });
   const keyring = new Keyring(masterKeyProvider([MASTER_KEY]), (realmId) => dataKeys(db.knex, realmId));
-  const passwords = new Argon2Hasher({ memoryKiB: 256, passes: 1, parallelism: 1 });
+  let verified = 0;
+  const counted = {
+    hash: argon2.hash,
+    verify: (phc: string, password: string) => {
+      verified += 1;
+      return argon2.verify(phc, password);
+    },
+  };
+  const passwords = new Argon2Hasher({ memoryKiB: 256, passes: 1, parallelism: 1 }, counted);
   const installation: Installation = { config, db, keyring, passwords, close: async () => undefined };
   const server = await startServer({ installation, log });
   atEnd(() => server.close());
   const operator = (now = Date.now()): Operator => ({ db, keyring, passwords, actor: 'test', now });
   return {
     origin,
+    url: server.url,
     db,
     keyring,
     log: lines,
+    verifications: () => verified,
     operator,
     realm: (settings = {}) => createRealm(operator(), { name: unique('realm'), settings }),
     async client(realm, input = {}) {
