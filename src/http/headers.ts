@@ -31,7 +31,6 @@ const NO_FORM_TARGET = new Set(['http:', 'https:', 'ws:', 'wss:', 'javascript:',
 const DENIED_FEATURES = [
   'accelerometer',
   'autoplay',
-  'bluetooth',
   'browsing-topics',
   'camera',
   'display-capture',
