@@ -3,7 +3,7 @@
  * that is in the log. Browsers get a page, programs JSON.
  */
 import type Koa from 'koa';
-import { AppError } from '../errors.ts';
+import { AppError, notFound } from '../errors.ts';
 import { currentRequestId, type Log } from '../telemetry/log.ts';
 import { securityHeaders } from './headers.ts';
 import type { Renderer } from './render.ts';
@@ -19,6 +19,7 @@ const TITLES: Record<number, string> = {
   415: 'That form cannot be read',
   429: 'Too many attempts',
   500: 'Something went wrong here',
+  501: 'This cannot be done here',
   503: 'Too busy at this moment',
 };
 
@@ -26,20 +27,29 @@ const TITLES: Record<number, string> = {
 const HINTS: Record<number, string> = {
   403: 'Go back to the application and start again.',
   404: 'Check the address. If you followed a link, tell the people who made it.',
-  410: 'Go back to the application and sign in again.',
+  405: 'Go back to the page that you came from.',
   413: 'Go back and send less.',
   500: 'Try again in a moment. If it happens again, tell your administrator the reference below.',
   503: 'Try again in a moment.',
 };
+
+/** The realm under whose name an error is told, by request. */
+const realms = new WeakMap<object, { name: string; displayName: string }>();
+
+/** From here on this request is about a realm, and so is whatever goes wrong with it. */
+export function underRealm(ctx: Koa.Context, { name, displayName }: { name: string; displayName: string }): void {
+  realms.set(ctx, { name, displayName });
+}
+
+/** True for whoever asks for a page, as every browser does; programs ask for JSON, for anything, or do not say. */
+export const wantsPage = (ctx: Koa.Context): boolean => ctx.accepts('json', 'html') === 'html';
 
 export function answerErrors(options: { origin: string; renderer: Renderer; log: Log }): Koa.Middleware {
   const { origin, renderer, log } = options;
   return async (ctx, next) => {
     try {
       await next();
-      if (ctx.status === 404 && ctx.body === undefined && ctx.respond !== false) {
-        throw new AppError({ code: 'not_found', status: 404, message: 'There is no such page.' });
-      }
+      if (ctx.respond !== false && ctx.body === undefined) throwUnanswered(ctx.status);
     } catch (error) {
       const known = error instanceof AppError ? error : undefined;
       const status = known?.status ?? 500;
@@ -50,7 +60,7 @@ export function answerErrors(options: { origin: string; renderer: Renderer; log:
       ctx.set('Cache-Control', 'no-store');
       if (known?.retryAfter !== undefined) ctx.set('Retry-After', String(known.retryAfter));
       const message = status < 500 || known?.code === 'busy' ? (known?.message ?? '') : 'The server met a fault. It was recorded.';
-      if (ctx.accepts('html', 'json') === 'json') {
+      if (!wantsPage(ctx)) {
         ctx.status = status;
         ctx.body = { error: known?.code ?? 'server_error', error_description: message, ...(known?.field ? { field: known.field } : {}) };
         return;
@@ -58,9 +68,23 @@ export function answerErrors(options: { origin: string; renderer: Renderer; log:
       await renderer.render(
         ctx,
         'message',
-        { title: TITLES[status] ?? 'This request cannot be answered', message, hint: HINTS[status] ?? '', reference: currentRequestId() ?? null, link: null },
+        {
+          realm: realms.get(ctx) ?? null,
+          title: TITLES[status] ?? 'This request cannot be answered',
+          message,
+          hint: HINTS[status] ?? '',
+          reference: currentRequestId() ?? null,
+          link: null,
+        },
         status,
       );
     }
   };
+}
+
+/** What no route has answered, or none for this method (the router names those that there are in `Allow`). */
+function throwUnanswered(status: number): void {
+  if (status === 404) throw notFound('There is no such page.');
+  if (status === 405) throw new AppError({ code: 'method_not_allowed', status, message: 'This address does not take requests of this kind.' });
+  if (status === 501) throw new AppError({ code: 'not_implemented', status, message: 'Requests of this kind are not known here.' });
 }

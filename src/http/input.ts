@@ -23,13 +23,21 @@ export const anyFields = z.record(z.string(), z.string());
  * @throws AppError 415 for another content type, 413 for more than 16 KiB, `bad_input` naming the first wrong field
  */
 export async function readForm<Schema extends z.ZodType>(ctx: { req: IncomingMessage }, schema: Schema): Promise<z.output<Schema>> {
-  requireForm(ctx.req);
-  const result = schema.safeParse(parseForm(await readBody(ctx.req)));
+  const result = schema.safeParse(parseForm(await readFormText(ctx)));
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const field = String(issue?.path[0] ?? 'form');
   const missing = issue?.code === 'invalid_type' && issue.message.endsWith('received undefined');
   throw badInput(field, missing ? `The field "${field}" is missing.` : (issue?.message ?? 'This form cannot be read.'));
+}
+
+/**
+ * Reads the body of a form post as it is, for whoever passes it on.
+ * @throws AppError 415 for another content type, 413 for more than 16 KiB
+ */
+export async function readFormText(ctx: { req: IncomingMessage }): Promise<string> {
+  requireForm(ctx.req);
+  return readBody(ctx.req);
 }
 
 /** The fields of `application/x-www-form-urlencoded` text (WHATWG URL section 5.1), strictly. */

@@ -63,7 +63,7 @@ export function interactionsOf(provider: Provider): Interactions {
 }
 
 const expired = (cause?: unknown) => {
-  const error = gone('This sign-in is over, or was started in another browser. Go back to the application and sign in again; nothing else was lost.');
+  const error = gone('It was finished already, took too long, or was begun in another browser. If you are not signed in, go back to the application and sign in again.');
   error.cause = cause;
   return error;
 };
