@@ -48,6 +48,8 @@ export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
         return new SessionAdapter(parts, model);
       case 'Grant':
         return new GrantAdapter(parts, model);
+      case 'Interaction':
+        return new InteractionAdapter(parts, model);
       case 'ReplayDetection':
         return new ReplayAdapter(parts, model);
       default:
@@ -192,6 +194,13 @@ class GrantAdapter extends ModelAdapter {
 
   override async destroy(id: string): Promise<void> {
     await deleteGrants(this.queries, this.realmId, [id]);
+  }
+}
+
+/** The library finds an interaction, then destroys it, then answers: of many that come back at once, one may go on. */
+class InteractionAdapter extends ModelAdapter {
+  override async destroy(id: string): Promise<void> {
+    if (!(await deletePayload(this.queries, this.key(id)))) throw new errors.SessionNotFound('interaction session not found');
   }
 }
 

@@ -92,8 +92,9 @@ export async function usePayload(knex: Knex, key: PayloadKey, allowance: number)
   return used === 1;
 }
 
-export async function deletePayload(knex: Knex, key: PayloadKey): Promise<void> {
-  await knex('oidc_payloads').where(where(key)).delete();
+/** False when somebody else has deleted it before. */
+export async function deletePayload(knex: Knex, key: PayloadKey): Promise<boolean> {
+  return (await knex('oidc_payloads').where(where(key)).delete()) === 1;
 }
 
 export async function deletePayloadsOfGrant(knex: Knex, realmId: string, model: string, grantId: string): Promise<void> {
