@@ -134,6 +134,7 @@ async function apply(request: LoginRequest, login: Login, outcome: Outcome, form
   const state = next(login.state, outcome.event, outcome.rules, request.at);
   if (state === login.state) {
     if (outcome.event.type === 'chosen') {
+      await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'flow.refused', details: { reason: 'a choice that was not offered' } });
       return showPage(request, login, { errors: [{ field: null, message: 'That is not one of the choices here. Choose again.' }], status: 400 });
     }
     return redirectTo(ctx, selfOf(request));
