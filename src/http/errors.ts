@@ -19,7 +19,6 @@ const TITLES: Record<number, string> = {
   415: 'That form cannot be read',
   429: 'Too many attempts',
   500: 'Something went wrong here',
-  501: 'This cannot be done here',
   503: 'Too busy at this moment',
 };
 
@@ -41,8 +40,17 @@ export function underRealm(ctx: Koa.Context, { name, displayName }: { name: stri
   realms.set(ctx, { name, displayName });
 }
 
-/** True for whoever asks for a page, as every browser does; programs ask for JSON, for anything, or do not say. */
-export const wantsPage = (ctx: Koa.Context): boolean => ctx.accepts('json', 'html') === 'html';
+/** Requests to addresses that no person opens, such as the token endpoint. */
+const programs = new WeakSet<object>();
+
+/** From here on this request is a program's, unless it asks for a page by name. */
+export const forPrograms = (ctx: Koa.Context): void => {
+  programs.add(ctx);
+};
+
+/** Whether to answer with a page, as to every browser, or with JSON. */
+export const wantsPage = (ctx: Koa.Context): boolean =>
+  programs.has(ctx) ? ctx.accepts('json', 'html') === 'html' : ctx.accepts('html', 'json') !== 'json';
 
 export function answerErrors(options: { origin: string; renderer: Renderer; log: Log }): Koa.Middleware {
   const { origin, renderer, log } = options;
@@ -52,39 +60,45 @@ export function answerErrors(options: { origin: string; renderer: Renderer; log:
       if (ctx.respond !== false && ctx.body === undefined) throwUnanswered(ctx.status);
     } catch (error) {
       const known = error instanceof AppError ? error : undefined;
-      const status = known?.status ?? 500;
-      if (status >= 500) log.error({ err: error }, 'a request failed');
-      else log.debug({ code: known?.code, cause: known?.cause instanceof Error ? known.cause.message : undefined }, 'a request was refused');
+      if (!known || known.status >= 500) log.error({ err: error }, 'a request failed');
+      else log.debug({ code: known.code, cause: known.cause instanceof Error ? known.cause.message : undefined }, 'a request was refused');
       // Nothing that was being prepared may go out with the error.
       ctx.set(securityHeaders({ origin, popups: true }));
       ctx.set('Cache-Control', 'no-store');
       if (known?.retryAfter !== undefined) ctx.set('Retry-After', String(known.retryAfter));
-      const message = status < 500 || known?.code === 'busy' ? (known?.message ?? '') : 'The server met a fault. It was recorded.';
-      if (!wantsPage(ctx)) {
-        ctx.status = status;
-        ctx.body = { error: known?.code ?? 'server_error', error_description: message, ...(known?.field ? { field: known.field } : {}) };
-        return;
-      }
-      await renderer.render(
-        ctx,
-        'message',
-        {
-          realm: realms.get(ctx) ?? null,
-          title: TITLES[status] ?? 'This request cannot be answered',
-          message,
-          hint: HINTS[status] ?? '',
-          reference: currentRequestId() ?? null,
-          link: null,
-        },
-        status,
-      );
+      await answer(ctx, renderer, toldOf(known));
     }
   };
+}
+
+interface Told {
+  status: number;
+  code: string;
+  message: string;
+  field: string | undefined;
+}
+
+/** What may be said of an error. Of a fault, nothing but that there was one. */
+function toldOf(error: AppError | undefined): Told {
+  if (error && (error.status < 500 || error.code === 'busy')) return error;
+  return { status: error?.status ?? 500, code: error?.code ?? 'server_error', message: 'The server met a fault. It was recorded.', field: undefined };
+}
+
+async function answer(ctx: Koa.Context, renderer: Renderer, { status, code, message, field }: Told): Promise<void> {
+  if (!wantsPage(ctx)) {
+    ctx.status = status;
+    ctx.body = { error: code, error_description: message, ...(field ? { field } : {}) };
+    return;
+  }
+  const title = TITLES[status] ?? 'This request cannot be answered';
+  const model = { realm: realms.get(ctx) ?? null, title, message, hint: HINTS[status] ?? '', reference: currentRequestId() ?? null, link: null };
+  await renderer.render(ctx, 'message', model, status);
 }
 
 /** What no route has answered, or none for this method (the router names those that there are in `Allow`). */
 function throwUnanswered(status: number): void {
   if (status === 404) throw notFound('There is no such page.');
   if (status === 405) throw new AppError({ code: 'method_not_allowed', status, message: 'This address does not take requests of this kind.' });
-  if (status === 501) throw new AppError({ code: 'not_implemented', status, message: 'Requests of this kind are not known here.' });
+  // Not as a fault, and so not with its status of the family 5xx: the method is the caller's choice.
+  if (status === 501) throw new AppError({ code: 'method_not_allowed', status: 405, message: 'Requests of this kind are not known here.' });
 }
