@@ -53,6 +53,8 @@ export async function up(knex: Knex): Promise<void> {
     table.text('grant_id');
     // An offline token was issued: the grant outlives the session.
     table.boolean('offline').notNullable().defaultTo(false);
+    // When that offline token was last used.
+    table.bigInteger('used_at');
     table.bigInteger('created_at').notNullable();
     table.primary(['realm_id', 'session_id', 'client_id']);
     table.unique(['realm_id', 'sid']);

@@ -9,7 +9,7 @@ import { handleAccount } from './account/routes.ts';
 import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts';
 import { readInbox } from './delivery/inbox.ts';
 import { createNotices } from './delivery/notices.ts';
-import { notFound } from './errors.ts';
+import { AppError, notFound } from './errors.ts';
 import { answerErrors } from './http/errors.ts';
 import { securityHeaders } from './http/headers.ts';
 import { createRelying } from './http/relying.ts';
@@ -113,6 +113,8 @@ export function createApp(options: { installation: Installation; log: Log; now: 
     ctx.body = realmJson(origin, room.context);
   });
   router.all('/realms/:realm/login/:uid', async (ctx) => {
+    // Only these two are looked at for their origin, so only these two may do anything.
+    if (ctx.method !== 'GET' && ctx.method !== 'POST') throw methodNotAllowed(ctx, 'GET, POST');
     const oidc = await requireRealm(param(ctx, 'realm'));
     await handleLogin(login, ctx, oidc.room.context, portOf(oidc), param(ctx, 'uid'));
   });
@@ -172,6 +174,11 @@ const plainPathsOnly: Koa.Middleware = async (ctx, next) => {
   if (!ctx.req.url?.startsWith('/') || /%|\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) throw notFound('There is no such page.');
   await next();
 };
+
+function methodNotAllowed(ctx: Koa.Context, allowed: string): AppError {
+  ctx.set('Allow', allowed);
+  return new AppError({ code: 'method_not_allowed', status: 405, message: 'This page can be read and its form sent, and nothing else.' });
+}
 
 function answer(ctx: Koa.Context, health: { status: number; body: object }): void {
   ctx.status = health.status;

@@ -1,5 +1,6 @@
 /** What a person is told without having asked: that how they sign in has changed. */
 import type { Keyring } from '../crypto/keyring.ts';
+import { AppError } from '../errors.ts';
 import { consolePath } from '../realms/consoles.ts';
 import type { Database } from '../store/database.ts';
 import { type RealmRow, realmById } from '../store/realms.ts';
@@ -32,7 +33,13 @@ export function createNotices(deps: NoticeDeps): Notices {
     if (!deps.deliverable || user.email === null) return nobodyIsTold;
     const realm = await realmById(deps.db.knex, user.realmId);
     if (!realm) return nobodyIsTold;
-    return enqueueMail(deps.keyring, { realmId: realm.id, to: user.email, ...write(realm) }, now);
+    try {
+      return await enqueueMail(deps.keyring, { realmId: realm.id, to: user.email, ...write(realm) }, now);
+    } catch (error) {
+      // An address that no mail can be sent to, such as an imported one, is no reason to keep anybody from a sign-in method.
+      if (error instanceof AppError && error.code === 'bad_input') return nobodyIsTold;
+      throw error;
+    }
   };
   const account = (realm: RealmRow): string => `${deps.origin}${consolePath('account', realm.name)}`;
 

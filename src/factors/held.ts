@@ -8,7 +8,12 @@ import type { Credential, Factor } from './factor.ts';
  * Opens a user's credentials of one factor.
  * @throws `corrupted` when one does not open: that is an alarm and a refused sign-in, never "no factor"
  */
-export async function openCredentials<Secret>(keyring: Keyring, factor: Factor<Secret>, rows: readonly CredentialRow[], credentialId: string | null): Promise<Credential<Secret>[]> {
+export async function openCredentials<Secret>(
+  keyring: Keyring,
+  factor: Factor<Secret>,
+  rows: readonly CredentialRow[],
+  credentialId: string | null,
+): Promise<Credential<Secret>[]> {
   const wanted = rows.filter((row) => row.enabled && row.factor === factor.id && (credentialId === null || row.id === credentialId));
   return Promise.all(
     wanted.map(async (row) => ({

@@ -1,4 +1,5 @@
 /** What the policy is told about a user's credentials and a realm's factors. */
+import type { Proof } from '../policy/assurance.ts';
 import type { OwnedFactor } from '../policy/policy.ts';
 import { factors } from './index.ts';
 
@@ -12,6 +13,12 @@ export function ownedFactors(credentials: readonly { factor: string; enabled: bo
     if (held.length === 0) return [];
     return [held.some((credential) => credential.enabled) ? factor : { ...factor, disabled: true }];
   });
+}
+
+/** Proofs of credentials that are still there: a password that was reset and an app that was removed prove nothing any more. */
+export function heldProofs(proofs: readonly Proof[], credentials: readonly { id: string }[]): Proof[] {
+  const held = new Set(credentials.map((credential) => credential.id));
+  return proofs.filter((proof) => held.has(proof.credentialId));
 }
 
 /** The second factors that a realm lets its users enrol. */

@@ -11,7 +11,7 @@
 import type Koa from 'koa';
 import * as client from 'openid-client';
 import { randomToken, sha256 } from '../crypto/codes.ts';
-import { enrollableFactors, ownedFactors } from '../factors/owned.ts';
+import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
 import type { Level } from '../policy/assurance.ts';
 import { decide, freshProofs } from '../policy/decide.ts';
 import { type ConsoleName, consolePath } from '../realms/consoles.ts';
@@ -145,7 +145,7 @@ export function createRelying(deps: RelyingDeps): Relying {
     }
     const { session, credentials } = signedIn;
     const owned = ownedFactors(credentials);
-    const proofs = freshProofs(session.proofs, at, session.lastSeenAt);
+    const proofs = heldProofs(freshProofs(session.proofs, at, session.lastSeenAt), credentials);
     const decision = decide({
       mfa: realm.realm.settings.mfa,
       now: at,

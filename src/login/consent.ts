@@ -26,7 +26,16 @@ export async function answerConsent(request: LoginRequest, answer: string | unde
   const { realm, asked, db, ctx, port, at } = request;
   if (answer !== 'allow' && answer !== 'deny' && answer !== 'cancel') return showConsent(request);
   const userId = asked.session?.accountId ?? null;
-  const origin = { realmId: realm.realm.id, at, actor: userId, subject: userId, clientId: asked.clientId, transactionId: asked.cid, ip: ctx.ip, userAgent: ctx.get('user-agent') || null };
+  const origin = {
+    realmId: realm.realm.id,
+    at,
+    actor: userId,
+    subject: userId,
+    clientId: asked.clientId,
+    transactionId: asked.cid,
+    ip: ctx.ip,
+    userAgent: ctx.get('user-agent') || null,
+  };
   if (answer !== 'allow' || userId === null) {
     await record(db.knex, origin, { type: 'consent.denied', details: {} });
     return redirect(request, await port.deny(ctx, { error: 'access_denied', error_description: 'the user did not allow it' }));

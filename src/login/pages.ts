@@ -5,9 +5,9 @@ import type { FormError } from '../http/render.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
 import { userById } from '../store/users.ts';
-import { factorContext, rulesOf } from './steps.ts';
 import { decisionOf } from './machine.ts';
 import type { Login, LoginRequest } from './room.ts';
+import { factorContext, rulesOf } from './steps.ts';
 
 export interface Shown {
   errors?: FormError[];
@@ -90,7 +90,12 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
   const usable = rows.filter((row) => isActiveSecond(row) && wanted.includes(row.factor)).sort((a, b) => (b.lastUsedAt ?? 0) - (a.lastUsedAt ?? 0));
   return {
     purpose: 'challenge',
-    choices: usable.map((row, index) => ({ ...named(row.factor), credentialId: row.id, label: row.label, lastUsed: index === 0 && row.lastUsedAt !== null })),
+    choices: usable.map((row, index) => ({
+      ...named(row.factor),
+      credentialId: row.id,
+      label: row.label,
+      lastUsed: index === 0 && row.lastUsedAt !== null,
+    })),
   };
 }
 

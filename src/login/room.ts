@@ -26,6 +26,8 @@ export interface AskedLogin {
   scopes: string[];
   params: Record<string, unknown>;
   clientId: string;
+  /** The only user whose sign-in answers the request, when it names one. */
+  subject: string | undefined;
   session: { uid: string; accountId: string } | undefined;
   expiresAt: number;
 }

@@ -13,7 +13,7 @@ import type { RealmContext } from '../realms/registry.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import { userById } from '../store/users.ts';
 import { answerConsent, showConsent } from './consent.ts';
-import { decisionOf, type LoginState, next, start } from './machine.ts';
+import { type LoginState, next, start } from './machine.ts';
 import { showPage } from './pages.ts';
 import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
 import { auditOrigin, beginEnrolment, challengeStep, chooseStep, enrolStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
@@ -36,7 +36,8 @@ type LoginForm = z.infer<typeof loginForm>;
 export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: RealmContext, port: LoginPort, uid: string): Promise<void> {
   ctx.set(securityHeaders({ origin: deps.origin, popups: true }));
   ctx.set('Cache-Control', 'no-store');
-  if (ctx.method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin)) throw forbidden('This form was not sent from its own page.', 'foreign_origin');
+  if (ctx.method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin))
+    throw forbidden('This form was not sent from its own page.', 'foreign_origin');
   const asked = await port.load(ctx, uid);
   // The way back to the application follows a POST of these pages, and Chromium applies form-action to it.
   const back = typeof asked.params.redirect_uri === 'string' ? formActionOf(asked.params.redirect_uri) : undefined;
@@ -72,7 +73,10 @@ async function postStep(request: LoginRequest, login: Login): Promise<void> {
   const form = await readForm(request.ctx, loginForm);
   if (login.state.refusal === 'attempts') {
     // What comes after the last attempt is turned away like what came beside it.
-    await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'login.failed', details: { reason: 'throttled' } });
+    await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), {
+      type: 'login.failed',
+      details: { reason: 'throttled' },
+    });
     return refuse(request, login, 429);
   }
   // A page of before: the back button, or a second tab. Nothing is lost by showing what is due now.
@@ -86,7 +90,8 @@ async function postStep(request: LoginRequest, login: Login): Promise<void> {
     if (!(error instanceof AppError) || error.status !== 429) throw error;
     request.ctx.set('Retry-After', String(error.retryAfter ?? 60));
     const { factor, userId } = login.state;
-    const event: AuditEvent = factor === null ? { type: 'login.failed', details: { reason: 'throttled' } } : { type: 'mfa.challenge.throttled', details: { factor } };
+    const event: AuditEvent =
+      factor === null ? { type: 'login.failed', details: { reason: 'throttled' } } : { type: 'mfa.challenge.throttled', details: { factor } };
     await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), event);
     return showPage(request, login, { ...retyped(form), errors: [{ field: null, message: error.message }], status: 429 });
   }
@@ -134,7 +139,10 @@ async function apply(request: LoginRequest, login: Login, outcome: Outcome, form
   const state = next(login.state, outcome.event, outcome.rules, request.at);
   if (state === login.state) {
     if (outcome.event.type === 'chosen') {
-      await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'flow.refused', details: { reason: 'a choice that was not offered' } });
+      await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), {
+        type: 'flow.refused',
+        details: { reason: 'a choice that was not offered' },
+      });
       return showPage(request, login, { errors: [{ field: null, message: 'That is not one of the choices here. Choose again.' }], status: 400 });
     }
     return redirectTo(ctx, selfOf(request));
@@ -146,7 +154,6 @@ async function apply(request: LoginRequest, login: Login, outcome: Outcome, form
     within: async (trx) => {
       await within?.(trx);
       if (audit) await record(trx, auditOrigin(request, login, outcome.subject), audit);
-      if (state.at === 'done') await recordDone(request, login, state, outcome, trx);
     },
   });
   if (!moved) return redirectTo(ctx, selfOf(request));
@@ -157,18 +164,17 @@ async function apply(request: LoginRequest, login: Login, outcome: Outcome, form
   return redirectTo(ctx, selfOf(request));
 }
 
-async function recordDone(request: LoginRequest, login: Login, state: LoginState, outcome: Extract<Outcome, { event: unknown }>, trx: Parameters<typeof record>[0]): Promise<void> {
-  // What was just enrolled is not among the rules' credentials yet; for the record, the proofs say enough.
-  const decision = decisionOf(state, outcome.rules, request.at);
-  const details = decision.ask === 'nothing' ? { acr: decision.acr, amr: decision.amr, rules: [...decision.rules] } : { acr: '', amr: state.proofs.flatMap((proof) => proof.amr), rules: [] };
-  await record(trx, auditOrigin(request, login, state.userId ?? undefined), { type: 'login.ok', details });
-}
-
 /** The machine is done: the provider is told, and looks for itself. */
 async function finish(request: LoginRequest, login: Login): Promise<void> {
   const { state } = login;
   if (state.userId === null) throw new Error('A sign-in that is done has no user.');
   const { port, ctx, asked } = request;
+  if (asked.subject !== undefined && asked.subject !== state.userId) {
+    return redirectTo(
+      ctx,
+      await port.deny(ctx, { error: 'login_required', error_description: 'another user signed in than the one that was asked for' }),
+    );
+  }
   redirectTo(ctx, await port.finish(ctx, { accountId: state.userId, transaction: asked.cid, at: request.at, remember: state.remember }));
 }
 
@@ -196,7 +202,8 @@ async function refuse(request: LoginRequest, login: Login, status = 403): Promis
       status,
     );
   }
-  if (ctx.method === 'POST') await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'login.cancelled', details: {} });
+  if (ctx.method === 'POST')
+    await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'login.cancelled', details: {} });
   redirectTo(ctx, await port.deny(ctx, REFUSALS[refusal ?? 'cancelled']));
 }
 
@@ -221,7 +228,8 @@ async function currentLogin(request: LoginRequest): Promise<Login | undefined> {
 
 async function firstState(request: LoginRequest, startedAt: number): Promise<LoginState> {
   const { asked, realm, db } = request;
-  const user = asked.session ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
+  const answers = asked.session && (asked.subject === undefined || asked.subject === asked.session.accountId);
+  const user = asked.session && answers ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
   const userId = user?.enabled ? user.id : null;
   const rules = await rulesOf(request, { row: { createdAt: startedAt }, state: null }, userId);
   return start(rules, { userId }, request.at);

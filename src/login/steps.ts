@@ -1,7 +1,7 @@
 /** The steps of a sign-in: each reads a form, has a factor verify it, and says which event that is. */
 import { randomUUID } from 'node:crypto';
-import { record } from '../audit/record.ts';
 import type { AuditEvent } from '../audit/event.ts';
+import { record } from '../audit/record.ts';
 import { badInput, conflict } from '../errors.ts';
 import type { Factor, FactorContext, Form } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
@@ -9,7 +9,16 @@ import { factors } from '../factors/index.ts';
 import type { Proof } from '../policy/assurance.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { Throttle } from '../sessions/throttle.ts';
-import { type CredentialRow, credentialSeal, credentialsOf, disableFactor, insertCredential, markUsed, replaceSecret, spendCounter } from '../store/credentials.ts';
+import {
+  type CredentialRow,
+  credentialSeal,
+  credentialsOf,
+  disableFactor,
+  insertCredential,
+  markUsed,
+  replaceSecret,
+  spendCounter,
+} from '../store/credentials.ts';
 import type { Queries } from '../store/rows.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
 import { lockUser, type UserRow, userById, userByLogin } from '../store/users.ts';
@@ -37,11 +46,18 @@ const USED_CODE = 'That code was used already. Wait for the next one.';
 const MAX_LABEL = 60;
 
 /** The rules for whoever the sign-in is about now, or will be after the event. */
-export async function rulesOf(request: LoginRequest, login: { row: { createdAt: number }; state: { expected: boolean } | null }, userId: string | null): Promise<LoginRules> {
+export async function rulesOf(
+  request: LoginRequest,
+  login: { row: { createdAt: number }; state: { expected: boolean } | null },
+  userId: string | null,
+): Promise<LoginRules> {
   const { db, realm, asked, at } = request;
   const credentials = userId === null ? [] : await credentialsOf(db.knex, realm.realm.id, userId);
   const expected = login.state === null || login.state.expected;
-  const session = expected && asked.session && asked.session.accountId === userId ? await liveSessionByUid(db.knex, realm.realm.id, asked.session.uid, userId, at) : undefined;
+  const session =
+    expected && asked.session && asked.session.accountId === userId
+      ? await liveSessionByUid(db.knex, realm.realm.id, asked.session.uid, userId, at)
+      : undefined;
   const alive = session && isAlive(session, realm.realm.settings, at) ? session : undefined;
   return rulesFor(realm.realm, { params: asked.params, startedAt: login.row.createdAt }, { credentials, session: alive }, at);
 }
@@ -66,7 +82,10 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
 
   if (!verdict.ok || !user?.enabled) {
     await counted.failed();
-    await record(db.knex, auditOrigin(request, login, user?.id), { type: 'login.failed', details: { reason: user && !user.enabled ? 'disabled' : 'credentials' } });
+    await record(db.knex, auditOrigin(request, login, user?.id), {
+      type: 'login.failed',
+      details: { reason: user && !user.enabled ? 'disabled' : 'credentials' },
+    });
     return wrong(null, WRONG_PASSWORD);
   }
   await counted.succeeded();
@@ -143,7 +162,12 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
   if (label.length > MAX_LABEL) return wrong('label', `A name may have ${MAX_LABEL} characters at most.`);
   if (!form.code?.trim()) return wrong('code', 'Type the code that the app shows.');
 
-  const counted = await new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret }).factor(`enrol-${factor.id}`, user.id, login.row.id, at);
+  const counted = await new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret }).factor(
+    `enrol-${factor.id}`,
+    user.id,
+    login.row.id,
+    at,
+  );
   const enrolment = await factor.enrol.finish(factorContext(request, user), login.state.step, form);
   if (!enrolment.ok) {
     const { endsTransaction } = await counted.failed();
@@ -175,7 +199,9 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
     subject: user.id,
     within: async (trx) => {
       await lockUser(trx, realm.realm.id, user.id);
-      const others = (await credentialsOf(trx, realm.realm.id, user.id)).filter((other) => other.enabled && factors.get(other.factor)?.role === 'second');
+      const others = (await credentialsOf(trx, realm.realm.id, user.id)).filter(
+        (other) => other.enabled && factors.get(other.factor)?.role === 'second',
+      );
       // Two tabs in one moment: the second has to show what the first has bound.
       if (others.some((other) => !rules.choices.some((choice) => choice.credentialId === other.id))) {
         throw conflict('Another sign-in method was added in this moment. Go back and try again.');
@@ -229,4 +255,3 @@ async function renew(request: LoginRequest, rows: CredentialRow[], credentialId:
 }
 
 const wrong = (field: string | null, message: string): Outcome => ({ error: { field, message }, status: 400 });
-

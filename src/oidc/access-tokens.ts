@@ -4,11 +4,12 @@
  * The library does not store them, but it hands the raw token to the adapter: what it would have stored is put together
  * here from the verified token and one query, which also says whether session, grant and user still stand.
  */
-import { createLocalJWKSet, decodeProtectedHeader, errors, jwtVerify, type JWTPayload } from 'jose';
+import { createLocalJWKSet, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
-import { isTokenRevoked, revokeToken, tokenStanding } from '../store/oidc-payloads.ts';
-import { bool } from '../store/rows.ts';
 import { issuerOf } from '../realms/issuer.ts';
+import { isAlive } from '../sessions/sessions.ts';
+import { revokeToken, serviceTokenStands, tokenStanding } from '../store/token-standing.ts';
+import type { Clients } from './clients.ts';
 import type { RealmRoom } from './room.ts';
 
 /** Put before a JWT at introspection and revocation, which refuse anything that looks like one. */
@@ -16,11 +17,13 @@ export const JWT_MARK = '~';
 
 export class AccessTokens {
   readonly #room: RealmRoom;
+  readonly #clients: Clients;
   readonly #issuer: string;
   readonly #jwks: ReturnType<typeof createLocalJWKSet>;
 
-  constructor(room: RealmRoom) {
+  constructor(room: RealmRoom, clients: Clients) {
     this.#room = room;
+    this.#clients = clients;
     this.#issuer = issuerOf(room.origin, room.context.realm.name);
     this.#jwks = createLocalJWKSet({ keys: room.context.keys.map((key) => key.publicJwk) });
   }
@@ -30,14 +33,16 @@ export class AccessTokens {
     const claims = await this.#verify(value);
     if (!claims || typeof claims.sid !== 'string' || typeof claims.jti !== 'string') return undefined;
     const { db, context, now } = this.#room;
-    const standing = await tokenStanding(db.knex, context.realm.id, { sid: claims.sid, jti: claims.jti });
-    if (!standing || standing.revoked || !bool(standing.userEnabled)) return undefined;
-    if ((claims.iat ?? 0) * 1000 < standing.notBefore) return undefined;
-    const offline = scopesOf(claims).includes('offline_access');
-    if (!offline && (standing.sessionEnded || standing.sessionEndsAt <= now())) return undefined;
+    const { realm } = context;
+    const standing = await tokenStanding(db.knex, realm.id, { sid: claims.sid, jti: claims.jti });
+    if (!standing || standing.revoked || !standing.user.enabled) return undefined;
+    if ((claims.iat ?? 0) * 1000 < standing.user.notBefore) return undefined;
+    // Tokens of an offline grant stand without the session.
+    const offline = standing.offline && scopesOf(claims).includes('offline_access');
+    if (!offline && !isAlive(standing.session, realm.settings, now())) return undefined;
     return {
       ...common(claims, 'AccessToken'),
-      accountId: standing.userId,
+      accountId: standing.user.id,
       grantId: standing.grantId,
       sid: claims.sid,
       // userinfo refuses any token that has an audience.
@@ -49,7 +54,7 @@ export class AccessTokens {
   async findClientCredentials(value: string): Promise<AdapterPayload | undefined> {
     const claims = await this.#verify(value);
     if (!claims || claims.sid !== undefined || typeof claims.jti !== 'string') return undefined;
-    if (await isTokenRevoked(this.#room.db.knex, this.#room.context.realm.id, claims.jti)) return undefined;
+    if (!(await serviceTokenStands(this.#room.db.knex, this.#room.context.realm.id, { jti: claims.jti, sub: claims.sub ?? '' }))) return undefined;
     return { ...common(claims, 'ClientCredentials'), aud: claims.aud };
   }
 
@@ -67,7 +72,8 @@ export class AccessTokens {
         requiredClaims: ['exp', 'iat', 'jti', 'sub', 'azp'],
       });
       // ID tokens are signed with the same keys, and are no access tokens.
-      return payload.typ === 'Bearer' ? payload : undefined;
+      if (payload.typ !== 'Bearer') return undefined;
+      return (await this.#clients.find(String(payload.azp))) ? payload : undefined;
     } catch (error) {
       if (error instanceof errors.JOSEError) return undefined;
       throw error;

@@ -5,7 +5,7 @@
  * A Session is saved whole by the library and last write wins; here its `authorizations` are merged, and a Session whose
  * session of ours has ended is nobody's.
  */
-import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
+import { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { record } from '../audit/record.ts';
 import { sha256 } from '../crypto/codes.ts';
 import { endSessionsOf, isAlive } from '../sessions/sessions.ts';
@@ -17,6 +17,7 @@ import {
   findPayloadByUid,
   findPayloadByUserCode,
   insertPayload,
+  insertSessionPayload,
   lockSessionPayload,
   type PayloadKey,
   type PayloadRow,
@@ -24,7 +25,7 @@ import {
   upsertPayload,
   usePayload,
 } from '../store/oidc-payloads.ts';
-import { liveSessionByUid } from '../store/sessions.ts';
+import { liveSessionByUid, offlineUse } from '../store/sessions.ts';
 import { type AccessTokens, JWT_MARK, looksLikeJwt } from './access-tokens.ts';
 import { type Clients, rowOf } from './clients.ts';
 import type { RealmRoom } from './room.ts';
@@ -44,6 +45,8 @@ export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
       case 'AccessToken':
       case 'ClientCredentials':
         return new AccessTokenAdapter(parts, model);
+      case 'RefreshToken':
+        return new RefreshTokenAdapter(parts, model);
       case 'Session':
         return new SessionAdapter(parts, model);
       case 'Grant':
@@ -106,7 +109,7 @@ class ModelAdapter implements Adapter {
   async revokeByGrantId(grantId: string): Promise<void> {
     // Revoking an access token ends that token (RFC 7009 section 2.1 leaves the rest to us), not what it was refreshed from.
     const oidc = Provider.ctx?.oidc;
-    if (oidc?.route === 'revocation' && oidc.entities.AccessToken) return;
+    if (staysSignedIn() || (oidc?.route === 'revocation' && oidc.entities.AccessToken)) return;
     await deletePayloadsOfGrant(this.queries, this.realmId, this.model, grantId);
   }
 
@@ -150,12 +153,14 @@ class ModelAdapter implements Adapter {
 
   protected async endFamily(payload: AdapterPayload): Promise<void> {
     const { room } = this.parts;
-    if (payload.grantId) await deleteGrants(this.queries, this.realmId, [payload.grantId]);
-    await record(
-      this.queries,
-      { realmId: this.realmId, at: room.now(), subject: payload.accountId ?? null, clientId: payload.clientId ?? null },
-      { type: 'token.reuse', details: { kind: this.model } },
-    );
+    await room.db.transaction(async (trx) => {
+      if (payload.grantId) await deleteGrants(trx, this.realmId, [payload.grantId]);
+      await record(
+        trx,
+        { realmId: this.realmId, at: room.now(), subject: payload.accountId ?? null, clientId: payload.clientId ?? null },
+        { type: 'token.reuse', details: { kind: this.model } },
+      );
+    });
   }
 }
 
@@ -193,7 +198,8 @@ class GrantAdapter extends ModelAdapter {
   }
 
   override async destroy(id: string): Promise<void> {
-    await deleteGrants(this.queries, this.realmId, [id]);
+    if (staysSignedIn()) return;
+    await this.parts.room.db.transaction((trx) => deleteGrants(trx, this.realmId, [id]));
   }
 }
 
@@ -211,41 +217,93 @@ class ReplayAdapter extends ModelAdapter {
   }
 }
 
+/** An offline token ends when it is not used for too long; one of a session ends with the session. */
+class RefreshTokenAdapter extends ModelAdapter {
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const found = await super.find(id);
+    if (!found || found.expiresWithSession) return found;
+    const { context, now } = this.parts.room;
+    const usedAt = await offlineUse(this.queries, this.realmId, found.sid ?? '');
+    return usedAt !== undefined && usedAt + context.realm.settings.offlineSessionIdleTimeout * 1000 > now() ? found : undefined;
+  }
+}
+
+/** Requests whose session was renewed beside them: their cookie must not take the place of the newer one. */
+const outdated = new WeakSet<object>();
+
+/** Whether the library's session of this request was renewed by another one meanwhile. */
+export const isOutdated = (oidc: object): boolean => outdated.has(oidc);
+
+/**
+ * The library's Session. It is saved whole, and renewed by deleting the old id and saving under a new one; here it is one
+ * row that is moved, so that two requests at once never find it missing, and neither loses what the other has added.
+ */
 class SessionAdapter extends ModelAdapter {
   override async find(id: string): Promise<AdapterPayload | undefined> {
     const found = await super.find(id);
-    return found && (await this.ifAlive(found));
+    return found && (await this.#ifAlive(found));
   }
 
   override async findByUid(uid: string): Promise<AdapterPayload | undefined> {
     const found = await super.findByUid(uid);
-    return found && (await this.ifAlive(found));
+    return found && (await this.#ifAlive(found));
   }
 
   override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const { db } = this.parts.room;
+    const row = this.row(id, payload, expiresIn);
+    if (await insertSessionPayload(db.knex, row)) return;
+    const oidc = Provider.ctx?.oidc;
     await db.transaction(async (trx) => {
-      const stored = await lockSessionPayload(trx, this.realmId, String(payload.uid), db.engine === 'postgres');
-      if (!stored) return upsertPayload(trx, this.row(id, payload, expiresIn));
+      const stored = await lockSessionPayload(trx, this.realmId, String(payload.uid));
+      // Signed out meanwhile: what is saved now would be nobody's.
+      if (!stored) return;
       const before: AdapterPayload = JSON.parse(stored.payload);
-      const authorizations = before.accountId === payload.accountId ? { ...before.authorizations, ...payload.authorizations } : payload.authorizations;
-      await replaceSessionPayload(trx, this.row(id, { ...payload, authorizations }, expiresIn));
+      const sameAccount = before.accountId === payload.accountId;
+      const authorizations = sameAccount ? { ...before.authorizations, ...payload.authorizations } : payload.authorizations;
+      if (stored.id === row.id || isRenewal(oidc)) return replaceSessionPayload(trx, this.row(id, { ...payload, authorizations }, expiresIn));
+      // It was renewed while this request was under way. The newer one stays, and gets to know this request's client.
+      if (oidc) outdated.add(oidc);
+      if (sameAccount) await replaceSessionPayload(trx, { ...row, id: stored.id, payload: JSON.stringify({ ...before, authorizations }) });
     });
   }
 
-  /** Signing out ends our session too; the renewal of the cookie's id, which also comes here, does not. */
+  /** Signing out ends our session too. The renewal of the cookie's id also comes here, and is left to the save that follows. */
   override async destroy(id: string): Promise<void> {
     const { db, now } = this.parts.room;
-    const oidc = Provider.ctx?.oidc;
-    if (oidc?.route === 'end_session_confirm' && oidc.session?.jti === id) await endSessionsOf(db, this.realmId, { uid: oidc.session.uid }, now());
+    const ctx = Provider.ctx;
+    const session = ctx?.oidc.session;
+    if (ctx && isRenewal(ctx.oidc)) return;
+    if (ctx?.oidc.route === 'end_session_confirm' && session?.jti === id && session.accountId) {
+      const sessions = await endSessionsOf(db, this.realmId, { uid: session.uid }, now());
+      const origin = {
+        realmId: this.realmId,
+        at: now(),
+        actor: session.accountId,
+        subject: session.accountId,
+        ip: ctx.ip,
+        userAgent: ctx.get('user-agent') || null,
+      };
+      await record(this.queries, origin, { type: 'logout', details: { sessions } });
+    }
     await super.destroy(id);
   }
 
   /** A session that somebody is signed in to exists only while ours does. */
-  private async ifAlive(payload: AdapterPayload): Promise<AdapterPayload | undefined> {
+  async #ifAlive(payload: AdapterPayload): Promise<AdapterPayload | undefined> {
     if (!payload.accountId || !payload.uid) return payload;
     const { context, now } = this.parts.room;
     const session = await liveSessionByUid(this.queries, this.realmId, payload.uid, payload.accountId, now());
     return session && isAlive(session, context.realm.settings, now()) ? payload : undefined;
   }
+}
+
+/** The library keeps the id that it renewed from until it has saved. */
+const isRenewal = (oidc: KoaContextWithOIDC['oidc'] | undefined): boolean =>
+  oidc?.session !== undefined && 'oldId' in oidc.session && oidc.session.oldId !== undefined;
+
+/** "Stay signed in" on the page that asks about signing out: the library would end the asking client's grant all the same. */
+function staysSignedIn(): boolean {
+  const oidc = Provider.ctx?.oidc;
+  return oidc?.route === 'end_session_confirm' && !oidc.params?.logout;
 }

@@ -7,11 +7,11 @@
  */
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { record } from '../audit/record.ts';
-import { enrollableFactors, ownedFactors } from '../factors/owned.ts';
+import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
 import { type Decision, decide, freshProofs } from '../policy/decide.ts';
 import { requestFacts } from '../policy/request.ts';
 import { establishSession, isAlive } from '../sessions/sessions.ts';
-import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
+import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
 import { credentialsOf } from '../store/credentials.ts';
 import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
 import type { RealmRoom } from './room.ts';
@@ -20,6 +20,8 @@ import type { RealmRoom } from './room.ts';
 export interface Standing {
   session: SessionRow;
   signIn: SignIn<SignInState> | undefined;
+  /** This request has claimed the sign-in. */
+  isNew: boolean;
 }
 
 /** One standing a request, however many callbacks ask for it. */
@@ -56,18 +58,25 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
   };
   if (!result?.login) {
     const row = await live();
-    return row && { session: row, signIn: undefined };
+    return row && { session: row, signIn: undefined, isNew: false };
   }
 
   const transaction = result.login.transaction;
   const signIn = typeof transaction === 'string' ? await room.signIns.load(realm.id, transaction, now) : undefined;
   if (signIn?.state.at !== 'done' || signIn.state.userId !== session.accountId) return refuse(room, ctx, 'a login that is not done');
+  // dispatch.ts has looked already; here nothing of what the library made of the path or its own cookies is believed.
+  if (!isNewestCookie(signIn.row, ctx.cookies.get(transactionCookie(signIn.row.id), { signed: false })))
+    return refuse(room, ctx, 'another browser came back');
   if (signIn.row.sessionId !== null) {
     // The same result is applied again after consent.
     const row = await live();
     if (row?.id !== signIn.row.sessionId) return refuse(room, ctx, 'a login that was used before');
-    return { session: row, signIn };
+    return { session: row, signIn, isNew: false };
   }
+  // What was proved with a password or an app that is gone by now proves nothing any more.
+  const credentials = await credentialsOf(room.db.knex, realm.id, session.accountId);
+  if (heldProofs(signIn.state.proofs, credentials).length < signIn.state.proofs.length)
+    return refuse(room, ctx, 'a login with a credential that is gone');
   const row = await establishSession(room.db, {
     realmId: realm.id,
     settings: realm.settings,
@@ -81,7 +90,8 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
     claim: (trx, sessionId) => room.signIns.claim(trx, signIn.row, sessionId),
   });
   if (!row) return refuse(room, ctx, 'a login that was used before');
-  return { session: row, signIn };
+  if (signIn.state.remember && session.transient) session.transient = undefined;
+  return { session: row, signIn, isNew: true };
 }
 
 async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string): Promise<never> {
@@ -89,8 +99,31 @@ async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string):
   throw new errors.AccessDenied('the sign-in is no longer valid; start again from the application');
 }
 
+async function recordSignIn(
+  room: RealmRoom,
+  ctx: KoaContextWithOIDC,
+  { session, signIn }: Standing,
+  decision: Extract<Decision, { ask: 'nothing' }>,
+): Promise<void> {
+  const from = {
+    ip: ctx.ip,
+    userAgent: ctx.get('user-agent') || null,
+    clientId: ctx.oidc.client?.clientId ?? null,
+    transactionId: signIn?.row.id ?? null,
+  };
+  await record(
+    room.db.knex,
+    { realmId: session.realmId, at: room.now(), actor: session.userId, subject: session.userId, ...from },
+    { type: 'login.ok', details: { acr: decision.acr, amr: decision.amr, rules: [...decision.rules] } },
+  );
+}
+
 /** Somebody came back from a sign-in in a way that no browser of its own would. */
-export async function recordRefusal(room: RealmRoom, from: { ip: string; userAgent: string }, refusal: { reason: string; transactionId?: string | undefined }): Promise<void> {
+export async function recordRefusal(
+  room: RealmRoom,
+  from: { ip: string; userAgent: string },
+  refusal: { reason: string; transactionId?: string | undefined },
+): Promise<void> {
   const { realm } = room.context;
   room.log.warn({ realm: realm.name, reason: refusal.reason }, 'a sign-in was refused on its way back');
   await record(
@@ -119,7 +152,7 @@ export async function decisionFor(room: RealmRoom, ctx: KoaContextWithOIDC, stan
   return decide({
     mfa: realm.settings.mfa,
     now,
-    proofs: freshProofs(session.proofs, now, session.lastSeenAt),
+    proofs: heldProofs(freshProofs(session.proofs, now, session.lastSeenAt), credentials),
     owned: ownedFactors(credentials),
     enrollable: enrollableFactors(),
     ...requested,
@@ -138,6 +171,7 @@ export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise
   if (decision.ask === 'unmet') throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', decision.reason);
   if (decision.ask !== 'nothing') return true;
   actions.set(ctx.oidc, actionStatus(standing));
+  if (standing.isNew) await recordSignIn(room, ctx, standing, decision);
 
   // What the code, and with it every token, will say. The library would read them from its session.
   Object.defineProperty(ctx.oidc, 'acr', { value: decision.acr, configurable: true });

@@ -45,7 +45,10 @@ export function userClaims(user: UserRow, scopes: readonly string[]): Record<str
 }
 
 /** The library's `extraTokenClaims`: what an access token says besides the registered claims. */
-export function accessTokenClaims(ctx: KoaContextWithOIDC, token: { kind: string; clientId?: string | undefined; scope?: string | undefined; sid?: string }): Record<string, unknown> {
+export function accessTokenClaims(
+  ctx: KoaContextWithOIDC,
+  token: { kind: string; clientId?: string | undefined; scope?: string | undefined; sid?: string },
+): Record<string, unknown> {
   const client = ctx.oidc.client;
   const row = client && rowOf(client);
   const common = {
@@ -78,7 +81,9 @@ export async function customizeJwt(room: RealmRoom, ctx: KoaContextWithOIDC, tok
 
 /** The origins from which a client's pages may call; `+` stands for those of its redirect URIs. */
 export function webOriginsOf(row: { webOrigins: string[]; redirectUris: string[] }): string[] {
-  const origins = row.webOrigins.flatMap((origin) => (origin === '+' ? row.redirectUris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).origin] : [])) : [origin]));
+  const origins = row.webOrigins.flatMap((origin) =>
+    origin === '+' ? row.redirectUris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).origin] : [])) : [origin],
+  );
   return [...new Set(origins.filter((origin) => origin !== 'null'))];
 }
 

@@ -6,6 +6,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { AdapterPayload, Provider } from 'oidc-provider';
+import { ALGORITHMS, type Algorithm } from '../realms/keys.ts';
 import { redirectUriAllowed } from '../realms/redirect-uris.ts';
 import { type ClientRow, clientByClientId, clientSeal, scopesOfClient } from '../store/clients.ts';
 import type { RealmRoom } from './room.ts';
@@ -42,7 +43,8 @@ export class Clients {
     if (cached && now - cached.readAt < FRESH_MS) return cached.client;
 
     const row = await clientByClientId(db.knex, context.realm.id, clientId);
-    if (!row?.enabled) {
+    // A confidential client without a secret, such as the ones that only carry roles, has nothing to authenticate with.
+    if (!row?.enabled || (!row.publicClient && row.secret === null)) {
       this.#cache.delete(clientId);
       return undefined;
     }
@@ -81,7 +83,7 @@ export class Clients {
       redirect_uris: authorizes ? [PLACEHOLDER] : [],
       post_logout_redirect_uris: [],
       scope: ['openid', ...[...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name))].join(' '),
-      id_token_signed_response_alg: 'RS256',
+      id_token_signed_response_alg: algorithmOf(row.attributes['id.token.signed.response.alg']),
       cardea_row: row,
     };
     return { row, scopes: { defaults: scopes.defaults.filter((name) => shown.has(name)), optional: scopes.optional }, metadata };
@@ -99,12 +101,19 @@ function isClientRow(value: unknown): value is ClientRow {
   return typeof value === 'object' && value !== null && 'clientId' in value && 'redirectUris' in value;
 }
 
+/** What a client's access tokens are signed with (Keycloak's attribute); RS256 unless it says otherwise. */
+export const accessTokenAlgorithm = (row: ClientRow): Algorithm => algorithmOf(row.attributes['access.token.signed.response.alg']);
+
+const algorithmOf = (name: string | undefined): Algorithm => ALGORITHMS.find((algorithm) => algorithm === name) ?? 'RS256';
+
 /** Puts our matcher in the place of the library's, for this realm's Provider. */
 export function installMatchers(provider: Provider, origin: string): void {
   const prototype = provider.Client.prototype;
   prototype.redirectUriAllowed = function redirectUriAllowedHere(uri: string): boolean {
     const row = rowOf(this);
-    return typeof uri === 'string' && redirectUriAllowed(row.redirectUris, uri, { rootUrl: row.rootUrl ?? origin, anyLoopbackPort: row.publicClient });
+    return (
+      typeof uri === 'string' && redirectUriAllowed(row.redirectUris, uri, { rootUrl: row.rootUrl ?? origin, anyLoopbackPort: row.publicClient })
+    );
   };
   prototype.postLogoutRedirectUriAllowed = function postLogoutRedirectUriAllowedHere(uri: string): boolean {
     const row = rowOf(this);

@@ -53,6 +53,7 @@ export async function grantFor(room: RealmRoom, ctx: KoaContextWithOIDC): Promis
     clientRowId: row.id,
     sid: randomUUID(),
     grantId,
+    instead: joined?.grantId ?? null,
     now: room.now(),
   });
   session.sidFor(client.clientId, stored.sid);

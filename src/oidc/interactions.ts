@@ -1,7 +1,9 @@
 /** The narrow port through which the sign-in pages see the library: load what is asked, and answer it once. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { errors } from 'oidc-provider';
+import { decodeJwt } from 'jose';
 import type Provider from 'oidc-provider';
+import { errors } from 'oidc-provider';
+import { z } from 'zod';
 import { gone } from '../errors.ts';
 
 /** What is asked of the sign-in pages. */
@@ -14,6 +16,8 @@ export interface Interaction {
   scopes: string[];
   params: Record<string, unknown>;
   clientId: string;
+  /** The only user whose sign-in answers the request, when it names one (`id_token_hint`, `claims.id_token.sub`). */
+  subject: string | undefined;
   /** The session that the browser has at this moment, when somebody is signed in. */
   session: { uid: string; accountId: string } | undefined;
   /** Milliseconds since the epoch. */
@@ -25,7 +29,11 @@ export interface Interactions {
   /** @throws `gone` when the browser has no such interaction any more. */
   load(req: IncomingMessage, res: ServerResponse, uid: string): Promise<Interaction>;
   /** Answers a login: where the browser is sent next. */
-  finish(req: IncomingMessage, res: ServerResponse, login: { accountId: string; transaction: string; at: number; remember: boolean }): Promise<string>;
+  finish(
+    req: IncomingMessage,
+    res: ServerResponse,
+    login: { accountId: string; transaction: string; at: number; remember: boolean },
+  ): Promise<string>;
   /** Answers a consent that was given. */
   allow(req: IncomingMessage, res: ServerResponse): Promise<string>;
   /** Answers with an error, which goes back to the application. */
@@ -48,6 +56,7 @@ export function interactionsOf(provider: Provider): Interactions {
         scopes: Array.isArray(scopes) ? scopes.filter((scope) => typeof scope === 'string') : [],
         params: details.params,
         clientId: String(details.params.client_id),
+        subject: subjectAsked(details.params),
         session: details.session?.accountId ? { uid: details.session.uid, accountId: details.session.accountId } : undefined,
         startedAt: details.iat * 1000,
         expiresAt: details.exp * 1000,
@@ -62,8 +71,20 @@ export function interactionsOf(provider: Provider): Interactions {
   };
 }
 
+/** The library has verified the hint's signature and the parameter's syntax, and does not look again when the browser comes back. */
+function subjectAsked(params: Record<string, unknown>): string | undefined {
+  if (typeof params.id_token_hint === 'string') return decodeJwt(params.id_token_hint).sub;
+  if (typeof params.claims !== 'string') return undefined;
+  const asked = subjectClaim.safeParse(JSON.parse(params.claims));
+  return asked.data?.id_token?.sub?.value;
+}
+
+const subjectClaim = z.object({ id_token: z.object({ sub: z.object({ value: z.string() }).nullish() }).nullish() });
+
 const expired = (cause?: unknown) => {
-  const error = gone('It was finished already, took too long, or was begun in another browser. If you are not signed in, go back to the application and sign in again.');
+  const error = gone(
+    'It was finished already, took too long, or was begun in another browser. If you are not signed in, go back to the application and sign in again.',
+  );
   error.cause = cause;
   return error;
 };

@@ -1,20 +1,23 @@
 /** What surrounds the library's own handling of a request: what it cannot be configured to do. */
-import type Provider from 'oidc-provider';
-import type { KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
 import { formActionOf } from '../http/headers.ts';
 import { realmPath } from '../realms/issuer.ts';
-import { transactionCookie } from '../sessions/sign-ins.ts';
 import { isAlive, noteActivity } from '../sessions/sessions.ts';
-import { liveSessionByUid } from '../store/sessions.ts';
+import { transactionCookie } from '../sessions/sign-ins.ts';
+import { liveSessionByUid, touchOffline } from '../store/sessions.ts';
 import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
+import { isOutdated } from './adapter.ts';
+import { COOKIES } from './names.ts';
 import type { RealmRoom } from './room.ts';
 
 export function installMiddleware(provider: Provider, room: RealmRoom): void {
   markJwts(provider);
+  renewAtSignInOnly(provider);
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
     await next();
     // Unmatched paths never got a context of the library's.
     if (!('oidc' in ctx) || !ctx.oidc) return;
+    if (isOutdated(ctx.oidc)) keepNewerSession(ctx);
     switch (ctx.oidc.route) {
       case 'token':
         completeTokenResponse(ctx);
@@ -42,10 +45,27 @@ function markJwts(provider: Provider): void {
   prototype.entity = function entityWithMark(this: KoaContextWithOIDC['oidc'], key: string, value: unknown): void {
     // The client is known as soon as it is authenticated, which is before the token is looked at.
     const token = this.params?.token;
-    if (key === 'Client' && (this.route === 'introspection' || this.route === 'revocation') && this.params && typeof token === 'string' && looksLikeJwt(token)) {
+    if (
+      key === 'Client' &&
+      (this.route === 'introspection' || this.route === 'revocation') &&
+      this.params &&
+      typeof token === 'string' &&
+      looksLikeJwt(token)
+    ) {
       this.params.token = `${JWT_MARK}${token}`;
     }
     entity.call(this, key, value);
+  };
+}
+
+/** The library renews the session's id whenever a browser comes back; a consent raises nothing, and is no reason. */
+function renewAtSignInOnly(provider: Provider): void {
+  const prototype: { resetIdentifier(): void } = provider.Session.prototype;
+  const { resetIdentifier } = prototype;
+  prototype.resetIdentifier = function resetAtSignIn(this: unknown): void {
+    const oidc = Provider.ctx?.oidc;
+    if (oidc?.route === 'resume' && oidc.entities.Interaction?.prompt.name === 'consent') return;
+    resetIdentifier.call(this);
   };
 }
 
@@ -61,9 +81,23 @@ function completeTokenResponse(ctx: KoaContextWithOIDC): void {
   });
 }
 
+/** Another request has renewed the session meanwhile, and the browser has, or gets, that one's cookie. */
+function keepNewerSession(ctx: KoaContextWithOIDC): void {
+  const cookies = [ctx.response.get('set-cookie')]
+    .flat()
+    .filter((cookie) => cookie && !cookie.startsWith(`${COOKIES.session}=`) && !cookie.startsWith(`${COOKIES.session}.sig=`));
+  ctx.remove('Set-Cookie');
+  if (cookies.length > 0) ctx.set('Set-Cookie', cookies);
+}
+
 /** A refresh, or single sign-on, is activity: a single-page application would be thrown out otherwise. */
 async function noteUse(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<void> {
   const { RefreshToken: refreshToken, Session: session } = ctx.oidc.entities;
+  if (refreshToken && !refreshToken.expiresWithSession) {
+    // A service that refreshes by night keeps its own token alive, not the session of a person who is away.
+    if (ctx.status === 200 && refreshToken.sid) await touchOffline(room.db.knex, room.context.realm.id, refreshToken.sid, room.now());
+    return;
+  }
   const uid = refreshToken?.sessionUid ?? session?.uid;
   const userId = refreshToken?.accountId ?? session?.accountId;
   if (!uid || !userId || ctx.status >= 400) return;

@@ -62,7 +62,10 @@ export function pagesOf(room: RealmRoom): Pages {
   return {
     async renderError(ctx, out, error) {
       const fault = out.error === 'server_error';
-      room.log[fault ? 'error' : 'warn']({ realm: realm.name, error: out.error, description: out.error_description, ...(fault ? { err: error } : {}) }, 'an error page was shown');
+      room.log[fault ? 'error' : 'warn'](
+        { realm: realm.name, error: out.error, description: out.error_description, ...(fault ? { err: error } : {}) },
+        'an error page was shown',
+      );
       const told = toldOf(ctx, out, error);
       if (told === OVER || told === STALE_LOGOUT) ctx.status = 410;
       if (!wantsPage(ctx)) {

@@ -1,5 +1,5 @@
 /** One realm's Provider: its whole configuration on one page. */
-import Provider, { interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
 import { derive } from '../crypto/keyring.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
 import { markOffline } from '../store/sessions.ts';
@@ -7,25 +7,13 @@ import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
 import { accessTokenClaims, CLAIMS_BY_SCOPE, customizeJwt, findAccount, webOriginsOf } from './claims.ts';
-import { CLIENT_METADATA, Clients, installMatchers, rowOf } from './clients.ts';
+import { accessTokenAlgorithm, CLIENT_METADATA, Clients, installMatchers, rowOf } from './clients.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
 import { installMiddleware } from './middleware.ts';
+import { COOKIES, ROUTES } from './names.ts';
 import { pagesOf } from './pages.ts';
 import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 import { askedScopes } from './scopes.ts';
-
-/** Keycloak's paths below a realm. */
-const CONNECT = '/protocol/openid-connect';
-const ROUTES = {
-  authorization: `${CONNECT}/auth`,
-  token: `${CONNECT}/token`,
-  userinfo: `${CONNECT}/userinfo`,
-  jwks: `${CONNECT}/certs`,
-  end_session: `${CONNECT}/logout`,
-  introspection: `${CONNECT}/token/introspect`,
-  revocation: `${CONNECT}/revoke`,
-  pushed_authorization_request: `${CONNECT}/ext/par/request`,
-} as const;
 
 /** Seconds of clock difference between nodes and with clients that are let pass. */
 const CLOCK_TOLERANCE = 5;
@@ -47,12 +35,14 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
   const { realm, scopes, keys, rootSecret } = room.context;
   const { settings } = realm;
   const pages = pagesOf(room);
-  const shownScopes = scopes.filter((scope) => scope.protocol === 'openid-connect' && scope.attributes['include.in.token.scope'] !== 'false').map((scope) => scope.name);
+  const shownScopes = scopes
+    .filter((scope) => scope.protocol === 'openid-connect' && scope.attributes['include.in.token.scope'] !== 'false')
+    .map((scope) => scope.name);
   const oidcScopes = ['openid', ...shownScopes];
   const cookie = { path: realmPath(realm.name), httpOnly: true, sameSite: 'lax', signed: true, secure: room.origin.startsWith('https:') } as const;
 
   const provider = new Provider(issuerOf(room.origin, realm.name), {
-    adapter: adapterFor({ room, clients, accessTokens: new AccessTokens(room) }),
+    adapter: adapterFor({ room, clients, accessTokens: new AccessTokens(room, clients) }),
     routes: ROUTES,
     jwks: { keys: keys.map((key) => key.privateJwk) },
     scopes: oidcScopes,
@@ -68,7 +58,7 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
     allowOmittingSingleRegisteredRedirectUri: false,
     cookies: {
       keys: [derive(rootSecret, 'cookies').toString('base64url')],
-      names: { session: 'cardea_session', interaction: 'cardea_interaction', resume: 'cardea_resume' },
+      names: COOKIES,
       long: cookie,
       short: { httpOnly: true, sameSite: 'lax', signed: true, secure: cookie.secure },
     },
@@ -79,11 +69,19 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
       devInteractions: { enabled: false },
       claimsParameter: { enabled: true },
       clientCredentials: { enabled: true },
-      // A public client may look at its own tokens; a resource server looks at everybody's (RFC 7662 section 2.1).
-      introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => client.clientAuthMethod !== 'none' || token.clientId === client.clientId },
+      // A client may look at its own tokens; a resource server looks at everybody's access tokens (RFC 7662 section 2.1).
+      introspection: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) =>
+          token.clientId === client.clientId || (client.clientAuthMethod !== 'none' && token.kind !== 'RefreshToken'),
+      },
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       pushedAuthorizationRequests: { enabled: true },
-      rpInitiatedLogout: { enabled: true, logoutSource: (ctx) => pages.logoutSource(ctx), postLogoutSuccessSource: (ctx) => pages.postLogoutSuccessSource(ctx) },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (ctx) => pages.logoutSource(ctx),
+        postLogoutSuccessSource: (ctx) => pages.postLogoutSuccessSource(ctx),
+      },
       resourceIndicators: {
         enabled: true,
         defaultResource: async (ctx, client, oneOf) => {
@@ -92,12 +90,15 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
           return DEFAULT_RESOURCE;
         },
         useGrantedResource: () => true,
-        getResourceServerInfo: () => ({
-          scope: oidcScopes.join(' '),
-          audience: DEFAULT_AUDIENCE,
-          accessTokenFormat: 'jwt',
-          jwt: { sign: { alg: 'RS256' } },
-        }),
+        getResourceServerInfo: (_ctx, resource, client) => {
+          if (resource !== DEFAULT_RESOURCE) throw new errors.InvalidTarget();
+          return {
+            scope: oidcScopes.join(' '),
+            audience: DEFAULT_AUDIENCE,
+            accessTokenFormat: 'jwt',
+            jwt: { sign: { alg: accessTokenAlgorithm(rowOf(client)) } },
+          };
+        },
       },
     },
     formats: { customizers: { jwt: (ctx, token, jwt) => customizeJwt(room, ctx, token, jwt) } },
@@ -111,7 +112,7 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
     expiresWithSession: async (ctx, source) => {
       if (!source.scopes.has('offline_access')) return true;
       const sid = ctx.oidc.session?.sidFor(ctx.oidc.client?.clientId ?? '');
-      if (sid) await markOffline(room.db.knex, realm.id, sid);
+      if (sid) await markOffline(room.db.knex, realm.id, sid, room.now());
       return false;
     },
     rotateRefreshToken: (ctx) => {
@@ -130,11 +131,11 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
       // A grant lives as long as any refresh token of its may.
       Grant: Math.max(settings.ssoSessionMaxLifespan, settings.offlineSessionMaxLifespan),
       RefreshToken: (ctx, token) => {
-        const offline = token.scopes.has('offline_access');
-        const idle = offline ? settings.offlineSessionIdleTimeout : settings.ssoSessionIdleTimeout;
+        // Idleness is judged by when it was last used, not by when it was issued: without rotation it is issued once.
+        const longest = token.scopes.has('offline_access') ? settings.offlineSessionMaxLifespan : settings.ssoSessionMaxLifespan;
         const grantEnds = ctx?.oidc.grant?.exp;
-        const left = grantEnds === undefined ? idle : grantEnds - Math.floor(room.now() / 1000);
-        return Math.max(1, Math.min(idle, left));
+        const left = grantEnds === undefined ? longest : grantEnds - Math.floor(room.now() / 1000);
+        return Math.max(1, Math.min(longest, left));
       },
     },
   });
@@ -158,8 +159,11 @@ function policyOf(room: RealmRoom): interactionPolicy.DefaultPolicy {
   // They compare strings and the library's one login time; ours asks `decide`.
   for (const builtIn of ['max_age', 'essential_acrs', 'essential_acr']) login.checks.remove(builtIn);
   login.checks.add(new Check('not_proved', 'End-User authentication is required', 'login_required', (ctx) => mustAsk(room, ctx)));
-  for (const builtIn of ['native_client_prompt', 'op_scopes_missing', 'op_claims_missing', 'rs_scopes_missing', 'rar_prompt']) consent.checks.remove(builtIn);
-  consent.checks.add(new Check('not_allowed', 'End-User consent is required', 'consent_required', (ctx: KoaContextWithOIDC) => consentIsMissing(ctx)));
+  for (const builtIn of ['native_client_prompt', 'op_scopes_missing', 'op_claims_missing', 'rs_scopes_missing', 'rar_prompt'])
+    consent.checks.remove(builtIn);
+  consent.checks.add(
+    new Check('not_allowed', 'End-User consent is required', 'consent_required', (ctx: KoaContextWithOIDC) => consentIsMissing(ctx)),
+  );
   consent.details = (ctx) => ({ scopes: scopesToAllow(ctx) });
   return policy;
 }

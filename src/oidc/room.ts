@@ -10,7 +10,7 @@
 import type Koa from 'koa';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { RealmContext } from '../realms/registry.ts';
-import type { SignIns, SignInState } from '../sessions/sign-ins.ts';
+import type { SignInState, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
 
 /** What app.ts hands to this room. */

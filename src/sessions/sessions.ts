@@ -9,8 +9,8 @@ import type { Proof } from '../policy/assurance.ts';
 import { freshProofs } from '../policy/decide.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { Database } from '../store/database.ts';
-import type { Queries } from '../store/rows.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
+import type { Queries, Transaction } from '../store/rows.ts';
 import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionRow, touchSession } from '../store/sessions.ts';
 
 /** Activity is written at most this often. */
@@ -90,11 +90,16 @@ export async function noteActivity(db: Database, session: SessionRow, now: numbe
   await touchSession(db.knex, session, freshProofs(session.proofs, now, session.lastSeenAt), now);
 }
 
+type Which = { id: string } | { uid: string } | { userId: string };
+
 /** Ends sessions with the grants that hang on them; grants of offline tokens live on. Answers how many ended. */
-export async function endSessionsOf(db: Database, realmId: string, which: { id: string } | { uid: string } | { userId: string }, now: number): Promise<number> {
-  return db.transaction(async (trx) => {
-    const { ids, grants } = await endSessions(trx, realmId, which, now);
-    await deleteGrants(trx, realmId, grants);
-    return ids.length;
-  });
+export async function endSessionsIn(trx: Transaction, realmId: string, which: Which, now: number): Promise<number> {
+  const { ids, grants } = await endSessions(trx, realmId, which, now);
+  await deleteGrants(trx, realmId, grants);
+  return ids.length;
+}
+
+/** The same in a transaction of its own. */
+export function endSessionsOf(db: Database, realmId: string, which: Which, now: number): Promise<number> {
+  return db.transaction((trx) => endSessionsIn(trx, realmId, which, now));
 }

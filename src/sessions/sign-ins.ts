@@ -9,8 +9,8 @@ import type { Keyring } from '../crypto/keyring.ts';
 import { corrupted } from '../errors.ts';
 import type { Proof } from '../policy/assurance.ts';
 import type { Database } from '../store/database.ts';
-import type { Queries } from '../store/rows.ts';
 import { advanceLogin, claimLogin, insertLogin, type LoginRow, loginById, loginSeal } from '../store/logins.ts';
+import type { Queries } from '../store/rows.ts';
 
 /** What every state of the machine has; the rest is the login room's. */
 export interface SignInState {

@@ -2,13 +2,14 @@
  * Attempts are counted before anything is compared, in one statement, per account and factor. The subject is an HMAC of
  * what was typed, so that names that do not exist are counted and paused like those that do (security-tests D01).
  */
-import { derive } from '../crypto/keyring.ts';
+
 import { hmac } from '../crypto/codes.ts';
+import { derive } from '../crypto/keyring.ts';
 import { tooMany } from '../errors.ts';
-import type { Database } from '../store/database.ts';
 import { clearAttempts, countAttempt, pausedUntil } from '../store/attempts.ts';
+import type { Database } from '../store/database.ts';
 import { normalise } from '../store/rows.ts';
-import { afterFailure, ATTEMPTS_PER_SIGN_IN, PAUSES } from './attempts.ts';
+import { ATTEMPTS_PER_SIGN_IN, afterFailure, PAUSES } from './attempts.ts';
 
 export interface Counted {
   /** The attempt failed: what follows from it. */
@@ -46,7 +47,10 @@ export class Throttle {
     if (!attempt) {
       const until = await pausedUntil(knex, this.#realmId, subject);
       const seconds = Math.max(1, Math.ceil((until - now) / 1000));
-      throw tooMany(until > now ? `Too many attempts. Try again in ${inWords(seconds)}.` : 'Too many attempts. Start again from the application.', seconds);
+      throw tooMany(
+        until > now ? `Too many attempts. Try again in ${inWords(seconds)}.` : 'Too many attempts. Start again from the application.',
+        seconds,
+      );
     }
     return {
       failed: async () => afterFailure(kind, attempt.failures),

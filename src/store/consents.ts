@@ -8,7 +8,10 @@ export async function consentedScopes(knex: Knex, realmId: string, userId: strin
 }
 
 /** Adds scopes to what was allowed before. Two pages at once: the later one wins, and the other's scopes are asked again. */
-export async function allowScopes(knex: Knex, row: { realmId: string; userId: string; clientRowId: string; scopes: string[]; now: number }): Promise<void> {
+export async function allowScopes(
+  knex: Knex,
+  row: { realmId: string; userId: string; clientRowId: string; scopes: string[]; now: number },
+): Promise<void> {
   const before = await consentedScopes(knex, row.realmId, row.userId, row.clientRowId);
   const scopes = JSON.stringify([...new Set([...before, ...row.scopes])].sort());
   await knex('consents')

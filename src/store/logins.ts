@@ -21,7 +21,12 @@ export interface LoginRow {
   expiresAt: number;
 }
 
-export const loginSeal = (row: { realmId: string; id: string }): SealContext => ({ purpose: 'login', realm: row.realmId, row: row.id, column: 'state' });
+export const loginSeal = (row: { realmId: string; id: string }): SealContext => ({
+  purpose: 'login',
+  realm: row.realmId,
+  row: row.id,
+  column: 'state',
+});
 
 export async function loginById(knex: Knex, realmId: string, id: string): Promise<LoginRow | undefined> {
   const row = await knex('logins').where({ realm_id: realmId, id }).first();
@@ -63,20 +68,29 @@ export async function insertLogin(knex: Knex, row: LoginRow): Promise<boolean> {
 }
 
 /** Moves a sign-in on from the version that was read; false when another request did so first. */
-export async function advanceLogin(knex: Knex, row: LoginRow, change: { uid: string; at: string; state: string; cookieHash: string; sessionId: string | null }): Promise<boolean> {
-  const changed = await knex('logins').where({ realm_id: row.realmId, id: row.id, version: row.version }).update({
-    uid: change.uid,
-    at: change.at,
-    state: change.state,
-    cookie_hash: change.cookieHash,
-    session_id: change.sessionId,
-    version: row.version + 1,
-  });
+export async function advanceLogin(
+  knex: Knex,
+  row: LoginRow,
+  change: { uid: string; at: string; state: string; cookieHash: string; sessionId: string | null },
+): Promise<boolean> {
+  const changed = await knex('logins')
+    .where({ realm_id: row.realmId, id: row.id, version: row.version })
+    .update({
+      uid: change.uid,
+      at: change.at,
+      state: change.state,
+      cookie_hash: change.cookieHash,
+      session_id: change.sessionId,
+      version: row.version + 1,
+    });
   return changed === 1;
 }
 
 /** Claims a finished sign-in for a session, once; false when it was claimed before. */
 export async function claimLogin(knex: Knex, row: { realmId: string; id: string }, sessionId: string): Promise<boolean> {
-  const changed = await knex('logins').where({ realm_id: row.realmId, id: row.id, at: 'done' }).whereNull('session_id').update({ session_id: sessionId });
+  const changed = await knex('logins')
+    .where({ realm_id: row.realmId, id: row.id, at: 'done' })
+    .whereNull('session_id')
+    .update({ session_id: sessionId });
   return changed === 1;
 }

@@ -59,7 +59,10 @@ const toRecord = (row: Omit<PayloadRow, 'uses'>) => ({
 });
 
 export async function upsertPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): Promise<void> {
-  await knex('oidc_payloads').insert(toRecord(row)).onConflict(['realm_id', 'model', 'id']).merge(['payload', 'grant_id', 'uid', 'user_code', 'expires_at']);
+  await knex('oidc_payloads')
+    .insert(toRecord(row))
+    .onConflict(['realm_id', 'model', 'id'])
+    .merge(['payload', 'grant_id', 'uid', 'user_code', 'expires_at']);
 }
 
 /** False when it is there already: what is unique was used before. */
@@ -102,65 +105,27 @@ export async function deletePayloadsOfGrant(knex: Knex, realmId: string, model: 
 }
 
 /** Ends grants: everything issued under them, the grants themselves, and their place in their sessions, so that a new one gets a new sid. */
-export async function deleteGrants(knex: Knex, realmId: string, grantIds: string[]): Promise<void> {
+export async function deleteGrants(trx: Knex.Transaction, realmId: string, grantIds: string[]): Promise<void> {
   if (grantIds.length === 0) return;
-  await knex('oidc_payloads').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
-  await knex('session_clients').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
+  await trx('oidc_payloads').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
+  await trx('session_clients').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
+}
+
+/** Stores a new Session; false when there is one of that uid already, which is then merged with. */
+export async function insertSessionPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): Promise<boolean> {
+  const inserted = await knex('oidc_payloads').insert(toRecord(row)).onConflict().ignore().returning('id');
+  return inserted.length === 1;
 }
 
 /** A Session's payload is merged under a lock: its row as it is now, held until the transaction ends. */
-export async function lockSessionPayload(trx: Knex.Transaction, realmId: string, uid: string, forUpdate: boolean): Promise<PayloadRow | undefined> {
-  const query = trx<PayloadRecord>('oidc_payloads').where({ realm_id: realmId, model: 'Session', uid }).first();
-  if (forUpdate) query.forUpdate();
-  const row = await query;
+export async function lockSessionPayload(trx: Knex.Transaction, realmId: string, uid: string): Promise<PayloadRow | undefined> {
+  const row = await trx<PayloadRecord>('oidc_payloads').where({ realm_id: realmId, model: 'Session', uid }).first().forUpdate();
   return row && fromRecord(row);
 }
 
 /** Replaces a Session's row, whose id changes when it is renewed. */
 export async function replaceSessionPayload(trx: Knex, row: Omit<PayloadRow, 'uses'>): Promise<void> {
-  await trx('oidc_payloads').where({ realm_id: row.realmId, model: 'Session', uid: row.uid }).update({ id: row.id, payload: row.payload, expires_at: row.expiresAt });
-}
-
-/** What a JWT access token stands on, in one query: its session at its client, the grant, the user, and whether it was revoked. */
-export interface TokenStanding {
-  grantId: string;
-  sessionEnded: boolean;
-  sessionEndsAt: number;
-  lastSeenAt: number;
-  userId: string;
-  userEnabled: boolean | number;
-  notBefore: number;
-  grantPayload: string;
-  revoked: boolean;
-}
-
-export async function tokenStanding(knex: Knex, realmId: string, token: { sid: string; jti: string }): Promise<TokenStanding | undefined> {
-  const row = await knex('session_clients')
-    .join('sessions', (on) => on.on('sessions.realm_id', 'session_clients.realm_id').andOn('sessions.id', 'session_clients.session_id'))
-    .join('users', (on) => on.on('users.realm_id', 'sessions.realm_id').andOn('users.id', 'sessions.user_id'))
-    .join('oidc_payloads', (on) =>
-      on.on('oidc_payloads.realm_id', 'session_clients.realm_id').andOn('oidc_payloads.grant_id', 'session_clients.grant_id').andOnVal('oidc_payloads.model', 'Grant'),
-    )
-    .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'session_clients.realm_id').andOnVal('revoked_tokens.jti', token.jti))
-    .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': token.sid })
-    .first({
-      grantId: 'session_clients.grant_id',
-      endedAt: 'sessions.ended_at',
-      sessionEndsAt: 'sessions.ends_at',
-      lastSeenAt: 'sessions.last_seen_at',
-      userId: 'users.id',
-      userEnabled: 'users.enabled',
-      notBefore: 'users.not_before',
-      grantPayload: 'oidc_payloads.payload',
-      revokedJti: 'revoked_tokens.jti',
-    });
-  return row && { ...row, sessionEnded: row.endedAt !== null, revoked: row.revokedJti !== null };
-}
-
-export async function isTokenRevoked(knex: Knex, realmId: string, jti: string): Promise<boolean> {
-  return (await knex('revoked_tokens').where({ realm_id: realmId, jti }).first('jti')) !== undefined;
-}
-
-export async function revokeToken(knex: Knex, realmId: string, jti: string, expiresAt: number): Promise<void> {
-  await knex('revoked_tokens').insert({ realm_id: realmId, jti, expires_at: expiresAt }).onConflict(['realm_id', 'jti']).ignore();
+  await trx('oidc_payloads')
+    .where({ realm_id: row.realmId, model: 'Session', uid: row.uid })
+    .update({ id: row.id, payload: row.payload, expires_at: row.expiresAt });
 }

@@ -1,7 +1,7 @@
 /** Realms, their settings, their data keys and the installation's own values. */
 import type { Knex } from 'knex';
 import type { DataKeyRow } from '../crypto/keyring.ts';
-import { realmSettings, type RealmSettings } from '../realms/settings.ts';
+import { type RealmSettings, realmSettings } from '../realms/settings.ts';
 import { bool, fromJson } from './rows.ts';
 
 export interface RealmRow {

@@ -8,6 +8,7 @@ import { corrupted } from '../errors.ts';
 
 /** A connection or a transaction: what other rooms hand from one store function to the next without knowing knex. */
 export type Queries = Knex;
+export type Transaction = Knex.Transaction;
 
 /** Reads a JSON text column; a value that does not fit its schema is a fault, never a default. */
 export function fromJson<T>(schema: z.ZodType<T>, text: string, where: string): T {

@@ -65,7 +65,11 @@ const fromRecord = (row: SessionRecord): SessionRow => ({
 
 /** A session that has not ended, by the uid of oidc-provider's session and its user. */
 export async function liveSessionByUid(knex: Knex, realmId: string, uid: string, userId: string, now: number): Promise<SessionRow | undefined> {
-  const row = await knex<SessionRecord>('sessions').where({ realm_id: realmId, uid, user_id: userId }).whereNull('ended_at').where('ends_at', '>', now).first();
+  const row = await knex<SessionRecord>('sessions')
+    .where({ realm_id: realmId, uid, user_id: userId })
+    .whereNull('ended_at')
+    .where('ends_at', '>', now)
+    .first();
   return row && fromRecord(row);
 }
 
@@ -112,32 +116,69 @@ export async function touchSession(knex: Knex, row: SessionRow, fresh: Proof[], 
     .update({ proofs: JSON.stringify(fresh), last_seen_at: now });
 }
 
-/** The sid and grant of a session at one client; made on first use, and the same ever after. */
+/**
+ * The sid and grant of a session at one client: made on first use, and the same ever after.
+ *
+ * @param row.instead a grant that is gone: the new one takes its place, with a sid of its own
+ */
 export async function joinSessionClient(
-  trx: Knex,
-  row: { realmId: string; sessionId: string; clientRowId: string; sid: string; grantId: string; now: number },
+  knex: Knex,
+  row: { realmId: string; sessionId: string; clientRowId: string; sid: string; grantId: string; instead: string | null; now: number },
 ): Promise<{ sid: string; grantId: string | null }> {
   const key = { realm_id: row.realmId, session_id: row.sessionId, client_id: row.clientRowId };
-  await trx('session_clients')
-    .insert({ ...key, sid: row.sid, grant_id: row.grantId, created_at: row.now })
+  const mine = { sid: row.sid, grant_id: row.grantId, created_at: row.now };
+  if (row.instead !== null) {
+    const replaced = await knex('session_clients')
+      .where({ ...key, grant_id: row.instead })
+      .update({ ...mine, offline: false, used_at: null });
+    if (replaced === 1) return { sid: row.sid, grantId: row.grantId };
+  }
+  const inserted = await knex('session_clients')
+    .insert({ ...key, ...mine })
     .onConflict(['realm_id', 'session_id', 'client_id'])
-    .ignore();
-  const stored = await trx('session_clients').where(key).first('sid', 'grant_id');
+    .ignore()
+    .returning('sid');
+  if (inserted.length === 1) return { sid: row.sid, grantId: row.grantId };
+  const stored = await knex('session_clients').where(key).first('sid', 'grant_id');
   return { sid: stored.sid, grantId: stored.grant_id };
 }
 
-export async function sessionClient(knex: Knex, realmId: string, sessionId: string, clientRowId: string): Promise<{ sid: string; grantId: string | null } | undefined> {
+export async function sessionClient(
+  knex: Knex,
+  realmId: string,
+  sessionId: string,
+  clientRowId: string,
+): Promise<{ sid: string; grantId: string | null } | undefined> {
   const row = await knex('session_clients').where({ realm_id: realmId, session_id: sessionId, client_id: clientRowId }).first('sid', 'grant_id');
   return row && { sid: row.sid, grantId: row.grant_id };
 }
 
 /** An offline token was issued: the grant is to outlive the session. */
-export async function markOffline(knex: Knex, realmId: string, sid: string): Promise<void> {
-  await knex('session_clients').where({ realm_id: realmId, sid }).update({ offline: true });
+export async function markOffline(knex: Knex, realmId: string, sid: string, now: number): Promise<void> {
+  await knex('session_clients').where({ realm_id: realmId, sid }).update({ offline: true, used_at: now });
+}
+
+/** Records the use of an offline token, at most once a minute. */
+export async function touchOffline(knex: Knex, realmId: string, sid: string, now: number): Promise<void> {
+  await knex('session_clients')
+    .where({ realm_id: realmId, sid, offline: true })
+    .where('used_at', '<', now - 60_000)
+    .update({ used_at: now });
+}
+
+/** When an offline token of this sid was last used; undefined when it may not be used at all. */
+export async function offlineUse(knex: Knex, realmId: string, sid: string): Promise<number | undefined> {
+  const row = await knex('session_clients').where({ realm_id: realmId, sid, offline: true }).first('used_at');
+  return row?.used_at ?? undefined;
 }
 
 /** Ends sessions and answers the grants that end with them, which those of offline tokens do not; sessions already ended are passed over. */
-export async function endSessions(trx: Knex, realmId: string, which: { id?: string; uid?: string; userId?: string }, now: number): Promise<{ ids: string[]; grants: string[] }> {
+export async function endSessions(
+  trx: Knex.Transaction,
+  realmId: string,
+  which: { id?: string; uid?: string; userId?: string },
+  now: number,
+): Promise<{ ids: string[]; grants: string[] }> {
   const query = trx('sessions').where({ realm_id: realmId }).whereNull('ended_at');
   if (which.id !== undefined) query.where({ id: which.id });
   if (which.uid !== undefined) query.where({ uid: which.uid });
@@ -145,6 +186,11 @@ export async function endSessions(trx: Knex, realmId: string, which: { id?: stri
   const ended: { id: string }[] = await query.update({ ended_at: now }).returning('id');
   const ids = ended.map((row) => row.id);
   if (ids.length === 0) return { ids, grants: [] };
-  const clients = await trx('session_clients').where({ realm_id: realmId }).where({ offline: false }).whereIn('session_id', ids).whereNotNull('grant_id').select('grant_id');
+  const clients = await trx('session_clients')
+    .where({ realm_id: realmId })
+    .where({ offline: false })
+    .whereIn('session_id', ids)
+    .whereNotNull('grant_id')
+    .select('grant_id');
   return { ids, grants: clients.map((row) => row.grant_id) };
 }

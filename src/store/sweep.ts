@@ -1,30 +1,72 @@
 /** Removes what has expired, in bounded batches, so that no single statement holds locks for long. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Knex } from 'knex';
 import type { Database } from './database.ts';
 
-/** Tables whose rows end by themselves, the column that says when, and how long a row is kept after that. */
-const EXPIRING = [
-  { table: 'oidc_payloads', column: 'expires_at', key: ['realm_id', 'model', 'id'], grace: 60_000 },
-  { table: 'logins', column: 'expires_at', key: ['realm_id', 'id'], grace: 60_000 },
-  { table: 'console_sessions', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
-  { table: 'revoked_tokens', column: 'expires_at', key: ['realm_id', 'jti'], grace: 60_000 },
-  // Offline tokens outlive their session, and their standing is read through it: kept as long as they may live.
-  { table: 'sessions', column: 'ends_at', key: ['realm_id', 'id'], grace: 400 * 86_400_000 },
-  // A count of failures that nobody added to for this long is forgotten.
-  { table: 'attempts', column: 'updated_at', key: ['realm_id', 'subject'], grace: 7 * 86_400_000 },
-] as const;
+interface Expiring {
+  table: string;
+  /** The column that says when a row ends. */
+  column: string;
+  key: readonly string[];
+  /** How long a row is kept after that, in milliseconds: clocks differ, and a request may be under way. */
+  grace: number;
+  /** Leaves out rows that something still stands on. */
+  unless?: (rows: Knex.QueryBuilder) => void;
+}
 
-/** Deletes at most `batch` rows of each table; answers how many went. */
-export async function sweepExpired(db: Database, now: number, batch = 500): Promise<number> {
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+const EXPIRING: readonly Expiring[] = [
+  { table: 'oidc_payloads', column: 'expires_at', key: ['realm_id', 'model', 'id'], grace: MINUTE },
+  { table: 'logins', column: 'expires_at', key: ['realm_id', 'id'], grace: MINUTE },
+  { table: 'console_sessions', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
+  { table: 'revoked_tokens', column: 'expires_at', key: ['realm_id', 'jti'], grace: MINUTE },
+  // Offline tokens outlive their session, and whether they stand is read through it: it stays as long as any of its grants.
+  { table: 'sessions', column: 'ends_at', key: ['realm_id', 'id'], grace: DAY, unless: (rows) => rows.whereNotExists(grantsOfSession) },
+  // A count of failures that nobody added to for this long is forgotten.
+  { table: 'attempts', column: 'updated_at', key: ['realm_id', 'subject'], grace: 7 * DAY },
+];
+
+function grantsOfSession(this: Knex.QueryBuilder): void {
+  this.select('session_clients.sid')
+    .from('session_clients')
+    .join('oidc_payloads', (on) =>
+      on
+        .on('oidc_payloads.realm_id', 'session_clients.realm_id')
+        .andOn('oidc_payloads.grant_id', 'session_clients.grant_id')
+        .andOnVal('oidc_payloads.model', 'Grant'),
+    )
+    .whereRaw('session_clients.realm_id = sessions.realm_id AND session_clients.session_id = sessions.id');
+}
+
+/**
+ * Deletes what has expired, batch by batch until a table has no more, with a pause between batches for everybody else.
+ * Answers how many rows went.
+ */
+export async function sweepExpired(db: Database, now: number, options: { batch?: number; pauseMs?: number } = {}): Promise<number> {
+  const { batch = 500, pauseMs = 20 } = options;
   let swept = 0;
-  for (const { table, column, key, grace } of EXPIRING) {
-    const expired = db
-      .knex(table)
-      .where(column, '<', now - grace)
-      .limit(batch)
-      .select([...key])
-      .forUpdate()
-      .skipLocked();
-    swept += await db.knex(table).whereIn([...key], expired).delete();
+  for (const expiring of EXPIRING) {
+    for (let went = batch; went === batch; swept += went) {
+      went = await sweepBatch(db, expiring, now, batch);
+      if (went === batch) await pause(pauseMs);
+    }
   }
   return swept;
+}
+
+async function sweepBatch(db: Database, { table, column, key, grace, unless }: Expiring, now: number, batch: number): Promise<number> {
+  const expired = db
+    .knex(table)
+    .where(column, '<', now - grace)
+    .limit(batch)
+    .select([...key])
+    .forUpdate()
+    .skipLocked();
+  unless?.(expired);
+  return db
+    .knex(table)
+    .whereIn([...key], expired)
+    .delete();
 }

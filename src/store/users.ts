@@ -79,7 +79,9 @@ export async function userByLogin(knex: Knex, realmId: string, typed: string): P
 }
 
 export async function userByUsername(knex: Knex, realmId: string, username: string): Promise<UserRow | undefined> {
-  const row = await knex<UserRecord>('users').where({ realm_id: realmId, username: normalise(username) }).first();
+  const row = await knex<UserRecord>('users')
+    .where({ realm_id: realmId, username: normalise(username) })
+    .first();
   return row && userFromRecord(row);
 }
 
@@ -124,6 +126,11 @@ export async function userAttributes(knex: Knex, realmId: string, userId: string
 
 /** Counts per realm, for overviews: one query for all of them. */
 export async function countUsers(knex: Knex, realmIds: string[]): Promise<Map<string, number>> {
-  const rows = await knex('users').whereIn('realm_id', realmIds).whereNull('service_account_of').groupBy('realm_id').select('realm_id').count('* as users');
+  const rows = await knex('users')
+    .whereIn('realm_id', realmIds)
+    .whereNull('service_account_of')
+    .groupBy('realm_id')
+    .select('realm_id')
+    .count('* as users');
   return new Map(rows.map((row) => [String(row.realm_id), Number(row.users)]));
 }

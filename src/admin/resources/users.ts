@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { record } from '../../audit/record.ts';
 import { badInput, conflict, notFound } from '../../errors.ts';
-import { endSessionsOf } from '../../sessions/sessions.ts';
+import { endSessionsIn } from '../../sessions/sessions.ts';
 import { type CredentialRow, credentialSeal, deletePassword, insertCredential } from '../../store/credentials.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';
@@ -21,7 +21,8 @@ const plainText = (max: number) =>
     .refine((text) => !/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(text), 'must not contain control characters');
 
 const newUser = z.object({
-  username: plainText(255).refine((name) => !/\s/u.test(name), 'must not contain spaces'),
+  // Characters that nobody sees would make two names that look the same.
+  username: plainText(255).refine((name) => !/[\s\p{Cf}]/u.test(name), 'must not contain spaces or invisible characters'),
   email: z.email('must be an email address').max(254).optional(),
   emailVerified: z.boolean().default(false),
   firstName: plainText(255).optional(),
@@ -83,9 +84,9 @@ export async function setPassword(operator: Operator, realm: RealmRow, username:
   await operator.db.transaction(async (trx) => {
     await deletePassword(trx, realm.id, user.id);
     await insertCredential(trx, credential);
+    await endSessionsIn(trx, realm.id, { userId: user.id }, operator.now);
     await record(trx, { realmId: realm.id, at: operator.now, actor: operator.actor, subject: user.id }, { type: 'user.password-set', details: {} });
   });
-  await endSessionsOf(operator.db, realm.id, { userId: user.id }, operator.now);
   return user;
 }
 

@@ -14,7 +14,9 @@ import { createRelying } from '../../../src/http/relying.ts';
 import type { RealmContext } from '../../../src/realms/registry.ts';
 import { clientByClientId } from '../../../src/store/clients.ts';
 import { dataKeys } from '../../../src/store/realms.ts';
-import { endSessions, insertSession, joinSessionClient } from '../../../src/store/sessions.ts';
+import { credentialsOf } from '../../../src/store/credentials.ts';
+import { endSessionsOf } from '../../../src/sessions/sessions.ts';
+import { insertSession, joinSessionClient } from '../../../src/store/sessions.ts';
 import { Agent, type Page } from '../../support/agent.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { onSqlite } from '../../support/databases.ts';
@@ -36,7 +38,9 @@ async function world() {
   const keyring = new Keyring(masterKeyProvider([{ id: 'test', bytes: Buffer.alloc(32, 7) }]), (realmId) => dataKeys(db.knex, realmId));
   const operator = { db, keyring, passwords: quickHasher(), actor: 'test', now: NOW };
   const realm = await createRealm(operator, { name: `relying-${randomUUID().slice(0, 8)}` });
-  const user = await createUser(operator, realm, { username: 'ada' });
+  const user = await createUser(operator, realm, { username: 'ada', password: 'correct horse battery' });
+  const [password] = await credentialsOf(db.knex, realm.id, user.id);
+  if (!password) throw new Error('the user has no password');
   const client = await clientByClientId(db.knex, realm.id, 'account-console');
   if (!client) throw new Error('the realm has no account console');
 
@@ -53,7 +57,7 @@ async function world() {
     endsAt: NOW + 3_600_000,
     endedAt: null,
   };
-  const proof = { credentialId: 'p', factor: 'password', kinds: ['knowledge' as const], level: 'aal1' as const, amr: ['pwd'], at: NOW };
+  const proof = { credentialId: password.id, factor: 'password', kinds: ['knowledge' as const], level: 'aal1' as const, amr: ['pwd'], at: NOW };
   await insertSession(db.knex, { ...session, proofs: [proof] });
   const { sid } = await joinSessionClient(db.knex, {
     realmId: realm.id,
@@ -97,7 +101,7 @@ async function world() {
   const server = createServer(app.callback());
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   atEnd(() => server.close());
-  return { db, realm, user, session, origin, base, issuer, provider, warnings, end: () => endSessions(db.knex, realm.id, { id: session.id }, NOW) };
+  return { db, realm, user, session, origin, base, issuer, provider, warnings, end: () => endSessionsOf(db, realm.id, { id: session.id }, NOW) };
 }
 
 /** Discovery, keys and a token endpoint; the browser's part is played by the test. */
@@ -304,7 +308,8 @@ test('a session that is not recent enough is sent to sign in, and the password i
   const agent = new Agent();
   await agent.request((await startSignIn(here, agent)).href);
   t.is((await agent.request(`${here.origin}${here.base}?recent=1`)).html, 'hello ada');
-  const old = { credentialId: 'p', factor: 'password', kinds: ['knowledge'], level: 'aal1', amr: ['pwd'], at: NOW - 300_001 };
+  const [password] = await credentialsOf(here.db.knex, here.realm.id, here.user.id);
+  const old = { credentialId: password?.id ?? '', factor: 'password', kinds: ['knowledge'], level: 'aal1', amr: ['pwd'], at: NOW - 300_001 };
   await here.db
     .knex('sessions')
     .where({ id: here.session.id })

@@ -1,0 +1,17 @@
+/** Where the library is reached, and what its cookies are called. */
+
+/** Keycloak's paths below a realm. */
+const CONNECT = '/protocol/openid-connect';
+export const ROUTES = {
+  authorization: `${CONNECT}/auth`,
+  token: `${CONNECT}/token`,
+  userinfo: `${CONNECT}/userinfo`,
+  jwks: `${CONNECT}/certs`,
+  end_session: `${CONNECT}/logout`,
+  introspection: `${CONNECT}/token/introspect`,
+  revocation: `${CONNECT}/revoke`,
+  pushed_authorization_request: `${CONNECT}/ext/par/request`,
+} as const;
+
+/** Names of the library's cookies. */
+export const COOKIES = { session: 'cardea_session', interaction: 'cardea_interaction', resume: 'cardea_resume' } as const;

@@ -1,0 +1,65 @@
+/** Whether a JWT access token still stands: nothing is stored of it but what it hangs on, and that it was revoked. */
+import type { Knex } from 'knex';
+import { bool } from './rows.ts';
+import { type UserRow, userFromRecord } from './users.ts';
+
+/** What a user's access token stands on. */
+export interface TokenStanding {
+  grantId: string;
+  /** JSON of the grant. */
+  grantPayload: string;
+  /** An offline token was issued under this grant: it stands without the session. */
+  offline: boolean;
+  session: { endedAt: number | null; endsAt: number; lastSeenAt: number };
+  user: UserRow;
+  revoked: boolean;
+}
+
+/** Its session at its client, the grant, the user, and whether it was revoked: one query. */
+export async function tokenStanding(knex: Knex, realmId: string, token: { sid: string; jti: string }): Promise<TokenStanding | undefined> {
+  const row = await knex('session_clients')
+    .join('sessions', (on) => on.on('sessions.realm_id', 'session_clients.realm_id').andOn('sessions.id', 'session_clients.session_id'))
+    .join('users', (on) => on.on('users.realm_id', 'sessions.realm_id').andOn('users.id', 'sessions.user_id'))
+    .join('oidc_payloads', (on) =>
+      on
+        .on('oidc_payloads.realm_id', 'session_clients.realm_id')
+        .andOn('oidc_payloads.grant_id', 'session_clients.grant_id')
+        .andOnVal('oidc_payloads.model', 'Grant'),
+    )
+    .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'session_clients.realm_id').andOnVal('revoked_tokens.jti', token.jti))
+    .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': token.sid })
+    .first('users.*', {
+      grantId: 'session_clients.grant_id',
+      offline: 'session_clients.offline',
+      endedAt: 'sessions.ended_at',
+      endsAt: 'sessions.ends_at',
+      lastSeenAt: 'sessions.last_seen_at',
+      grantPayload: 'oidc_payloads.payload',
+      revokedJti: 'revoked_tokens.jti',
+    });
+  return (
+    row && {
+      grantId: row.grantId,
+      grantPayload: row.grantPayload,
+      offline: bool(row.offline),
+      session: { endedAt: row.endedAt, endsAt: row.endsAt, lastSeenAt: row.lastSeenAt },
+      user: userFromRecord(row),
+      revoked: row.revokedJti !== null,
+    }
+  );
+}
+
+/** Whether a service account's token stands: its user is switched on, and it was not revoked. */
+export async function serviceTokenStands(knex: Knex, realmId: string, token: { sub: string; jti: string }): Promise<boolean> {
+  const row = await knex('users')
+    .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'users.realm_id').andOnVal('revoked_tokens.jti', token.jti))
+    .where({ 'users.realm_id': realmId, 'users.id': token.sub })
+    .whereNotNull('users.service_account_of')
+    .first({ enabled: 'users.enabled', revokedJti: 'revoked_tokens.jti' });
+  return row !== undefined && bool(row.enabled) && row.revokedJti === null;
+}
+
+/** Remembers a token as revoked until it would have expired. */
+export async function revokeToken(knex: Knex, realmId: string, jti: string, expiresAt: number): Promise<void> {
+  await knex('revoked_tokens').insert({ realm_id: realmId, jti, expires_at: expiresAt }).onConflict(['realm_id', 'jti']).ignore();
+}
