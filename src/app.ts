@@ -104,9 +104,13 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   const router = new Router({ sensitive: true, strict: true });
   router.get('/health/live', (ctx) => answer(ctx, liveness()));
   const databaseAnswers = shared(() => db.knex.raw('SELECT 1'));
-  router.get('/health/ready', async (ctx) => answer(ctx, await readiness({ database: databaseAnswers }, { onFailure: (name, err) => log.error({ err }, `${name} does not answer`) })));
+  router.get('/health/ready', async (ctx) =>
+    answer(ctx, await readiness({ database: databaseAnswers }, { onFailure: (name, err) => log.error({ err }, `${name} does not answer`) })),
+  );
   // RFC 8414 section 3.1 puts the issuer's path last.
-  router.get('/.well-known/oauth-authorization-server/realms/:realm', async (ctx) => dispatch(ctx, await requireRealm(param(ctx, 'realm')), '/.well-known/oauth-authorization-server'));
+  router.get('/.well-known/oauth-authorization-server/realms/:realm', async (ctx) =>
+    dispatch(ctx, await requireRealm(param(ctx, 'realm')), '/.well-known/oauth-authorization-server'),
+  );
   router.get('/realms/:realm', async (ctx) => {
     const { room } = await requireRealm(param(ctx, 'realm'));
     ctx.set('Access-Control-Allow-Origin', '*');
@@ -146,6 +150,11 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   app.use(requestLog(log));
   app.use(answerErrors({ origin, renderer, log }));
   app.use(plainPathsOnly);
+  // The origin says whether people come by https: behind a proxy this socket cannot tell, and would refuse to set a cookie.
+  app.use((ctx, next) => {
+    ctx.cookies.secure = origin.startsWith('https:');
+    return next();
+  });
   app.use(statics.middleware);
   app.use(router.routes());
   return app;
