@@ -17,45 +17,51 @@ interface Claim {
 const MARKED = new Set(['acr', 'amr', 'auth_time']);
 const TIMES = new Set(['auth_time', 'exp', 'iat', 'nbf', 'updated_at']);
 
-const NOTES: Readonly<Record<string, string>> = {
-  iss: 'Who made this token',
-  sub: 'The user: stays the same for ever',
-  aud: 'Who this token is for',
-  azp: 'The application that it was made for',
-  client_id: 'The application that it was made for',
-  sid: 'The session, as this application knows it',
-  preferred_username: 'The name that the user signs in with',
-  name: 'The full name',
-  given_name: 'The first name',
-  family_name: 'The last name',
-  email: 'The email address',
-  email_verified: 'Whether it was shown to be the user’s',
-  nonce: 'Ties the token to the request',
-  at_hash: 'Ties the access token to the ID token',
-  jti: 'The name of this one token',
-  typ: 'What kind of token this is',
-  scope: 'What this application may see',
-  alg: 'How it is signed',
-  kid: 'With which key',
-};
+const NOTES = new Map(
+  Object.entries({
+    iss: 'Who made this token',
+    sub: 'The user: stays the same for ever',
+    aud: 'Who this token is for',
+    azp: 'The application that it was made for',
+    client_id: 'The application that it was made for',
+    sid: 'The session, as this application knows it',
+    preferred_username: 'The name that the user signs in with',
+    name: 'The full name',
+    given_name: 'The first name',
+    family_name: 'The last name',
+    email: 'The email address',
+    email_verified: 'Whether it was shown to be the user’s',
+    nonce: 'Ties the token to the request',
+    at_hash: 'Ties the access token to the ID token',
+    jti: 'The name of this one token',
+    typ: 'What kind of token this is',
+    scope: 'What this application may see',
+    alg: 'How it is signed',
+    kid: 'With which key',
+  }),
+);
 
-const ACR: Readonly<Record<string, string>> = {
-  aal1: 'One factor was proved',
-  aal2: 'Two different factors were proved',
-  phr: 'Proved in a way that a fake site cannot relay',
-  phrh: 'Proved by hardware, in a way that a fake site cannot relay',
-};
+const ACR = new Map(
+  Object.entries({
+    aal1: 'One factor was proved',
+    aal2: 'Two different factors were proved',
+    phr: 'Proved in a way that a fake site cannot relay',
+    phrh: 'Proved by hardware, in a way that a fake site cannot relay',
+  }),
+);
 
 /** RFC 8176. */
-const AMR: Readonly<Record<string, string>> = {
-  pwd: 'a password',
-  otp: 'a one-time code',
-  mfa: 'more than one kind of factor',
-  hwk: 'a key in hardware',
-  swk: 'a key in software',
-  user: 'the user was verified',
-  pop: 'possession of a key',
-};
+const AMR = new Map(
+  Object.entries({
+    pwd: 'a password',
+    otp: 'a one-time code',
+    mfa: 'more than one kind of factor',
+    hwk: 'a key in hardware',
+    swk: 'a key in software',
+    user: 'the user was verified',
+    pop: 'possession of a key',
+  }),
+);
 
 /** The model of the view `demo/tokens`. */
 export async function pageOf(party: RelyingParty, tokens: Tokens, asked: Record<string, string>) {
@@ -66,8 +72,8 @@ export async function pageOf(party: RelyingParty, tokens: Tokens, asked: Record<
     user: null,
     who: String(claims.name ?? claims.preferred_username ?? claims.sub),
     facts: {
-      acr: { value: String(claims.acr ?? 'none'), note: ACR[String(claims.acr)] ?? 'The issuer’s own name for how sure it is' },
-      amr: listOf(claims.amr).map((value) => ({ value, note: AMR[value] ?? '' })),
+      acr: { value: String(claims.acr ?? 'none'), note: ACR.get(String(claims.acr)) ?? 'The issuer’s own name for how sure it is' },
+      amr: listOf(claims.amr).map((value) => ({ value, note: AMR.get(value) ?? '' })),
       authTime: typeof claims.auth_time === 'number' ? { iso: iso(claims.auth_time), ago: ago(now - claims.auth_time * 1000) } : null,
     },
     asked: Object.entries(asked)
@@ -125,17 +131,17 @@ function claimsOf(claims: Record<string, unknown>, now: number): Claim[] {
 }
 
 function noteOf(name: string, value: unknown, now: number): string {
-  if (name === 'acr') return ACR[String(value)] ?? '';
+  if (name === 'acr') return ACR.get(String(value)) ?? '';
   if (name === 'amr') {
     return listOf(value)
-      .flatMap((method) => AMR[method] ?? [])
+      .flatMap((method) => AMR.get(method) ?? [])
       .join(', ');
   }
   if (TIMES.has(name) && typeof value === 'number') {
     const distance = now - value * 1000;
     return distance < 0 ? `in ${span(-distance)}` : ago(distance);
   }
-  return NOTES[name] ?? '';
+  return NOTES.get(name) ?? '';
 }
 
 const listOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);

@@ -203,7 +203,7 @@ export function createRelying(deps: RelyingDeps): Relying {
       });
     } catch (error) {
       const code = error instanceof client.AuthorizationResponseError || error instanceof client.ResponseBodyError ? error.error : undefined;
-      const said = REFUSALS[code ?? ''];
+      const said = REFUSALS.get(code ?? '');
       if (said) await explain(jar, said.title, said.message);
       else if (code !== undefined || error instanceof client.ClientError) {
         deps.log.warn({ err: error, realm: jar.realm.realm.name, console: jar.console }, 'a sign-in to a console was refused');
@@ -253,14 +253,16 @@ export function createRelying(deps: RelyingDeps): Relying {
 }
 
 /** What an error of the provider means to a person, by its code (RFC 6749 sections 4.1.2.1 and 5.2, RFC 9470 section 5). */
-const REFUSALS: Readonly<Record<string, { title: string; message: string }>> = {
-  access_denied: { title: 'You stopped signing in', message: 'Nothing was changed. You can start again whenever you like.' },
-  invalid_grant: { title: 'This sign-in was used before', message: 'A sign-in can be used once, and soon. Nothing was changed.' },
-  unmet_authentication_requirements: {
-    title: 'A stronger sign-in is needed here',
-    message: 'None of your sign-in methods that can be used now is strong enough for this page. Ask your administrator.',
-  },
-};
+const REFUSALS = new Map(
+  Object.entries({
+    access_denied: { title: 'You stopped signing in', message: 'Nothing was changed. You can start again whenever you like.' },
+    invalid_grant: { title: 'This sign-in was used before', message: 'A sign-in can be used once, and soon. Nothing was changed.' },
+    unmet_authentication_requirements: {
+      title: 'A stronger sign-in is needed here',
+      message: 'None of your sign-in methods that can be used now is strong enough for this page. Ask your administrator.',
+    },
+  }),
+);
 
 const sessionCookie = (console: ConsoleName): string => `cardea_${console}_session`;
 

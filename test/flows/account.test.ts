@@ -6,7 +6,7 @@ import { auditEvents } from '../../src/store/audit.ts';
 import { credentialsOf } from '../../src/store/credentials.ts';
 import { newestMessages } from '../../src/store/outbox.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
-import { Person, patient } from '../support/account.ts';
+import { Outside, Person, patient } from '../support/account.ts';
 import { formsOf, type Page, unescapeHtml } from '../support/agent.ts';
 import { startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
@@ -341,6 +341,18 @@ forEachEngine((engine) => {
     t.is(back.url, page.url);
     t.is(notice(back), 'No authenticator app was added.');
     t.deepEqual(await seconds(user.id), []);
+  });
+
+  engine.test('where the public origin does not resolve, the console reaches its realm by our own socket', async (t) => {
+    const origin = 'https://id.cardea.invalid';
+    const server = await startCardea(await engine.database(), { CARDEA_ORIGIN: origin });
+    const realm = await server.realm(patient({ mfa: 'required' }));
+    const base = `${origin}/realms/${realm.name}/account`;
+    const person = new Person(origin, await server.user(realm), [], new Outside(origin, server.url));
+    const page = await person.open(base);
+    t.is(page.url, base);
+    t.deepEqual(names(page), ['Password', 'App 1']);
+    t.is(notice(await person.press(page, '/methods/add')), 'The authenticator app was added.');
   });
 
   engine.test('an address that is none is 404, and so is a form’s that is only looked at', async (t) => {

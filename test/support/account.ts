@@ -31,6 +31,22 @@ export class App {
   }
 }
 
+/** A browser for which a name resolves that does not resolve here, as behind a proxy or outside of a container. */
+export class Outside extends Browser {
+  readonly #url: string;
+
+  /** @param url where the origin really is */
+  constructor(origin: string, url: string) {
+    super(origin);
+    this.#url = url;
+  }
+
+  override async request(url: string, init: RequestInit = {}): Promise<Page> {
+    const page = await super.request(url.replace(this.origin, this.#url), init);
+    return { ...page, url };
+  }
+}
+
 /** One person in one browser. */
 export class Person {
   readonly browser: Browser;
@@ -40,8 +56,8 @@ export class Person {
   /** What the sign-in asked for since this was last emptied. */
   asked: string[] = [];
 
-  constructor(origin: string, user: { username: string; password: string }, apps: App[] = []) {
-    this.browser = new Browser(origin);
+  constructor(origin: string, user: { username: string; password: string }, apps: App[] = [], browser = new Browser(origin)) {
+    this.browser = browser;
     this.user = user;
     this.apps = apps;
   }

@@ -1,0 +1,124 @@
+/** The demo application, and what it says when something goes wrong. The browser test walks the way where nothing does. */
+import { createServer } from 'node:http';
+import test from 'ava';
+import { startDemoApp } from '../../examples/demo-app/server.ts';
+import { Agent, formsOf, type Page } from '../support/agent.ts';
+import { startCardea } from '../support/cardea.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { onSqlite } from '../support/databases.ts';
+import { freePort } from '../support/postgres.ts';
+import { text } from '../support/sign-in.ts';
+
+async function startDemo(options: { issuer: string; clientId?: string; clientSecret?: string; port?: number }) {
+  const demo = await startDemoApp({ clientId: 'demo', clientSecret: 'a secret of the demo', port: 0, host: '127.0.0.1', ...options });
+  atEnd(() => demo.close());
+  return demo;
+}
+
+async function world() {
+  const server = await startCardea(await onSqlite.open());
+  const realm = await server.realm({ mfa: 'off' });
+  const user = await server.user(realm);
+  const port = await freePort();
+  const home = `http://localhost:${port}`;
+  const client = await server.client(realm, { redirectUris: [`${home}/callback`], postLogoutRedirectUris: [`${home}/`] });
+  const demo = await startDemo({
+    issuer: `${server.origin}/realms/${realm.name}`,
+    clientId: client.clientId,
+    clientSecret: client.secret ?? '',
+    port,
+  });
+  return { server, realm, user, demo };
+}
+
+const heading = (page: Page): string => (/<h1>([\s\S]*?)<\/h1>/.exec(page.html)?.[1] ?? '').replaceAll(/<[^>]+>/g, '').trim();
+
+async function press(agent: Agent, page: Page, action: string, fields: Record<string, string> = {}): Promise<Page> {
+  const form = formsOf(page).find((one) => new URL(one.action).pathname === action);
+  if (!form) throw new Error(`No form to ${action}: ${page.status} ${text(page)}`);
+  return agent.submit(page, form, fields);
+}
+
+test('what Cardea says is shown, in the page and under a policy that allows no script of ours', async (t) => {
+  const { user, demo } = await world();
+  const agent = new Agent();
+  const signIn = await press(agent, await agent.get(demo.url), '/sign-in');
+  const page = await agent.submit(signIn, formsOf(signIn)[0] ?? t.fail(), { username: user.username, password: user.password });
+  t.is(page.url, `${demo.url}/`);
+  t.is(heading(page), `You are ${user.username}`);
+  t.regex(page.html, /id="acr">aal1</);
+  t.is(page.html.match(/<tr role="row" class="marked">/g)?.length, 6);
+  t.false(page.html.includes('<script'));
+  t.regex(page.headers.get('content-security-policy') ?? '', /default-src 'none'/);
+  t.is(heading(await press(agent, page, '/refresh')), `You are ${user.username}`);
+  t.is(heading(await press(agent, await agent.get(demo.url), '/sign-out')), 'Sign out?');
+  t.is(heading(await agent.get(demo.url)), 'A demo application');
+});
+
+test('whoever stops signing in is told so', async (t) => {
+  const { demo } = await world();
+  const agent = new Agent();
+  const signIn = await press(agent, await agent.get(demo.url), '/sign-in');
+  const page = await agent.submit(signIn, formsOf(signIn)[0] ?? t.fail(), { do: 'cancel' });
+  t.is(page.status, 403);
+  t.is(heading(page), 'You stopped signing in');
+  t.regex(page.html, /access_denied/);
+});
+
+test('a session that ended at Cardea ends here with the next refresh', async (t) => {
+  const { server, realm, user, demo } = await world();
+  const agent = new Agent();
+  const signIn = await press(agent, await agent.get(demo.url), '/sign-in');
+  const page = await agent.submit(signIn, formsOf(signIn)[0] ?? t.fail(), { username: user.username, password: user.password });
+  await server.db.knex('sessions').where({ realm_id: realm.id }).update({ ended_at: Date.now() });
+  const refused = await press(agent, page, '/refresh');
+  t.is(refused.status, 401);
+  t.is(heading(refused), 'Your session has ended');
+  t.is(heading(await agent.get(demo.url)), 'A demo application');
+});
+
+test('an answer that nobody waits for is refused, and so is a form from elsewhere', async (t) => {
+  const { demo } = await world();
+  const agent = new Agent();
+  const page = await agent.get(`${demo.url}/callback?code=1&state=2`);
+  t.deepEqual([page.status, heading(page)], [400, 'This sign-in was not begun here']);
+  t.is((await agent.request(`${demo.url}/sign-in`, { method: 'POST', headers: { origin: 'https://evil.test' } })).status, 403);
+  t.is((await agent.get(`${demo.url}/nothing`)).status, 404);
+});
+
+test('a client that is not known, a wrong secret and an issuer that is not there are said in words', async (t) => {
+  const { server, realm, user } = await world();
+  const issuer = `${server.origin}/realms/${realm.name}`;
+  const agent = new Agent();
+  const unknown = await startDemo({ issuer, clientId: 'nobody' });
+  t.regex(text(await press(agent, await agent.get(unknown.url), '/sign-in')), /not known/);
+
+  const port = await freePort();
+  const { clientId } = await server.client(realm, { redirectUris: [`http://localhost:${port}/callback`] });
+  const wrong = await startDemo({ issuer, clientId, port });
+  const signIn = await press(agent, await agent.get(wrong.url), '/sign-in');
+  const refused = await agent.submit(signIn, formsOf(signIn)[0] ?? t.fail(), { username: user.username, password: user.password });
+  t.deepEqual([refused.status, heading(refused)], [502, 'This application is not set up right']);
+
+  const lost = await startDemo({ issuer: `http://localhost:${await freePort()}/realms/none` });
+  const page = await press(agent, await agent.get(lost.url), '/sign-in');
+  t.deepEqual([page.status, heading(page)], [503, 'The identity provider does not answer']);
+});
+
+test('it may start before Cardea does', async (t) => {
+  const port = await freePort();
+  const demo = await startDemo({ issuer: `http://localhost:${port}/realms/late` });
+  const agent = new Agent();
+  const waiting = agent.get(demo.url).then((page) => press(agent, page, '/sign-in'));
+  const late = createServer((_request, response) => {
+    response.setHeader('content-type', 'application/json');
+    const issuer = `http://localhost:${port}/realms/late`;
+    response.end(
+      JSON.stringify({ issuer, authorization_endpoint: `${issuer}/auth`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/certs` }),
+    );
+  });
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  await new Promise<void>((resolve) => late.listen(port, '127.0.0.1', resolve));
+  atEnd(() => late.close());
+  t.true((await waiting).url.startsWith(`http://localhost:${port}/realms/late/auth?`));
+});
