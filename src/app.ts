@@ -9,8 +9,8 @@ import { handleAccount } from './account/routes.ts';
 import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts';
 import { readInbox } from './delivery/inbox.ts';
 import { createNotices } from './delivery/notices.ts';
-import { AppError, notFound } from './errors.ts';
-import { answerErrors } from './http/errors.ts';
+import { notFound } from './errors.ts';
+import { answerErrors, underRealm } from './http/errors.ts';
 import { securityHeaders } from './http/headers.ts';
 import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
@@ -95,9 +95,10 @@ export function createApp(options: { installation: Installation; log: Log; now: 
     build: (context) => buildRealm({ ...shown, db, keyring, signIns, context }),
     clientsChanged: ({ clients }) => clients.clear(),
   });
-  const requireRealm = async (name: string): Promise<OidcRealm> => {
+  const requireRealm = async (ctx: Koa.Context, name: string): Promise<OidcRealm> => {
     const realm = await realms.get(name, now());
     if (!realm) throw notFound('There is no such realm.', 'realm_not_found');
+    underRealm(ctx, realm.context.realm);
     return realm.built;
   };
 
@@ -109,27 +110,26 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   );
   // RFC 8414 section 3.1 puts the issuer's path last.
   router.get('/.well-known/oauth-authorization-server/realms/:realm', async (ctx) =>
-    dispatch(ctx, await requireRealm(param(ctx, 'realm')), '/.well-known/oauth-authorization-server'),
+    dispatch(ctx, await requireRealm(ctx, param(ctx, 'realm')), '/.well-known/oauth-authorization-server'),
   );
   router.get('/realms/:realm', async (ctx) => {
-    const { room } = await requireRealm(param(ctx, 'realm'));
+    const { room } = await requireRealm(ctx, param(ctx, 'realm'));
     ctx.set('Access-Control-Allow-Origin', '*');
     ctx.body = realmJson(origin, room.context);
   });
-  router.all('/realms/:realm/login/:uid', async (ctx) => {
-    // Only these two are looked at for their origin, so only these two may do anything.
-    if (ctx.method !== 'GET' && ctx.method !== 'POST') throw methodNotAllowed(ctx, 'GET, POST');
-    const oidc = await requireRealm(param(ctx, 'realm'));
+  // A POST is looked at for its origin; nothing else may do anything.
+  router.register('/realms/:realm/login/:uid', ['GET', 'POST'], async (ctx) => {
+    const oidc = await requireRealm(ctx, param(ctx, 'realm'));
     await handleLogin(login, ctx, oidc.room.context, portOf(oidc), param(ctx, 'uid'));
   });
   router.all(/^\/realms\/([^/]+)\/account(\/.*)?$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
-    const { room } = await requireRealm(name);
+    const { room } = await requireRealm(ctx, name);
     await handleAccount({ ...shown, db, relying, ...notices }, ctx, room.context, path);
   });
   router.get(/^\/admin\/?$/, redirectToConsole);
   router.all(/^\/admin\/master\/console(\/.*)?$/, async (ctx) => {
-    const { room } = await requireRealm('master');
+    const { room } = await requireRealm(ctx, 'master');
     await handleAdminConsole({ ...shown, db, relying }, ctx, room.context, ctx.captures?.[0] ?? '');
   });
   // What would have been sent is for whoever develops here, under our own name: no other site may read it by rebinding a name of its own.
@@ -142,7 +142,7 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   }
   router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known)\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
-    await dispatch(ctx, await requireRealm(name), `${path}${ctx.search}`);
+    await dispatch(ctx, await requireRealm(ctx, name), `${path}${ctx.search}`);
   });
 
   const app = new Koa({ proxy: config.trustProxy > 0, maxIpsCount: config.trustProxy });
@@ -157,6 +157,7 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   });
   app.use(statics.middleware);
   app.use(router.routes());
+  app.use(router.allowedMethods());
   return app;
 }
 
@@ -183,11 +184,6 @@ const plainPathsOnly: Koa.Middleware = async (ctx, next) => {
   if (!ctx.req.url?.startsWith('/') || /%|\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) throw notFound('There is no such page.');
   await next();
 };
-
-function methodNotAllowed(ctx: Koa.Context, allowed: string): AppError {
-  ctx.set('Allow', allowed);
-  return new AppError({ code: 'method_not_allowed', status: 405, message: 'This page can be read and its form sent, and nothing else.' });
-}
 
 function answer(ctx: Koa.Context, health: { status: number; body: object }): void {
   ctx.status = health.status;

@@ -6,27 +6,23 @@
  * sign-in is done; the library knows neither, and saves its session before any of its checks could object.
  */
 import type Koa from 'koa';
-import { forbidden, gone, notFound } from '../errors.ts';
+import { AppError, forbidden, gone, notFound } from '../errors.ts';
+import { forPrograms } from '../http/errors.ts';
 import { securityHeaders } from '../http/headers.ts';
+import { readFormText } from '../http/input.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import { recordRefusal } from './authentication.ts';
-import { COOKIES, ROUTES } from './names.ts';
+import { COOKIES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
+import { isForBrowsers, isPostedRequest, methodsOf, resumedUid } from './routes.ts';
 
-const RESUME = /^\/protocol\/openid-connect\/auth\/([A-Za-z0-9_-]{1,64})$/;
-/** The library's own pages below sign-out. */
-const SIGN_OUT = ['/confirm', '/success'].map((step) => `${ROUTES.end_session}${step}`);
-/**
- * The only spellings that reach the library. Its router folds case and trailing slashes, and its resume goes by a cookie
- * whatever the path says: a spelling that we did not recognise as a way back would pass our checks of one.
- */
-const KNOWN: ReadonlySet<string> = new Set([
-  ...Object.values(ROUTES),
-  ...SIGN_OUT,
-  '/.well-known/openid-configuration',
-  '/.well-known/oauth-authorization-server',
-]);
+/** What the library reads of a body. */
+const MAX_BODY_BYTES = 56 * 1024;
+/** Node answers longer request headers, the address included, with a bare 431. */
+const MAX_QUERY_LENGTH = 8 * 1024;
+
+const anyOf = new Intl.ListFormat('en', { type: 'disjunction' });
 
 /**
  * @param path what follows the realm's path, with the query, such as `/protocol/openid-connect/token`
@@ -34,22 +30,57 @@ const KNOWN: ReadonlySet<string> = new Set([
 export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string): Promise<void> {
   const { room, provider } = oidc;
   const [route = ''] = path.split('?', 1);
-  const uid = RESUME.exec(route)?.[1];
-  if (uid === undefined && !KNOWN.has(route)) throw notFound('There is no such page.');
-  if (uid !== undefined) {
-    const back = await wayBack(ctx, oidc, uid);
-    if (back !== undefined) {
-      ctx.status = 303;
-      ctx.redirect(back);
-      return;
-    }
-  }
+  if (!isForBrowsers(route)) forPrograms(ctx);
+  if (!isTaken(ctx, route)) return;
+  if (isPostedRequest(ctx.method, route))
+    return redirectTo(ctx, `${room.origin}${realmPath(room.context.realm.name)}${route}?${await postedQuery(ctx)}`);
+  const uid = resumedUid(route);
+  const back = uid === undefined ? undefined : await wayBack(ctx, oidc, uid);
+  if (back !== undefined) return redirectTo(ctx, back);
   ctx.set(securityHeaders({ origin: room.origin, popups: true }));
   pinOrigin(ctx, room.origin);
   ctx.req.url = path;
   Object.assign(ctx.req, { originalUrl: `${realmPath(room.context.realm.name)}${path}` });
   ctx.respond = false;
   await provider.callback()(ctx.req, ctx.res);
+}
+
+/** Whether there is something at that path for this method; an OPTIONS about one that no other origin may call is answered here. */
+function isTaken(ctx: Koa.Context, route: string): boolean {
+  const methods = methodsOf(route);
+  if (!methods) throw notFound('There is no such page.');
+  if (!methods.includes(ctx.method)) {
+    ctx.set('Allow', methods.join(', '));
+    if (ctx.method !== 'OPTIONS')
+      throw new AppError({ code: 'method_not_allowed', status: 405, message: `This address takes requests by ${anyOf.format(methods)} only.` });
+    ctx.status = 204;
+    return false;
+  }
+  if (Number(ctx.get('content-length')) > MAX_BODY_BYTES) {
+    ctx.req.resume();
+    throw new AppError({
+      code: 'invalid_request',
+      status: 413,
+      message: `This request is larger than the ${MAX_BODY_BYTES / 1024} KiB that are accepted.`,
+    });
+  }
+  return true;
+}
+
+/** A posted request as a query. What is wrong with its parameters, such as one that is there twice, the library says. */
+async function postedQuery(ctx: Koa.Context): Promise<string> {
+  const query = new URLSearchParams(await readFormText(ctx)).toString();
+  if (query.length <= MAX_QUERY_LENGTH) return query;
+  throw new AppError({
+    code: 'invalid_request',
+    status: 413,
+    message: 'This request is too long for an address. The application can push it first (RFC 9126).',
+  });
+}
+
+function redirectTo(ctx: Koa.Context, location: string): void {
+  ctx.status = 303;
+  ctx.redirect(location);
 }
 
 /** Sets what the library reads of where it is reached: our origin, and nothing that the request says. */
@@ -68,7 +99,9 @@ async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: str
   const { realm } = room.context;
   const interaction = ctx.cookies.get(COOKIES.resume) === uid ? await provider.Interaction.find(uid) : undefined;
   if (!interaction)
-    throw gone('This sign-in is over, or was started in another browser. Go back to the application and sign in again; nothing else was lost.');
+    throw gone(
+      'It was finished already, took too long, or was begun in another browser. If you are not signed in, go back to the application and sign in again.',
+    );
   const signIn = await room.signIns.load(realm.id, interaction.cid, room.now());
   if (!signIn) {
     // A consent in a session that needed no sign-in is bound to that session by the library.
