@@ -10,6 +10,7 @@ import { issuerOf } from '../realms/issuer.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { revokeToken, serviceTokenStands, tokenStanding } from '../store/token-standing.ts';
 import type { Clients } from './clients.ts';
+import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 
 /** Put before a JWT at introspection and revocation, which refuse anything that looks like one. */
@@ -40,6 +41,8 @@ export class AccessTokens {
     // Tokens of an offline grant stand without the session.
     const offline = standing.offline && scopesOf(claims).includes('offline_access');
     if (!offline && !isAlive(standing.session, realm.settings, now())) return undefined;
+    // The library asks for grant and account next.
+    Object.assign(requestCache(), { grant: { id: standing.grantId, payload: standing.grantPayload }, user: standing.user });
     return {
       ...common(claims, 'AccessToken'),
       accountId: standing.user.id,

@@ -5,10 +5,11 @@
  * A Session is saved whole by the library and last write wins; here its `authorizations` are merged, and a Session whose
  * session of ours has ended is nobody's.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { record } from '../audit/record.ts';
 import { sha256 } from '../crypto/codes.ts';
-import { endSessionsOf, isAlive } from '../sessions/sessions.ts';
+import { endSessionsOf } from '../sessions/sessions.ts';
 import {
   deleteGrants,
   deletePayload,
@@ -25,9 +26,11 @@ import {
   upsertPayload,
   usePayload,
 } from '../store/oidc-payloads.ts';
-import { liveSessionByUid, offlineUse } from '../store/sessions.ts';
+import { offlineUse } from '../store/sessions.ts';
 import { type AccessTokens, JWT_MARK, looksLikeJwt } from './access-tokens.ts';
 import { type Clients, rowOf } from './clients.ts';
+import { liveSession } from './live-session.ts';
+import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 
 export interface AdapterParts {
@@ -193,6 +196,11 @@ class AccessTokenAdapter extends ModelAdapter {
 }
 
 class GrantAdapter extends ModelAdapter {
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const { grant } = requestCache();
+    return grant?.id === id ? { ...JSON.parse(grant.payload), jti: id } : super.find(id);
+  }
+
   protected override row(id: string, payload: AdapterPayload, expiresIn: number | undefined): Omit<PayloadRow, 'uses'> {
     return { ...super.row(id, payload, expiresIn), grantId: id };
   }
@@ -240,8 +248,10 @@ export const isOutdated = (oidc: object): boolean => outdated.has(oidc);
  */
 class SessionAdapter extends ModelAdapter {
   override async find(id: string): Promise<AdapterPayload | undefined> {
-    const found = await super.find(id);
-    return found && (await this.#ifAlive(found));
+    const row = await findPayload(this.queries, this.key(id));
+    if (!row) return undefined;
+    requestCache().saved = { id: row.id, payload: row.payload, expiresAt: row.expiresAt };
+    return this.#ifAlive(await this.payload(row, id));
   }
 
   override async findByUid(uid: string): Promise<AdapterPayload | undefined> {
@@ -252,6 +262,7 @@ class SessionAdapter extends ModelAdapter {
   override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const { db } = this.parts.room;
     const row = this.row(id, payload, expiresIn);
+    if (isUnchanged(row)) return;
     if (await insertSessionPayload(db.knex, row)) return;
     const oidc = Provider.ctx?.oidc;
     await db.transaction(async (trx) => {
@@ -292,10 +303,22 @@ class SessionAdapter extends ModelAdapter {
   /** A session that somebody is signed in to exists only while ours does. */
   async #ifAlive(payload: AdapterPayload): Promise<AdapterPayload | undefined> {
     if (!payload.accountId || !payload.uid) return payload;
-    const { context, now } = this.parts.room;
-    const session = await liveSessionByUid(this.queries, this.realmId, payload.uid, payload.accountId, now());
-    return session && isAlive(session, context.realm.settings, now()) ? payload : undefined;
+    return (await liveSession(this.parts.room, payload.uid, payload.accountId)) ? payload : undefined;
   }
+}
+
+/** The library's row may end this much earlier than it would if every request moved it on: our own session says when it ends. */
+const EXPIRY_SLACK_MS = 60 * 60_000;
+
+/** The library saves its session at every request; where nothing but its times would change, nothing is written. */
+function isUnchanged(row: Omit<PayloadRow, 'uses'>): boolean {
+  const { saved } = requestCache();
+  if (saved?.id !== row.id || (row.expiresAt ?? 0) - (saved.expiresAt ?? 0) > EXPIRY_SLACK_MS) return false;
+  const withoutTimes = (payload: string) => {
+    const { iat: _iat, exp: _exp, ...rest } = JSON.parse(payload);
+    return rest;
+  };
+  return isDeepStrictEqual(withoutTimes(saved.payload), withoutTimes(row.payload));
 }
 
 /** The library keeps the id that it renewed from until it has saved. */

@@ -10,10 +10,12 @@ import { record } from '../audit/record.ts';
 import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
 import { type Decision, decide, freshProofs } from '../policy/decide.ts';
 import { requestFacts } from '../policy/request.ts';
-import { establishSession, isAlive } from '../sessions/sessions.ts';
+import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
-import { credentialsOf } from '../store/credentials.ts';
-import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
+import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
+import type { SessionRow } from '../store/sessions.ts';
+import { liveSession } from './live-session.ts';
+import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 
 /** What a request stands on: our session, and the sign-in that has just made or raised it. */
@@ -22,6 +24,8 @@ export interface Standing {
   signIn: SignIn<SignInState> | undefined;
   /** This request has claimed the sign-in. */
   isNew: boolean;
+  /** The user's, as they are stored now. */
+  credentials: CredentialRow[];
 }
 
 /** One standing a request, however many callbacks ask for it. */
@@ -52,13 +56,11 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
   if (!session?.accountId) return undefined;
   const now = room.now();
   const { realm } = room.context;
-  const live = async () => {
-    const row = await liveSessionByUid(room.db.knex, realm.id, session.uid, session.accountId ?? '', now);
-    return row && isAlive(row, realm.settings, now) ? row : undefined;
-  };
+  const live = () => liveSession(room, session.uid, session.accountId ?? '');
+  const credentials = await credentialsOf(room.db.knex, realm.id, session.accountId);
   if (!result?.login) {
     const row = await live();
-    return row && { session: row, signIn: undefined, isNew: false };
+    return row && { session: row, signIn: undefined, isNew: false, credentials };
   }
 
   const transaction = result.login.transaction;
@@ -71,10 +73,9 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
     // The same result is applied again after consent.
     const row = await live();
     if (row?.id !== signIn.row.sessionId) return refuse(room, ctx, 'a login that was used before');
-    return { session: row, signIn, isNew: false };
+    return { session: row, signIn, isNew: false, credentials };
   }
   // What was proved with a password or an app that is gone by now proves nothing any more.
-  const credentials = await credentialsOf(room.db.knex, realm.id, session.accountId);
   if (heldProofs(signIn.state.proofs, credentials).length < signIn.state.proofs.length)
     return refuse(room, ctx, 'a login with a credential that is gone');
   const row = await establishSession(room.db, {
@@ -90,8 +91,9 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
     claim: (trx, sessionId) => room.signIns.claim(trx, signIn.row, sessionId),
   });
   if (!row) return refuse(room, ctx, 'a login that was used before');
+  requestCache().session = { uid: session.uid, row };
   if (signIn.state.remember && session.transient) session.transient = undefined;
-  return { session: row, signIn, isNew: true };
+  return { session: row, signIn, isNew: true, credentials };
 }
 
 async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string): Promise<never> {
@@ -144,8 +146,7 @@ function actionStatus(standing: Standing): string | undefined {
 export async function decisionFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing): Promise<Decision> {
   const { realm } = room.context;
   const now = room.now();
-  const { session, signIn } = standing;
-  const credentials = await credentialsOf(room.db.knex, realm.id, session.userId);
+  const { session, signIn, credentials } = standing;
   // `max_age` and `prompt=login` count from when the sign-in began, or a slow typist would never arrive.
   const { action, ...requested } = requestFacts(ctx.oidc.params ?? {}, signIn?.row.createdAt ?? now);
   const acted = signIn?.state.action === 'done' || signIn?.state.action === 'cancelled';

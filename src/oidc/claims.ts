@@ -2,6 +2,7 @@
 import type { Account, AccountClaims, JWTStructured, KoaContextWithOIDC } from 'oidc-provider';
 import { serviceAccountUser, type UserRow, userById } from '../store/users.ts';
 import { rowOf } from './clients.ts';
+import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 
 /** Claims behind each scope (OpenID Connect Core 1.0 section 5.4). Scope `openid` is in every token. */
@@ -13,7 +14,9 @@ export const CLAIMS_BY_SCOPE = {
 
 /** The library's `findAccount`: a user who is there and switched on. Tokens from before `notBefore` are void. */
 export async function findAccount(room: RealmRoom, sub: string, token: { iat?: number } | undefined): Promise<Account | undefined> {
-  const user = await userById(room.db.knex, room.context.realm.id, sub);
+  const cache = requestCache();
+  const user = cache.user?.id === sub ? cache.user : await userById(room.db.knex, room.context.realm.id, sub);
+  cache.user = user;
   if (!user?.enabled || user.serviceAccountOf !== null) return undefined;
   if (token?.iat !== undefined && token.iat * 1000 < user.notBefore) return undefined;
   return {

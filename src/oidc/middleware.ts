@@ -2,11 +2,12 @@
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
 import { formActionOf } from '../http/headers.ts';
 import { realmPath } from '../realms/issuer.ts';
-import { isAlive, noteActivity } from '../sessions/sessions.ts';
+import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
-import { liveSessionByUid, touchOffline } from '../store/sessions.ts';
+import { touchOffline } from '../store/sessions.ts';
 import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
 import { isOutdated } from './adapter.ts';
+import { liveSession } from './live-session.ts';
 import { COOKIES } from './names.ts';
 import type { RealmRoom } from './room.ts';
 
@@ -101,9 +102,8 @@ async function noteUse(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<void> 
   const uid = refreshToken?.sessionUid ?? session?.uid;
   const userId = refreshToken?.accountId ?? session?.accountId;
   if (!uid || !userId || ctx.status >= 400) return;
-  const now = room.now();
-  const row = await liveSessionByUid(room.db.knex, room.context.realm.id, uid, userId, now);
-  if (row && isAlive(row, room.context.realm.settings, now)) await noteActivity(room.db, row, now);
+  const row = await liveSession(room, uid, userId, ctx);
+  if (row) await noteActivity(room.db, row, room.now());
 }
 
 /** The transaction has ended when the browser leaves for the application. */

@@ -1,0 +1,15 @@
+/** Our session behind a session of the library's, while it is alive; read once a request. */
+import { isAlive } from '../sessions/sessions.ts';
+import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
+import { requestCache } from './request-cache.ts';
+import type { RealmRoom } from './room.ts';
+
+export async function liveSession(room: RealmRoom, uid: string, userId: string, ctx?: object): Promise<SessionRow | undefined> {
+  const cache = requestCache(ctx);
+  if (cache.session?.uid === uid && (cache.session.row === undefined || cache.session.row.userId === userId)) return cache.session.row;
+  const { realm } = room.context;
+  const now = room.now();
+  const row = await liveSessionByUid(room.db.knex, realm.id, uid, userId, now);
+  cache.session = { uid, row: row && isAlive(row, realm.settings, now) ? row : undefined };
+  return cache.session.row;
+}
