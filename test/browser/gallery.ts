@@ -17,7 +17,8 @@ const version = 7;
 const base = '/realms/acme/account';
 const user = { username: 'ada', displayName: 'Ada Lindqvist' };
 
-const long = 'The Extraordinarily Long Name of a Department of International Correspondence and Unabbreviated Donaudampfschifffahrtsgesellschaftskapitän Affairs';
+const long =
+  'The Extraordinarily Long Name of a Department of International Correspondence and Unabbreviated Donaudampfschifffahrtsgesellschaftskapitän Affairs';
 const arabic = 'مكتبة الإسكندرية';
 /** A name that tries to turn the text around it: right-to-left override. */
 const bidi = 'invoice\u202Efdp.exe';
@@ -30,7 +31,11 @@ const qr = await QRCode.toString(otpauth, { type: 'svg', margin: 0 });
 const login = { realm, client, version };
 const enrol = { ...login, qr, key, otpauth, digits: 6, issuer: 'Acme Workshop', account: 'ada', label: '', another: false, cancellable: false };
 
-const totp = { factor: 'totp', name: 'Authenticator app', strength: 'A code from an app on your phone. Good protection; a fake site can still ask you for the code.' };
+const totp = {
+  factor: 'totp',
+  name: 'Authenticator app',
+  strength: 'A code from an app on your phone. Good protection; a fake site can still ask you for the code.',
+};
 const password = {
   id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c001',
   factor: 'password',
@@ -52,14 +57,22 @@ const phone = {
   reason: null,
 };
 const spare = { ...phone, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c003', label: 'Old tablet in the drawer', lastUsedAt: null };
-const only = { ...phone, removable: false, reason: 'This is your only second step, and Acme Workshop asks for one. Add another before you remove it.' };
+const only = {
+  ...phone,
+  removable: false,
+  reason: 'This is your only second step, and Acme Workshop asks for one. Add another before you remove it.',
+};
 
 export const exhibits: Exhibit[] = [
   { name: 'sign-in', view: 'login/sign-in', model: { ...login, username: '' } },
   {
     name: 'sign-in, refused',
     view: 'login/sign-in',
-    model: { ...login, username: 'ada', errors: [{ field: 'password', message: 'This username and password don’t belong together. Check both and try again.' }] },
+    model: {
+      ...login,
+      username: 'ada',
+      errors: [{ field: 'password', message: 'This username and password don’t belong together. Check both and try again.' }],
+    },
   },
   {
     name: 'sign-in, empty fields',
@@ -79,11 +92,27 @@ export const exhibits: Exhibit[] = [
     model: { ...login, client: null, username: 'ada', errors: [{ field: null, message: 'Too many attempts. Wait 30 seconds and try again.' }] },
     status: 429,
   },
-  { name: 'sign-in, long names', view: 'login/sign-in', model: { ...login, realm: { name: 'long', displayName: long }, client: { name: long }, username: `${'a'.repeat(80)}@example.com` } },
-  { name: 'sign-in, other direction', view: 'login/sign-in', model: { ...login, realm: { name: 'alex', displayName: arabic }, client: { name: bidi }, username: arabic } },
-  { name: 'sign-in, markup in names', view: 'login/sign-in', model: { ...login, realm: { name: 'x', displayName: MARKUP }, client: { name: MARKUP }, username: `"><${MARKUP}` } },
+  {
+    name: 'sign-in, long names',
+    view: 'login/sign-in',
+    model: { ...login, realm: { name: 'long', displayName: long }, client: { name: long }, username: `${'a'.repeat(80)}@example.com` },
+  },
+  {
+    name: 'sign-in, other direction',
+    view: 'login/sign-in',
+    model: { ...login, realm: { name: 'alex', displayName: arabic }, client: { name: bidi }, username: arabic },
+  },
+  {
+    name: 'sign-in, markup in names',
+    view: 'login/sign-in',
+    model: { ...login, realm: { name: 'x', displayName: MARKUP }, client: { name: MARKUP }, username: `"><${MARKUP}` },
+  },
   { name: 'password again', view: 'login/password', model: { ...login, username: 'ada', canSwitch: true } },
-  { name: 'password again, refused', view: 'login/password', model: { ...login, username: 'ada', canSwitch: false, errors: [{ field: 'password', message: 'That is not your password. Try again.' }] } },
+  {
+    name: 'password again, refused',
+    view: 'login/password',
+    model: { ...login, username: 'ada', canSwitch: false, errors: [{ field: 'password', message: 'That is not your password. Try again.' }] },
+  },
   {
     name: 'choose a factor',
     view: 'login/choose',
@@ -105,7 +134,14 @@ export const exhibits: Exhibit[] = [
       purpose: 'enrol',
       choices: [
         { ...totp, credentialId: null, label: '', lastUsed: false },
-        { factor: 'webauthn', credentialId: null, name: 'Passkey or security key', label: '', strength: 'Your device confirms it. Strongest: it can’t be used on a fake site.', lastUsed: false },
+        {
+          factor: 'webauthn',
+          credentialId: null,
+          name: 'Passkey or security key',
+          label: '',
+          strength: 'Your device confirms it. Strongest: it can’t be used on a fake site.',
+          lastUsed: false,
+        },
       ],
     },
   },
@@ -113,13 +149,27 @@ export const exhibits: Exhibit[] = [
   {
     name: 'code, wrong',
     view: 'factors/totp/challenge',
-    model: { ...login, label: '', digits: 8, another: false, errors: [{ field: 'code', message: 'That code is not right. Wait for the next one and type it.' }] },
+    model: {
+      ...login,
+      label: '',
+      digits: 8,
+      another: false,
+      errors: [{ field: 'code', message: 'That code is not right. Wait for the next one and type it.' }],
+    },
   },
   { name: 'enrol', view: 'factors/totp/enrol', model: enrol },
   {
     name: 'enrol, wrong code',
     view: 'factors/totp/enrol',
-    model: { ...enrol, issuer: long, account: bidi, label: MARKUP, another: true, cancellable: true, errors: [{ field: 'code', message: 'That code is not right. Check that the phone’s clock is set automatically.' }] },
+    model: {
+      ...enrol,
+      issuer: long,
+      account: bidi,
+      label: MARKUP,
+      another: true,
+      cancellable: true,
+      errors: [{ field: 'code', message: 'That code is not right. Check that the phone’s clock is set automatically.' }],
+    },
   },
   {
     name: 'consent',
@@ -138,9 +188,18 @@ export const exhibits: Exhibit[] = [
   {
     name: 'consent, awkward',
     view: 'login/consent',
-    model: { ...login, client: { name: MARKUP, uri: `https://example.com/${'very-long-path/'.repeat(12)}` }, account: { username: bidi }, scopes: [{ name: 'x', description: long }] },
+    model: {
+      ...login,
+      client: { name: MARKUP, uri: `https://example.com/${'very-long-path/'.repeat(12)}` },
+      account: { username: bidi },
+      scopes: [{ name: 'x', description: long }],
+    },
   },
-  { name: 'sign out', view: 'login/logout', model: { realm, client, action: '/realms/acme/protocol/openid-connect/logout/confirm', fields: { xsrf: 'abc123' } } },
+  {
+    name: 'sign out',
+    view: 'login/logout',
+    model: { realm, client, action: '/realms/acme/protocol/openid-connect/logout/confirm', fields: { xsrf: 'abc123' } },
+  },
   { name: 'sign out, no application', view: 'login/logout', model: { realm, client: null, action: '/x', fields: { xsrf: 'abc123' } } },
   { name: 'signed out', view: 'login/signed-out', model: { realm, client } },
   { name: 'signed out, no application', view: 'login/signed-out', model: { realm, client: null } },
@@ -192,6 +251,42 @@ export const exhibits: Exhibit[] = [
         { name: 'acme', displayName: long, mfa: 'off', users: 1_248_000, clients: 48, issuer: `http://localhost:8080/realms/${'acme-'.repeat(12)}` },
       ],
     },
+  },
+  {
+    name: 'realms, the second page',
+    view: 'admin/overview',
+    model: {
+      realm: { name: 'master', displayName: 'Cardea' },
+      base: '/admin/master/console',
+      user: { username: 'admin', displayName: null },
+      realms: [{ name: 'zeta', displayName: 'Zeta', mfa: 'optional', users: 12, clients: 1, issuer: 'https://id.example.com/realms/zeta' }],
+      first: '/admin/master/console/',
+      next: '/admin/master/console/?after=zeta',
+    },
+  },
+  {
+    name: 'not an administrator',
+    view: 'admin/not-allowed',
+    model: { realm: { name: 'master', displayName: 'Cardea' }, base: '/admin/master/console', user },
+    status: 403,
+  },
+  {
+    name: 'realms, a page of many',
+    view: 'admin/overview',
+    model: {
+      realm: { name: 'master', displayName: 'Cardea' },
+      base: '/admin/master/console',
+      user: { username: 'admin', displayName: null },
+      realms: [{ name: 'acme', displayName: 'Acme Workshop', mfa: 'required', users: 12, clients: 7, issuer: 'http://localhost:8080/realms/acme' }],
+      first: '/admin/master/console/',
+      next: '/admin/master/console/?after=acme',
+    },
+  },
+  {
+    name: 'no administrator',
+    view: 'admin/not-allowed',
+    model: { realm: { name: 'master', displayName: 'Cardea' }, base: '/admin/master/console', user: { username: long, displayName: null } },
+    status: 403,
   },
   {
     name: 'inbox',
