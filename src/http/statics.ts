@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { extname, join, sep } from 'node:path';
+import { extname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync } from 'node:zlib';
 import type Koa from 'koa';
@@ -58,27 +58,31 @@ export function createStatics(folder: string = PUBLIC_DIR): Statics {
     },
 
     async middleware(ctx, next) {
-      const match = /^\/resources\/(?:([0-9a-f]{16})\/)?(.+)$/.exec(ctx.path);
-      const file = match?.[2] === undefined ? undefined : files.get(match[2]);
-      if (!match || !file || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
-
-      const packed = file.packed && ctx.acceptsEncodings('br', 'identity') === 'br' ? file.packed : undefined;
+      const [, hash, name] = /^\/resources\/(?:([0-9a-f]{16})\/)?(.+)$/.exec(ctx.path) ?? [];
+      const file = name === undefined ? undefined : files.get(name);
+      if (!file || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
       ctx.set({
-        'Cache-Control': match[1] === file.hash ? 'public, max-age=31536000, immutable' : 'no-cache',
+        'Cache-Control': hash === file.hash ? 'public, max-age=31536000, immutable' : 'no-cache',
         'X-Content-Type-Options': 'nosniff',
         'Cross-Origin-Resource-Policy': 'same-origin',
         // An SVG opened as a page of its own must not be able to do anything.
         'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; sandbox",
       });
-      if (file.packed) ctx.vary('Accept-Encoding');
-      if (packed) ctx.set('Content-Encoding', 'br');
-      ctx.type = file.type;
-      ctx.etag = packed ? `${file.hash}-br` : file.hash;
-      ctx.status = 200;
-      if (ctx.fresh) ctx.status = 304;
-      else ctx.body = packed ?? file.plain;
+      send(ctx, file);
     },
   };
+}
+
+/** Sends the file, packed for who takes that, or 304 to who has it. */
+function send(ctx: Koa.Context, file: StaticFile): void {
+  const packed = ctx.acceptsEncodings('br', 'identity') === 'br' ? file.packed : undefined;
+  if (file.packed) ctx.vary('Accept-Encoding');
+  if (packed) ctx.set('Content-Encoding', 'br');
+  ctx.type = file.type;
+  ctx.etag = packed ? `${file.hash}-br` : file.hash;
+  ctx.status = 200;
+  if (ctx.fresh) ctx.status = 304;
+  else ctx.body = packed ?? file.plain;
 }
 
 function readFolder(folder: string): Map<string, StaticFile> {
@@ -91,7 +95,7 @@ function readFolder(folder: string): Map<string, StaticFile> {
     if (type === undefined) throw new Error(`no content type is known for the public file ${entry.name}`);
     const plain = readFileSync(path);
     const packed = PACKED.has(extension) ? undefined : brotliCompressSync(plain);
-    files.set(path.slice(folder.length).split(sep).filter(Boolean).join('/'), {
+    files.set(relative(folder, path).split(sep).join('/'), {
       type,
       hash: createHash('sha256').update(plain).digest('hex').slice(0, 16),
       plain,

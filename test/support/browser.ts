@@ -14,7 +14,7 @@ const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/goog
 
 /** The path of a Chromium: CHROMIUM_PATH, or one of the usual places. */
 export function findChromium(): string | undefined {
-  const named = process.env['CHROMIUM_PATH'];
+  const named = process.env.CHROMIUM_PATH;
   return [named, ...PLACES].find((path) => path !== undefined && path !== '' && existsSync(path));
 }
 
@@ -26,7 +26,15 @@ export function launch(): Promise<Browser> {
     executablePath,
     headless: true,
     // No sandbox: CI runs as root in a container. The rest keeps Chromium from calling home.
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   });
 }
 
@@ -35,7 +43,7 @@ type Body<Context> = (t: ExecutionContext<Context>) => void | Promise<void>;
 /** `const browser = browserTest(test); browser('a page shows', async (t) => …)` */
 export function browserTest<Context>(test: TestFn<Context>): (title: string, body: Body<Context>) => void {
   if (findChromium() !== undefined) return (title, body) => test(title, body);
-  if (process.env['REQUIRE_BROWSER'] === '1') {
+  if (process.env.REQUIRE_BROWSER === '1') {
     return (title) => test(title, (t) => t.fail('REQUIRE_BROWSER=1, but no Chromium was found; install it or set CHROMIUM_PATH'));
   }
   return (title, body) => test.skip(`${title} (needs Chromium: install it or set CHROMIUM_PATH)`, body);
@@ -58,6 +66,8 @@ export async function axe(page: Page): Promise<string[]> {
     }
     const { axe: runner } = globalThis as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } };
     const { violations } = await runner.run();
-    return violations.flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help} at ${node.target.join(' ')}: ${node.failureSummary ?? ''}`));
+    return violations.flatMap(({ id, help, nodes }) =>
+      nodes.map((node) => `${id}: ${help} at ${node.target.join(' ')}: ${node.failureSummary ?? ''}`),
+    );
   });
 }
