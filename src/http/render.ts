@@ -92,7 +92,7 @@ function createEnvironment(production: boolean, folders: string[]): nunjucks.Env
 
 function renderFile(environment: nunjucks.Environment, file: string, model: object): Promise<string> {
   return new Promise((resolve, reject) => {
-    environment.render(file, model, (error, html) => (html === null ? reject(error) : resolve(html)));
+    environment.render(file, model, (error, html) => (error || html === null ? reject(error) : resolve(html)));
   });
 }
 
