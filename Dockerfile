@@ -6,6 +6,8 @@ FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --no-audit --no-fund
+# A library names TypeScript as an optional peer, so npm keeps it; nothing reads it at run time.
+RUN rm -rf node_modules/typescript node_modules/@typescript
 
 FROM node:24-slim
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 CARDEA_DATA_DIR=/data
@@ -14,6 +16,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY bin ./bin
 COPY examples ./examples
+COPY locales ./locales
 COPY migrations ./migrations
 COPY public ./public
 COPY src ./src

@@ -2,10 +2,16 @@
  * The one error class that crosses rooms, and its constructors.
  *
  * An AppError carries a stable `code` for machines, a `message` that is safe to show to whoever caused it,
- * and a `cause` that is for the log only. Anything else that is thrown is a fault: it is logged and answered
- * with a plain 500 that says nothing.
+ * and a `cause` that is for the log only. What users may meet is a text of locales/ (`say`), which a page shows in its own
+ * language; programs, logs and the command line get it in English. What only operators meet is written where it is thrown.
+ *
+ * Anything else that is thrown is a fault: it is logged and answered with a plain 500 that says nothing.
  */
+import { inEnglish, type Words } from './languages/messages.ts';
+
 export class AppError extends Error {
+  /** The message, for pages. */
+  readonly said: Words;
   readonly code: string;
   readonly status: number;
   /** The input field that is wrong, when one is. */
@@ -13,9 +19,10 @@ export class AppError extends Error {
   /** Seconds after which trying again makes sense; sent as Retry-After. */
   readonly retryAfter: number | undefined;
 
-  constructor(options: { code: string; status: number; message: string; field?: string; retryAfter?: number; cause?: unknown }) {
-    super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
+  constructor(options: { code: string; status: number; message: Words; field?: string; retryAfter?: number; cause?: unknown }) {
+    super(inEnglish(options.message), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'AppError';
+    this.said = options.message;
     this.code = options.code;
     this.status = options.status;
     this.field = options.field;
@@ -24,26 +31,26 @@ export class AppError extends Error {
 }
 
 /** 400: one named field of the input is wrong. The message says what to change. */
-export const badInput = (field: string, message: string): AppError => new AppError({ code: 'bad_input', status: 400, message, field });
+export const badInput = (field: string, message: Words): AppError => new AppError({ code: 'bad_input', status: 400, message, field });
 
 /** 403: the caller is known, or need not be, and may not do this. */
-export const forbidden = (message: string, code = 'forbidden'): AppError => new AppError({ code, status: 403, message });
+export const forbidden = (message: Words, code = 'forbidden'): AppError => new AppError({ code, status: 403, message });
 
 /** 404: no such thing here, or none that the caller may know of. */
-export const notFound = (message: string, code = 'not_found'): AppError => new AppError({ code, status: 404, message });
+export const notFound = (message: Words, code = 'not_found'): AppError => new AppError({ code, status: 404, message });
 
 /** 409: what is asked contradicts what is stored. */
-export const conflict = (message: string, field?: string): AppError => new AppError({ code: 'conflict', status: 409, message, field });
+export const conflict = (message: Words, field?: string): AppError => new AppError({ code: 'conflict', status: 409, message, field });
 
 /** 410: it was valid once; the message says how to start again. */
-export const gone = (message: string, code = 'expired'): AppError => new AppError({ code, status: 410, message });
+export const gone = (message: Words, code = 'expired'): AppError => new AppError({ code, status: 410, message });
 
 /** 429: too many attempts. `retryAfter` in seconds. */
-export const tooMany = (message: string, retryAfter: number): AppError =>
+export const tooMany = (message: Words, retryAfter: number): AppError =>
   new AppError({ code: 'too_many_attempts', status: 429, message, retryAfter });
 
 /** 503: a bounded resource is full; trying again shortly will work. */
-export const busy = (message: string, retryAfter = 1): AppError => new AppError({ code: 'busy', status: 503, message, retryAfter });
+export const busy = (message: Words, retryAfter = 1): AppError => new AppError({ code: 'busy', status: 503, message, retryAfter });
 
 /** Not over HTTP: the process cannot start or a command cannot run with what it was given. The message says what to change. */
 export const cannotStart = (message: string, cause?: unknown): AppError => new AppError({ code: 'cannot_start', status: 503, message, cause });

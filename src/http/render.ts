@@ -11,11 +11,17 @@
  * (`settings`, `loader`); `engineSource` lets nunjucks load and keep the templates itself. And its function for
  * `app.context.render` keeps the current ctx in one variable across an await, so that of two requests at once one gets
  * the other's page; made for one ctx, as here, it does not.
+ *
+ * Each language has an environment of its own, made when a page is first asked for in it: `t`, `lang`, and the filters that
+ * write times and numbers are the environment's, and so are at hand in every view and macro.
  */
 import { fileURLToPath } from 'node:url';
 import type Koa from 'koa';
 import views from 'koa-views';
 import nunjucks from 'nunjucks';
+import { LANGUAGES, type Language } from '../languages/languages.ts';
+import { inWords, type MessageKey, type Translate, translatorFor, type Values, type Words } from '../languages/messages.ts';
+import { languageOf } from './language.ts';
 import { createStatics, type Statics } from './statics.ts';
 
 const VIEWS_DIR = fileURLToPath(new URL('../../views/', import.meta.url));
@@ -23,7 +29,7 @@ const VIEWS_DIR = fileURLToPath(new URL('../../views/', import.meta.url));
 /** One thing that is wrong with a form: which field, if it is one, and what to do about it. */
 export interface FormError {
   field: string | null;
-  message: string;
+  message: Words;
 }
 
 export interface Renderer {
@@ -41,21 +47,27 @@ export interface RendererOptions {
   statics?: Statics;
   /** Another folder of views whose layouts may come from ours, for the demo application. */
   viewsDir?: string;
+  /** The one language of all pages; otherwise each page's own. */
+  language?: Language;
 }
 
 /** Builds the renderer: once per process (or per folder of views). */
 export function createRenderer(options: RendererOptions): Renderer {
   const statics = options.statics ?? createStatics();
   const folder = options.viewsDir ?? VIEWS_DIR;
-  const environment = createEnvironment(options.production, [...new Set([folder, VIEWS_DIR])]);
+  const environments = new Map<string, nunjucks.Environment>();
+  const environmentFor = (language: Language): nunjucks.Environment => {
+    const environment = environments.get(language) ?? createEnvironment(language, options.production, [...new Set([folder, VIEWS_DIR])]);
+    environments.set(language, environment);
+    return environment;
+  };
   const bind = views(folder, {
     extension: 'njk',
     map: { njk: 'nunjucks' },
-    engineSource: { nunjucks: (file: string, model: object) => renderFile(environment, file, model) },
+    engineSource: { nunjucks: (file: string, model: Model) => renderFile(environmentFor(model.language), file, model) },
   });
 
   const common = {
-    lang: 'en',
     realm: null,
     client: null,
     errors: [],
@@ -64,18 +76,24 @@ export function createRenderer(options: RendererOptions): Renderer {
 
   return {
     async render(ctx, view, model, status) {
+      const language = options.language ?? languageOf(ctx);
       await bind(ctx, nothingElse);
-      await ctx.render(view, { ...common, ...model });
+      await ctx.render(view, { ...common, ...model, language } satisfies Model);
       if (status !== undefined) ctx.status = status;
       ctx.type = 'text/html; charset=utf-8';
       ctx.set('Cache-Control', 'no-store');
+      ctx.set('Content-Language', language);
     },
   };
 }
 
+interface Model {
+  language: Language;
+}
+
 const nothingElse = async (): Promise<void> => {};
 
-function createEnvironment(production: boolean, folders: string[]): nunjucks.Environment {
+function createEnvironment(language: Language, production: boolean, folders: string[]): nunjucks.Environment {
   const loader = new nunjucks.FileSystemLoader(folders, { noCache: !production });
   const environment = new nunjucks.Environment(loader, {
     autoescape: true,
@@ -83,10 +101,19 @@ function createEnvironment(production: boolean, folders: string[]): nunjucks.Env
     trimBlocks: true,
     lstripBlocks: true,
   });
-  environment.addFilter('about', messageAbout);
+  const translate = translatorFor(language);
+  const { intl, direction } = LANGUAGES[language];
+  const moments = new Intl.DateTimeFormat(intl, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' });
+  const counts = new Intl.NumberFormat(intl);
+  environment.addGlobal('t', viewTranslator(environment, translate));
+  environment.addGlobal('lang', language);
+  environment.addGlobal('dir', direction);
+  environment.addFilter('words', (words: Words) => inWords(words, translate));
+  environment.addFilter('about', (errors: readonly FormError[], field: string) => messageAbout(errors, field, translate));
   environment.addFilter('focus', fieldToFocus);
-  environment.addFilter('moment', moment);
-  environment.addFilter('grouped', (count: number) => countFormat.format(count));
+  // In UTC, because a page without script does not know where its reader is.
+  environment.addFilter('moment', (iso: string) => `${moments.format(new Date(iso))} UTC`);
+  environment.addFilter('grouped', (count: number) => counts.format(count));
   return environment;
 }
 
@@ -96,22 +123,35 @@ function renderFile(environment: nunjucks.Environment, file: string, model: obje
   });
 }
 
+const { SafeString } = nunjucks.runtime;
+
+/**
+ * `t("login.signIn.lead", { application: ui.name(client.name) })`. Among the values there may be markup that a macro made;
+ * it stays markup, and all the rest is escaped.
+ */
+function viewTranslator(environment: nunjucks.Environment, translate: Translate) {
+  // The filter leaves markup as it is.
+  const escaped = (value: unknown): string => String(environment.getFilter('escape')(value));
+  return (key: MessageKey, values: Readonly<Record<string, unknown>> = {}): unknown => {
+    if (!Object.values(values).some((value) => value instanceof SafeString)) return translate(key, plain(values));
+    // Only once the words are escaped do the values take their places, which no value can name.
+    const parts: string[] = [];
+    const places: Record<string, string | number> = {};
+    for (const [name, value] of Object.entries(values))
+      places[name] = typeof value === 'number' ? value : `\uE000${parts.push(escaped(value)) - 1}\uE001`;
+    return new SafeString(escaped(translate(key, places)).replaceAll(/\uE000(\d+)\uE001/g, (_, index) => parts[Number(index)] ?? ''));
+  };
+}
+
+const plain = (values: Readonly<Record<string, unknown>>): Values =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, typeof value === 'number' ? value : String(value)]));
+
 /** `errors | about('code')`: the first message about that field, or the empty string. */
-function messageAbout(errors: readonly FormError[], field: string): string {
-  return errors.find((error) => error.field === field)?.message ?? '';
+function messageAbout(errors: readonly FormError[], field: string, translate: Translate): string {
+  return inWords(errors.find((error) => error.field === field)?.message ?? '', translate);
 }
 
 /** `errors | focus('username')`: the field to put the cursor in, which is the first wrong one, or else the one named. */
 function fieldToFocus(errors: readonly FormError[], otherwise: string): string {
   return errors.find((error) => error.field !== null)?.field ?? otherwise;
-}
-
-const momentFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' });
-
-/** `count | grouped`: 12,480. */
-const countFormat = new Intl.NumberFormat('en');
-
-/** `iso | moment`: a time for people, in UTC because a page without script does not know where its reader is. */
-function moment(iso: string): string {
-  return `${momentFormat.format(new Date(iso))} UTC`;
 }

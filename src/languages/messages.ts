@@ -9,7 +9,8 @@ import { ENGLISH, LANGUAGES, type Language } from './languages.ts';
 
 /** The keys of English texts, such as `login.signIn.title`; forms of a plural are one key. */
 export type MessageKey = KeyOf<typeof en>;
-type KeyOf<Texts> = { [Key in keyof Texts & string]: Texts[Key] extends string ? WithoutPlural<Key> : `${Key}.${KeyOf<Texts[Key]>}` }[keyof Texts & string];
+type KeyOf<Texts> = { [Key in keyof Texts & string]: Texts[Key] extends string ? WithoutPlural<Key> : `${Key}.${KeyOf<Texts[Key]>}` }[keyof Texts &
+  string];
 type WithoutPlural<Key extends string> = Key extends `${infer Base}_${'one' | 'other'}` ? Base : Key;
 
 /** What stands in a text's placeholders. */
@@ -56,10 +57,11 @@ export const inWords = (words: Words, translate: Translate): string => (typeof w
 export const inEnglish = (words: Words): string => inWords(words, translatorFor(ENGLISH));
 
 /** Whether there is such a text: for keys that are made up from the name of something. */
-export const isMessageKey = (key: string): key is MessageKey => i18n.exists(key, { lng: ENGLISH });
+export const isMessageKey = (key: string): key is MessageKey => i18n.exists(key, { lng: ENGLISH, returnObjects: false });
 
 /** Seconds, for people: exact below a minute and a half, and rounded up to minutes or hours above. */
 function duration(seconds: number, language: string): string {
-  const [amount, unit] = seconds < 90 ? [seconds, 'second'] : seconds < 90 * 60 ? [Math.ceil(seconds / 60), 'minute'] : [Math.ceil(seconds / 3600), 'hour'];
+  const [amount, unit] =
+    seconds < 90 ? [seconds, 'second'] : seconds < 90 * 60 ? [Math.ceil(seconds / 60), 'minute'] : [Math.ceil(seconds / 3600), 'hour'];
   return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(amount);
 }
