@@ -63,12 +63,25 @@ const fromRecord = (row: SessionRecord): SessionRow => ({
   endedAt: row.ended_at,
 });
 
+/** Leaves out sessions from before the time that voids what came before it (`UserRow.notBefore`). */
+const stillStands = (query: Knex.QueryBuilder): void => {
+  void query.whereNotExists((users) =>
+    users
+      .select('users.id')
+      .from('users')
+      .whereColumn('users.realm_id', 'sessions.realm_id')
+      .whereColumn('users.id', 'sessions.user_id')
+      .whereColumn('users.not_before', '>', 'sessions.created_at'),
+  );
+};
+
 /** A session that has not ended, by the uid of oidc-provider's session and its user. */
 export async function liveSessionByUid(knex: Knex, realmId: string, uid: string, userId: string, now: number): Promise<SessionRow | undefined> {
   const row = await knex<SessionRecord>('sessions')
     .where({ realm_id: realmId, uid, user_id: userId })
     .whereNull('ended_at')
     .where('ends_at', '>', now)
+    .modify(stillStands)
     .first();
   return row && fromRecord(row);
 }
@@ -80,6 +93,7 @@ export async function liveSessionBySid(knex: Knex, realmId: string, sid: string,
     .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': sid })
     .whereNull('sessions.ended_at')
     .where('sessions.ends_at', '>', now)
+    .modify(stillStands)
     .first('sessions.*');
   return row && fromRecord(row as SessionRecord);
 }
