@@ -40,7 +40,7 @@ for (const exhibit of exhibits) {
   test(`${exhibit.name}: one heading, one main part, forms that post, nothing inline`, async (t) => {
     const { response, html } = await page(t, exhibit.view, exhibit.model, exhibit.status);
     t.is(response.status, exhibit.status ?? 200);
-    t.regex(html, /^\s*<!doctype html>\s*<html lang="en">/);
+    t.regex(html, /^\s*<!doctype html>\s*<html lang="en" dir="ltr">/);
     t.is(html.match(/<h1>/g)?.length, 1);
     t.is(html.match(/<main /g)?.length, 1);
     t.notRegex(html, /<script|<style|<img| style=| on[a-z]+="|javascript:/i);
