@@ -65,14 +65,8 @@ const fromRecord = (row: SessionRecord): SessionRow => ({
 
 /** Leaves out sessions from before the time that voids what came before it (`UserRow.notBefore`). */
 const stillStands = (query: Knex.QueryBuilder): void => {
-  void query.whereNotExists((users) =>
-    users
-      .select('users.id')
-      .from('users')
-      .whereColumn('users.realm_id', 'sessions.realm_id')
-      .whereColumn('users.id', 'sessions.user_id')
-      .whereColumn('users.not_before', '>', 'sessions.created_at'),
-  );
+  const ofTheSession = 'users.realm_id = sessions.realm_id AND users.id = sessions.user_id AND users.not_before > sessions.created_at';
+  void query.whereNotExists((users) => users.select('users.id').from('users').whereRaw(ofTheSession));
 };
 
 /** A session that has not ended, by the uid of oidc-provider's session and its user. */
