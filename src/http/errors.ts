@@ -4,33 +4,10 @@
  */
 import type Koa from 'koa';
 import { AppError, notFound } from '../errors.ts';
+import { inEnglish, say, sayOr, type Words } from '../languages/messages.ts';
 import { currentRequestId, type Log } from '../telemetry/log.ts';
 import { securityHeaders } from './headers.ts';
 import type { Renderer } from './render.ts';
-
-const TITLES: Record<number, string> = {
-  400: 'That request is not right',
-  403: 'This is not allowed',
-  404: 'There is nothing here',
-  405: 'This cannot be done here',
-  409: 'That does not fit what is here',
-  410: 'This sign-in is over',
-  413: 'That is too much',
-  415: 'That form cannot be read',
-  429: 'Too many attempts',
-  500: 'Something went wrong here',
-  503: 'Too busy at this moment',
-};
-
-/** What to do, where the message does not say it itself. */
-const HINTS: Record<number, string> = {
-  403: 'Go back to the application and start again.',
-  404: 'Check the address. If you followed a link, tell the people who made it.',
-  405: 'Go back to the page that you came from.',
-  413: 'Go back and send less.',
-  500: 'Try again in a moment. If it happens again, tell your administrator the reference below.',
-  503: 'Try again in a moment.',
-};
 
 /** The realm under whose name an error is told, by request. */
 const realms = new WeakMap<object, { name: string; displayName: string }>();
@@ -74,31 +51,34 @@ export function answerErrors(options: { origin: string; renderer: Renderer; log:
 interface Told {
   status: number;
   code: string;
-  message: string;
+  message: Words;
   field: string | undefined;
 }
 
 /** What may be said of an error. Of a fault, nothing but that there was one. */
 function toldOf(error: AppError | undefined): Told {
-  if (error && (error.status < 500 || error.code === 'busy')) return error;
-  return { status: error?.status ?? 500, code: error?.code ?? 'server_error', message: 'The server met a fault. It was recorded.', field: undefined };
+  if (error && (error.status < 500 || error.code === 'busy'))
+    return { status: error.status, code: error.code, message: error.said, field: error.field };
+  return { status: error?.status ?? 500, code: error?.code ?? 'server_error', message: say('error.fault'), field: undefined };
 }
 
 async function answer(ctx: Koa.Context, renderer: Renderer, { status, code, message, field }: Told): Promise<void> {
   if (!wantsPage(ctx)) {
     ctx.status = status;
-    ctx.body = { error: code, error_description: message, ...(field ? { field } : {}) };
+    ctx.body = { error: code, error_description: inEnglish(message), ...(field ? { field } : {}) };
     return;
   }
-  const title = TITLES[status] ?? 'This request cannot be answered';
-  const model = { realm: realms.get(ctx) ?? null, title, message, hint: HINTS[status] ?? '', reference: currentRequestId() ?? null, link: null };
+  const title = sayOr(`error.title.${status}`, say('error.title.otherwise'));
+  // What to do, where the message does not say it itself.
+  const hint = sayOr(`error.hint.${status}`, '');
+  const model = { realm: realms.get(ctx) ?? null, title, message, hint, reference: currentRequestId() ?? null, link: null };
   await renderer.render(ctx, 'message', model, status);
 }
 
 /** What no route has answered, or none for this method (the router names those that there are in `Allow`). */
 function throwUnanswered(status: number): void {
-  if (status === 404) throw notFound('There is no such page.');
-  if (status === 405) throw new AppError({ code: 'method_not_allowed', status, message: 'This address does not take requests of this kind.' });
+  if (status === 404) throw notFound(say('error.noPage'));
+  if (status === 405) throw new AppError({ code: 'method_not_allowed', status, message: say('error.notForMethod') });
   // Not as a fault, and so not with its status of the family 5xx: the method is the caller's choice.
-  if (status === 501) throw new AppError({ code: 'method_not_allowed', status: 405, message: 'Requests of this kind are not known here.' });
+  if (status === 501) throw new AppError({ code: 'method_not_allowed', status: 405, message: say('error.unknownMethod') });
 }

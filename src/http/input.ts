@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import { AppError, badInput } from '../errors.ts';
+import { type MessageKey, say } from '../languages/messages.ts';
 
 /** The longest form of ours holds a password, a few names and a state: 16 KiB is several times that. */
 const MAX_BYTES = 16 * 1024;
@@ -28,7 +29,7 @@ export async function readForm<Schema extends z.ZodType>(ctx: { req: IncomingMes
   const [issue] = result.error.issues;
   const field = String(issue?.path[0] ?? 'form');
   const missing = issue?.code === 'invalid_type' && issue.message.endsWith('received undefined');
-  throw badInput(field, missing ? `The field "${field}" is missing.` : (issue?.message ?? 'This form cannot be read.'));
+  throw badInput(field, missing ? say('error.form.missing', { field }) : (issue?.message ?? say('error.form.unreadable')));
 }
 
 /**
@@ -45,14 +46,14 @@ export function parseForm(text: string): Record<string, string> {
   // Without a prototype: a field named `toString` is a field like any other, and one that is absent is absent.
   const fields: Record<string, string> = Object.create(null);
   const pairs = text.split('&').filter((pair) => pair !== '');
-  if (pairs.length > MAX_FIELDS) throw badInput('form', `This form has more than ${MAX_FIELDS} fields.`);
+  if (pairs.length > MAX_FIELDS) throw badInput('form', say('error.form.tooManyFields', { most: MAX_FIELDS }));
   for (const pair of pairs) {
     const equals = pair.indexOf('=');
     const name = checkedName(decode(equals === -1 ? pair : pair.slice(0, equals), 'form'));
     const value = decode(equals === -1 ? '' : pair.slice(equals + 1), name);
-    if (name in fields) throw badInput(name, `The field "${name}" was sent more than once.`);
+    if (name in fields) throw badInput(name, say('error.form.twice', { field: name }));
     // No field of ours needs it, and PostgreSQL cannot store it.
-    if (value.includes('\0')) throw badInput(name, `The field "${name}" holds a character that is no text.`);
+    if (value.includes('\0')) throw badInput(name, say('error.form.notText', { field: name }));
     fields[name] = value;
   }
   return fields;
@@ -60,8 +61,8 @@ export function parseForm(text: string): Record<string, string> {
 
 function checkedName(name: string): string {
   const [plain = ''] = name.split('[', 1);
-  if (!FIELD_NAME.test(plain) || FORBIDDEN_NAMES.has(plain)) throw badInput('form', 'This form has a field whose name cannot be one of ours.');
-  if (plain !== name) throw badInput(plain, `The field "${plain}" was sent as a list. Send one value.`);
+  if (!FIELD_NAME.test(plain) || FORBIDDEN_NAMES.has(plain)) throw badInput('form', say('error.form.foreignName'));
+  if (plain !== name) throw badInput(plain, say('error.form.list', { field: plain }));
   return name;
 }
 
@@ -70,7 +71,7 @@ function decode(text: string, field: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
-    throw badInput(field, 'This form is not encoded as UTF-8.');
+    throw badInput(field, say('error.form.encoding'));
   }
 }
 
@@ -79,22 +80,22 @@ function decode(text: string, field: string): string {
  * and nothing of ours does.
  */
 function requireForm(request: IncomingMessage): void {
-  const unsupported = (message: string): AppError => new AppError({ code: 'unsupported_media_type', status: 415, message });
+  const unsupported = (key: MessageKey): AppError => new AppError({ code: 'unsupported_media_type', status: 415, message: say(key) });
   const [type = '', ...parameters] = (request.headers['content-type'] ?? '').toLowerCase().split(';');
-  if (type.trim() !== 'application/x-www-form-urlencoded') throw unsupported('Send this form as application/x-www-form-urlencoded.');
+  if (type.trim() !== 'application/x-www-form-urlencoded') throw unsupported('error.form.type');
   for (const parameter of parameters) {
     const charset = /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/.exec(parameter)?.[1];
-    if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') throw unsupported('Send this form in UTF-8.');
+    if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') throw unsupported('error.form.charset');
   }
   const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unsupported('Send this form without compression.');
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unsupported('error.form.compressed');
 }
 
 const tooLarge = (): AppError =>
   new AppError({
     code: 'too_large',
     status: 413,
-    message: `This form is larger than the ${MAX_BYTES / 1024} KiB that are accepted. Shorten what you entered.`,
+    message: say('error.form.tooLarge', { most: MAX_BYTES / 1024 }),
   });
 
 async function readBody(request: IncomingMessage): Promise<string> {
@@ -107,7 +108,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw badInput('form', 'This form is not encoded as UTF-8.');
+    throw badInput('form', say('error.form.encoding'));
   }
 }
 
@@ -127,7 +128,7 @@ function collect(request: IncomingMessage): Promise<Buffer> {
     request.resume();
   };
   const onEnd = (): void => finish(() => resolve(Buffer.concat(chunks)));
-  const onGone = (): void => finish(() => reject(badInput('form', 'The connection ended before the whole form had arrived.')));
+  const onGone = (): void => finish(() => reject(badInput('form', say('error.form.cutOff'))));
   const finish = (settle: () => void): void => {
     request.off('data', onData).off('end', onEnd).off('close', onGone);
     settle();

@@ -12,6 +12,7 @@ import type Koa from 'koa';
 import * as client from 'openid-client';
 import { randomToken, sha256 } from '../crypto/codes.ts';
 import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
+import { type MessageKey, say } from '../languages/messages.ts';
 import type { Level } from '../policy/assurance.ts';
 import { decide, freshProofs } from '../policy/decide.ts';
 import { type ConsoleName, consolePath } from '../realms/consoles.ts';
@@ -168,11 +169,7 @@ export function createRelying(deps: RelyingDeps): Relying {
     const at = now();
     const kept = typeof ctx.query.state === 'string' ? takeLoginState(jar, ctx.query.state, at) : undefined;
     if (!kept) {
-      await explain(
-        jar,
-        'This sign-in was not begun here',
-        'It was started in another browser, was used before, or has expired. Nothing was changed.',
-      );
+      await explain(jar, 'account.arrival.notBegun.title', 'account.arrival.notBegun.message');
       return undefined;
     }
     const tokens = await exchange(jar, kept);
@@ -181,7 +178,7 @@ export function createRelying(deps: RelyingDeps): Relying {
     const sid = typeof claims.sid === 'string' ? claims.sid : '';
     const signedIn = await standing(realm, sid, claims.sub, at);
     if (!signedIn) {
-      await explain(jar, 'This sign-in has ended already', 'The session was signed out while you came back from it.');
+      await explain(jar, 'account.arrival.ended.title', 'account.arrival.ended.message');
       return undefined;
     }
     await replaceSession(jar, { userId: claims.sub, sid, idToken: tokens.id_token ?? '', createdAt: at, expiresAt: signedIn.session.endsAt });
@@ -207,7 +204,7 @@ export function createRelying(deps: RelyingDeps): Relying {
       if (said) await explain(jar, said.title, said.message);
       else if (code !== undefined || error instanceof client.ClientError) {
         deps.log.warn({ err: error, realm: jar.realm.realm.name, console: jar.console }, 'a sign-in to a console was refused');
-        await explain(jar, 'This sign-in cannot be finished', 'What came back does not fit what was asked. Nothing was changed.');
+        await explain(jar, 'account.arrival.unfit.title', 'account.arrival.unfit.message');
       } else throw error;
       return undefined;
     }
@@ -243,24 +240,26 @@ export function createRelying(deps: RelyingDeps): Relying {
   };
 
   /** Says what happened, with the way back to the console. */
-  async function explain({ ctx, realm, path, console }: CookieJar, title: string, message: string): Promise<void> {
+  async function explain({ ctx, realm, path, console }: CookieJar, title: MessageKey, message: MessageKey): Promise<void> {
     const { name, displayName } = realm.realm;
-    const link = { href: `${path}/`, label: console === 'account' ? 'Go to your account' : 'Go to the administration' };
-    await deps.render(ctx, 'message', { realm: { name, displayName }, title, message, hint: null, reference: null, link }, 400);
+    const link = { href: `${path}/`, label: say(console === 'account' ? 'account.arrival.toAccount' : 'account.arrival.toAdmin') };
+    await deps.render(
+      ctx,
+      'message',
+      { realm: { name, displayName }, title: say(title), message: say(message), hint: null, reference: null, link },
+      400,
+    );
   }
 
   return { requireSession, begin, callback, signOut };
 }
 
 /** What an error of the provider means to a person, by its code (RFC 6749 sections 4.1.2.1 and 5.2, RFC 9470 section 5). */
-const REFUSALS = new Map(
+const REFUSALS = new Map<string, { title: MessageKey; message: MessageKey }>(
   Object.entries({
-    access_denied: { title: 'You stopped signing in', message: 'Nothing was changed. You can start again whenever you like.' },
-    invalid_grant: { title: 'This sign-in was used before', message: 'A sign-in can be used once, and soon. Nothing was changed.' },
-    unmet_authentication_requirements: {
-      title: 'A stronger sign-in is needed here',
-      message: 'None of your sign-in methods that can be used now is strong enough for this page. Ask your administrator.',
-    },
+    access_denied: { title: 'account.arrival.stopped.title', message: 'account.arrival.stopped.message' },
+    invalid_grant: { title: 'account.arrival.used.title', message: 'account.arrival.used.message' },
+    unmet_authentication_requirements: { title: 'account.arrival.tooWeak.title', message: 'account.arrival.tooWeak.message' },
   }),
 );
 

@@ -14,7 +14,7 @@ type KeyOf<Texts> = { [Key in keyof Texts & string]: Texts[Key] extends string ?
 type WithoutPlural<Key extends string> = Key extends `${infer Base}_${'one' | 'other'}` ? Base : Key;
 
 /** What stands in a text's placeholders. */
-export type Values = Readonly<Record<string, string | number>>;
+export type Values = Readonly<Record<string, string | number | readonly string[]>>;
 
 /** Something of ours to be said. */
 export interface Saying {
@@ -40,6 +40,9 @@ i18n.init({
   resources: Object.fromEntries(Object.entries({ en, de, es, fr, it }).map(([language, translation]) => [language, { translation }])),
   interpolation: { escapeValue: false, skipOnVariables: true },
 });
+i18n.services.formatter?.add('alternatives', (names: readonly string[], language) =>
+  new Intl.ListFormat(language, { type: 'disjunction' }).format(names),
+);
 i18n.services.formatter?.add('duration', (seconds: number, language) => duration(seconds, language ?? ENGLISH));
 i18n.services.formatter?.add('number', (count: number, language) => new Intl.NumberFormat(language).format(count));
 
@@ -56,8 +59,10 @@ export const inWords = (words: Words, translate: Translate): string => (typeof w
 /** For logs, programs and the command line. */
 export const inEnglish = (words: Words): string => inWords(words, translatorFor(ENGLISH));
 
-/** Whether there is such a text: for keys that are made up from the name of something. */
-export const isMessageKey = (key: string): key is MessageKey => i18n.exists(key, { lng: ENGLISH, returnObjects: false });
+const isMessageKey = (key: string): key is MessageKey => i18n.exists(key, { lng: ENGLISH, returnObjects: false });
+
+/** The text of that key where there is one, for keys that are made up from the name of something; else these words. */
+export const sayOr = (key: string, otherwise: Words): Words => (isMessageKey(key) ? say(key) : otherwise);
 
 /** Seconds, for people: exact below a minute and a half, and rounded up to minutes or hours above. */
 function duration(seconds: number, language: string): string {

@@ -11,6 +11,7 @@ import { readForm } from '../http/input.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
+import type { Queries } from '../store/rows.ts';
 import { userById } from '../store/users.ts';
 import { answerConsent, showConsent } from './consent.ts';
 import { type LoginState, next, start } from './machine.ts';
@@ -149,13 +150,11 @@ async function apply(request: LoginRequest, login: Login, outcome: Outcome, form
   }
 
   const { audit, within } = outcome;
-  const moved = await request.signIns.advance(login, state, {
-    renew: outcome.renew,
-    within: async (trx) => {
-      await within?.(trx);
-      if (audit) await record(trx, auditOrigin(request, login, outcome.subject), audit);
-    },
-  });
+  const together = async (trx: Queries) => {
+    await within?.(trx);
+    if (audit) await record(trx, auditOrigin(request, login, outcome.subject), audit);
+  };
+  const moved = await request.signIns.advance(login, state, { renew: outcome.renew, ...(within || audit ? { within: together } : {}) });
   if (!moved) return redirectTo(ctx, selfOf(request));
   if (moved.cookie !== undefined) setCookie(request, moved.cookie);
   const after: Login = { row: { ...login.row, at: state.at, version: login.row.version + 1 }, state };
@@ -220,10 +219,10 @@ async function currentLogin(request: LoginRequest): Promise<Login | undefined> {
     return signIns.load(realm.realm.id, asked.cid, at);
   }
   const state = await firstState(request, at);
-  const cookie = await signIns.begin({ realmId: realm.realm.id, id: asked.cid, uid: asked.uid, state, now: at, expiresAt: asked.expiresAt });
-  if (cookie === undefined) return undefined;
-  setCookie(request, cookie);
-  return signIns.load(realm.realm.id, asked.cid, at);
+  const begun = await signIns.begin({ realmId: realm.realm.id, id: asked.cid, uid: asked.uid, state, now: at, expiresAt: asked.expiresAt });
+  if (!begun) return undefined;
+  setCookie(request, begun.cookie);
+  return begun.signIn;
 }
 
 async function firstState(request: LoginRequest, startedAt: number): Promise<LoginState> {

@@ -15,7 +15,6 @@ import {
   credentialsOf,
   disableFactor,
   insertCredential,
-  markUsed,
   replaceSecret,
   spendCounter,
 } from '../store/credentials.ts';
@@ -45,14 +44,19 @@ const WRONG_CODE = 'That code is not right. Type the one that the app shows now.
 const USED_CODE = 'That code was used already. Wait for the next one.';
 const MAX_LABEL = 60;
 
-/** The rules for whoever the sign-in is about now, or will be after the event. */
+/**
+ * The rules for whoever the sign-in is about now, or will be after the event.
+ *
+ * @param rows the user's credentials, when they were read already
+ */
 export async function rulesOf(
   request: LoginRequest,
   login: { row: { createdAt: number }; state: { expected: boolean } | null },
   userId: string | null,
+  rows?: readonly CredentialRow[],
 ): Promise<LoginRules> {
   const { db, realm, asked, at } = request;
-  const credentials = userId === null ? [] : await credentialsOf(db.knex, realm.realm.id, userId);
+  const credentials = rows ?? (userId === null ? [] : await credentialsOf(db.knex, realm.realm.id, userId));
   const expected = login.state === null || login.state.expected;
   const session =
     expected && asked.session && asked.session.accountId === userId
@@ -93,7 +97,7 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   const proof: Proof = { credentialId: verdict.credentialId, factor: factor.id, kinds: verdict.kinds, level: verdict.level, amr: verdict.amr, at };
   return {
     event: { type: 'proved', userId: user.id, proof, ...(known ? {} : { remember: form.remember !== undefined }) },
-    rules: await rulesOf(request, login, user.id),
+    rules: await rulesOf(request, login, user.id, rows),
     renew: true,
     subject: user.id,
   };
@@ -111,7 +115,7 @@ export async function challengeStep(request: LoginRequest, login: Login, form: F
   const rows = await credentialsOf(db.knex, realm.realm.id, user.id);
   const held = await openCredentials(keyring, factor, rows, state.credentialId);
   const verdict = await factor.verify(factorContext(request, user), form, held);
-  const rules = await rulesOf(request, login, user.id);
+  const rules = await rulesOf(request, login, user.id, rows);
 
   if (!verdict.ok) {
     const { endsTransaction, disables } = await counted.failed();
@@ -131,7 +135,6 @@ export async function challengeStep(request: LoginRequest, login: Login, form: F
     renew: true,
     audit: { type: 'mfa.challenge.ok', details: { factor: factor.id, credential: verdict.credentialId } },
     subject: user.id,
-    within: (trx) => markUsed(trx, realm.realm.id, verdict.credentialId, at),
   };
 }
 

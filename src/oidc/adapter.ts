@@ -213,6 +213,11 @@ class GrantAdapter extends ModelAdapter {
 
 /** The library finds an interaction, then destroys it, then answers: of many that come back at once, one may go on. */
 class InteractionAdapter extends ModelAdapter {
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const { interaction } = requestCache();
+    return interaction?.id === id ? interaction.payload : super.find(id);
+  }
+
   override async destroy(id: string): Promise<void> {
     if (!(await deletePayload(this.queries, this.key(id)))) throw new errors.SessionNotFound('interaction session not found');
   }

@@ -64,7 +64,8 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
   }
 
   const transaction = result.login.transaction;
-  const signIn = typeof transaction === 'string' ? await room.signIns.load(realm.id, transaction, now) : undefined;
+  const looked = requestCache().signIn;
+  const signIn = looked?.row.id === transaction ? looked : typeof transaction === 'string' ? await room.signIns.load(realm.id, transaction, now) : undefined;
   if (signIn?.state.at !== 'done' || signIn.state.userId !== session.accountId) return refuse(room, ctx, 'a login that is not done');
   // dispatch.ts has looked already; here nothing of what the library made of the path or its own cookies is believed.
   if (!isNewestCookie(signIn.row, ctx.cookies.get(transactionCookie(signIn.row.id), { signed: false })))
@@ -82,6 +83,7 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
     realmId: realm.id,
     settings: realm.settings,
     uid: session.uid,
+    isNew: 'new' in session && session.new === true,
     userId: session.accountId,
     proofs: signIn.state.proofs,
     remember: signIn.state.remember,

@@ -15,6 +15,7 @@ import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import { recordRefusal } from './authentication.ts';
 import { COOKIES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
+import { requestCache } from './request-cache.ts';
 import { isForBrowsers, isPostedRequest, methodsOf, resumedUid } from './routes.ts';
 
 /** What the library reads of a body. */
@@ -97,15 +98,16 @@ export function pinOrigin(ctx: Koa.Context, origin: string): void {
 /** Where a browser is sent that may not go on yet; undefined when it may. Throws when it never may. */
 async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: string): Promise<string | undefined> {
   const { realm } = room.context;
-  const interaction = ctx.cookies.get(COOKIES.resume) === uid ? await provider.Interaction.find(uid) : undefined;
+  const interaction = ctx.cookies.get(COOKIES.resume) === uid ? await findInteraction(ctx, provider, uid, room.now()) : undefined;
   if (!interaction)
     throw gone(
       'It was finished already, took too long, or was begun in another browser. If you are not signed in, go back to the application and sign in again.',
     );
   const signIn = await room.signIns.load(realm.id, interaction.cid, room.now());
+  if (signIn) requestCache(ctx.req).signIn = signIn;
   if (!signIn) {
     // A consent in a session that needed no sign-in is bound to that session by the library.
-    return interaction.prompt.name === 'consent' && interaction.session?.uid ? undefined : `${room.origin}${loginPath(realm.name, uid)}`;
+    return interaction.prompt?.name === 'consent' && interaction.session?.uid ? undefined : `${room.origin}${loginPath(realm.name, uid)}`;
   }
   if (!isNewestCookie(signIn.row, ctx.cookies.get(transactionCookie(interaction.cid)))) {
     await recordRefusal(
@@ -117,4 +119,12 @@ async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: str
   }
   const answered = interaction.result?.error !== undefined || signIn.state.at === 'done';
   return answered ? undefined : `${room.origin}${loginPath(realm.name, uid)}`;
+}
+
+/** Reads the interaction that the library will ask for next, once. */
+async function findInteraction(ctx: Koa.Context, provider: OidcRealm['provider'], uid: string, now: number) {
+  const payload = await provider.Interaction.adapter.find(uid);
+  if (!payload || (payload.exp ?? 0) * 1000 <= now || payload.cid === undefined) return undefined;
+  requestCache(ctx.req).interaction = { id: uid, payload };
+  return { ...payload, cid: payload.cid };
 }

@@ -1,11 +1,12 @@
 /** Our session behind a session of the library's, while it is alive; read once a request. */
+import type { IncomingMessage } from 'node:http';
 import { isAlive } from '../sessions/sessions.ts';
 import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
 import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 
-export async function liveSession(room: RealmRoom, uid: string, userId: string, ctx?: object): Promise<SessionRow | undefined> {
-  const cache = requestCache(ctx);
+export async function liveSession(room: RealmRoom, uid: string, userId: string, req?: IncomingMessage): Promise<SessionRow | undefined> {
+  const cache = requestCache(req);
   if (cache.session?.uid === uid && (cache.session.row === undefined || cache.session.row.userId === userId)) return cache.session.row;
   const { realm } = room.context;
   const now = room.now();

@@ -102,7 +102,7 @@ async function noteUse(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<void> 
   const uid = refreshToken?.sessionUid ?? session?.uid;
   const userId = refreshToken?.accountId ?? session?.accountId;
   if (!uid || !userId || ctx.status >= 400) return;
-  const row = await liveSession(room, uid, userId, ctx);
+  const row = await liveSession(room, uid, userId, ctx.req);
   if (row) await noteActivity(room.db, row, room.now());
 }
 

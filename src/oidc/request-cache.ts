@@ -2,7 +2,9 @@
  * Rows that one request has read already. The library asks for the same session, grant and account from several places, and
  * each would be a round trip; what is kept here is forgotten with the request.
  */
-import Provider from 'oidc-provider';
+import type { IncomingMessage } from 'node:http';
+import Provider, { type AdapterPayload } from 'oidc-provider';
+import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
 import type { SessionRow } from '../store/sessions.ts';
 import type { UserRow } from '../store/users.ts';
 
@@ -10,6 +12,9 @@ interface Read {
   /** Our session behind the library's; null when there is none that is alive. */
   session?: { uid: string; row: SessionRow | undefined };
   user?: UserRow;
+  /** The interaction and the sign-in that dispatch.ts has looked at. */
+  interaction?: { id: string; payload: AdapterPayload };
+  signIn?: SignIn<SignInState>;
   /** A grant's payload as it is stored. */
   grant?: { id: string; payload: string };
   /** The library's session as it was read. */
@@ -21,14 +26,14 @@ const reads = new WeakMap<object, Read>();
 /**
  * What this request has read; outside of one of the library's requests, nothing is kept.
  *
- * @param ctx for callers around the library's own handling, where it does not say which request it is at
+ * @param req for callers around the library's own handling, where it does not say which request it is at
  */
-export function requestCache(ctx: object | undefined = Provider.ctx): Read {
-  if (!ctx) return {};
-  let read = reads.get(ctx);
+export function requestCache(req: IncomingMessage | undefined = Provider.ctx?.req): Read {
+  if (!req) return {};
+  let read = reads.get(req);
   if (!read) {
     read = {};
-    reads.set(ctx, read);
+    reads.set(req, read);
   }
   return read;
 }

@@ -41,6 +41,8 @@ export async function establishSession(
     realmId: string;
     settings: RealmSettings;
     uid: string;
+    /** The browser brought no session with it: there is none to raise or to end. */
+    isNew: boolean;
     userId: string;
     proofs: Proof[];
     remember: boolean;
@@ -53,7 +55,7 @@ export async function establishSession(
 ): Promise<SessionRow | undefined> {
   const { realmId, settings, uid, userId, now } = signIn;
   return db.transaction(async (trx) => {
-    const live = await liveSessionByUid(trx, realmId, uid, userId, now);
+    const live = signIn.isNew ? undefined : await liveSessionByUid(trx, realmId, uid, userId, now);
     const isRaised = live !== undefined && isAlive(live, settings, now);
     const id = isRaised ? live.id : randomUUID();
     if (!(await signIn.claim(trx, id))) return undefined;
@@ -64,7 +66,7 @@ export async function establishSession(
       return { ...live, proofs, lastSeenAt: now };
     }
     // One that ran out was never marked as ended.
-    await endSessions(trx, realmId, { uid, userId }, now);
+    if (!signIn.isNew) await endSessions(trx, realmId, { uid, userId }, now);
     const session: SessionRow = {
       realmId,
       id,

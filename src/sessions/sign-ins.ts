@@ -47,10 +47,10 @@ export class SignIns<State extends SignInState> {
     return { row, state };
   }
 
-  /** Begins a sign-in; answers its cookie, or undefined when another request has begun it already. */
-  async begin(start: { realmId: string; id: string; uid: string; state: State; now: number; expiresAt: number }): Promise<string | undefined> {
+  /** Begins a sign-in; answers it with its cookie, or undefined when another request has begun it already. */
+  async begin(start: { realmId: string; id: string; uid: string; state: State; now: number; expiresAt: number }): Promise<{ cookie: string; signIn: SignIn<State> } | undefined> {
     const cookie = randomToken();
-    const inserted = await insertLogin(this.#db.knex, {
+    const row: LoginRow = {
       realmId: start.realmId,
       id: start.id,
       uid: start.uid,
@@ -61,8 +61,8 @@ export class SignIns<State extends SignInState> {
       sessionId: null,
       createdAt: start.now,
       expiresAt: start.expiresAt,
-    });
-    return inserted ? cookie : undefined;
+    };
+    return (await insertLogin(this.#db.knex, row)) ? { cookie, signIn: { row, state: start.state } } : undefined;
   }
 
   /**
@@ -86,11 +86,14 @@ export class SignIns<State extends SignInState> {
       // A sign-in that starts over (another question after consent) will have to be claimed again.
       sessionId: options.uid === undefined ? signIn.row.sessionId : null,
     };
-    const moved = await this.#db.transaction(async (trx) => {
-      if (!(await advanceLogin(trx, signIn.row, change))) return false;
-      await options.within?.(trx);
-      return true;
-    });
+    const { within } = options;
+    const moved = within
+      ? await this.#db.transaction(async (trx) => {
+          if (!(await advanceLogin(trx, signIn.row, change))) return false;
+          await within(trx);
+          return true;
+        })
+      : await advanceLogin(this.#db.knex, signIn.row, change);
     if (!moved) return undefined;
     return cookie === undefined ? {} : { cookie };
   }

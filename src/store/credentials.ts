@@ -93,10 +93,6 @@ export async function deletePassword(trx: Knex, realmId: string, userId: string)
   await trx('credentials').where({ realm_id: realmId, user_id: userId, factor: 'password' }).delete();
 }
 
-export async function markUsed(knex: Knex, realmId: string, id: string, now: number): Promise<void> {
-  await knex('credentials').where({ realm_id: realmId, id }).update({ last_used_at: now });
-}
-
 /** Switches a factor's credentials of a user off after too many failures, until another factor or an administrator restores it. */
 export async function disableFactor(knex: Knex, realmId: string, userId: string, factor: string): Promise<void> {
   await knex('credentials').where({ realm_id: realmId, user_id: userId, factor }).update({ enabled: false });

