@@ -12,10 +12,13 @@ import { createNotices } from './delivery/notices.ts';
 import { notFound } from './errors.ts';
 import { answerErrors, underRealm } from './http/errors.ts';
 import { securityHeaders } from './http/headers.ts';
+import { setLanguage } from './http/language.ts';
 import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
 import type { Installation } from './installation.ts';
+import { ENGLISH } from './languages/languages.ts';
+import { say } from './languages/messages.ts';
 import type { LoginState } from './login/machine.ts';
 import type { LoginDeps, LoginPort } from './login/room.ts';
 import { handleLogin } from './login/routes.ts';
@@ -97,7 +100,7 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   });
   const requireRealm = async (ctx: Koa.Context, name: string): Promise<OidcRealm> => {
     const realm = await realms.get(name, now());
-    if (!realm) throw notFound('There is no such realm.', 'realm_not_found');
+    if (!realm) throw notFound(say('error.noRealm'), 'realm_not_found');
     underRealm(ctx, realm.context.realm);
     return realm.built;
   };
@@ -135,7 +138,8 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   // What would have been sent is for whoever develops here, under our own name: no other site may read it by rebinding a name of its own.
   if (!config.production) {
     router.get('/inbox', async (ctx) => {
-      if (ctx.get('host') !== new URL(origin).host) throw notFound('There is no such page.');
+      setLanguage(ctx, ENGLISH);
+      if (ctx.get('host') !== new URL(origin).host) throw notFound(say('error.noPage'));
       ctx.set(securityHeaders({ origin }));
       await renderer.render(ctx, 'inbox', { messages: await readInbox({ db, keyring }) });
     });
@@ -181,7 +185,7 @@ function portOf({ provider, room }: OidcRealm): LoginPort {
  * another name than the one that cookies, throttles and proxies know (security-tests F01).
  */
 const plainPathsOnly: Koa.Middleware = async (ctx, next) => {
-  if (!ctx.req.url?.startsWith('/') || /%|\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) throw notFound('There is no such page.');
+  if (!ctx.req.url?.startsWith('/') || /%|\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) throw notFound(say('error.noPage'));
   await next();
 };
 

@@ -70,7 +70,7 @@ function createDemo(options: DemoOptions & { origin: string }): Koa {
   const party = new RelyingParty(options);
   const sessions = new Sessions(origin);
   const [statics, own] = [createStatics(), createStatics(folder('public'))];
-  const { render } = createRenderer({ production: true, statics, viewsDir: folder('views') });
+  const { render } = createRenderer({ production: true, statics, viewsDir: folder('views'), language: 'en' });
   const common = { realm: { name: 'demo-app', displayName: 'Demo application' }, base: '', issuer, demoCss: own.url('demo.css') };
   const show = (ctx: Koa.Context, view: string, model: object, status = 200) => render(ctx, view, { ...common, ...model }, status);
   // Chromium applies form-action to the redirects that follow a POST, and each of ours leads to the issuer.

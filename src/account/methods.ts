@@ -1,20 +1,22 @@
 /** A user's sign-in methods as the pages show them, and which of them may go. */
 import { notFound } from '../errors.ts';
 import { factors } from '../factors/index.ts';
+import { nameOf } from '../factors/names.ts';
+import { say, type Words } from '../languages/messages.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { RealmRow } from '../store/realms.ts';
 
 export interface MethodModel {
   id: string;
   factor: string;
-  name: string;
+  name: Words;
   label: string;
   /** ISO 8601. */
   createdAt: string;
   lastUsedAt: string | null;
   removable: boolean;
   /** Why it is as it is, when there is something to say. */
-  reason: string | null;
+  reason: Words | null;
 }
 
 const iso = (at: number): string => new Date(at).toISOString();
@@ -35,7 +37,7 @@ export function methodModel(realm: RealmRow, held: readonly CredentialRow[], row
   return {
     id: row.id,
     factor: row.factor,
-    name: factors.get(row.factor)?.name ?? row.factor,
+    name: factorName(row),
     // A user has one password, and it needs no name.
     label: second ? row.label : '',
     createdAt: iso(row.createdAt),
@@ -45,9 +47,14 @@ export function methodModel(realm: RealmRow, held: readonly CredentialRow[], row
   };
 }
 
-function reasonOf(realm: RealmRow, row: CredentialRow, stays: boolean): string | null {
-  if (!row.enabled) return 'Switched off after too many wrong codes. Ask your administrator.';
-  if (stays) return `This is your only second step, and ${realm.displayName} asks for one. Add another before you remove it.`;
+function factorName({ factor: id }: CredentialRow): Words {
+  const factor = factors.get(id);
+  return factor ? nameOf(factor) : id;
+}
+
+function reasonOf(realm: RealmRow, row: CredentialRow, stays: boolean): Words | null {
+  if (!row.enabled) return say('account.methods.disabled');
+  if (stays) return say('account.methods.only', { realm: realm.displayName });
   return null;
 }
 
@@ -59,6 +66,6 @@ export function inOrder(held: readonly CredentialRow[]): CredentialRow[] {
 /** A second step of this user, or a 404: also for an id that is somebody else's. */
 export function requireMethod(held: readonly CredentialRow[], id: string): CredentialRow {
   const row = held.find((one) => one.id === id && isSecond(one));
-  if (!row) throw notFound('You have no such sign-in method. It may have been removed in another window.');
+  if (!row) throw notFound(say('account.methods.gone'));
   return row;
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { record } from '../audit/record.ts';
 import { readForm } from '../http/input.ts';
 import type { ConsoleSession } from '../http/relying.ts';
+import { inEnglish, say } from '../languages/messages.ts';
 import { credentialsOf, deleteCredential } from '../store/credentials.ts';
 import { lockUser } from '../store/users.ts';
 import { methodModel, mustStay, requireMethod } from './methods.ts';
@@ -30,7 +31,7 @@ export async function removeMethod(request: AccountRequest, id: string): Promise
   if (!signedIn) return;
   const { user, credentials } = signedIn;
   const { name, label } = methodModel(realm, credentials, requireMethod(credentials, id));
-  const tell = await request.tellOfRemovedFactor(user, { name, label }, at);
+  const tell = await request.tellOfRemovedFactor(user, { name: inEnglish(name), label }, at);
 
   const outcome = await db.transaction(async (trx) => {
     // Two removals at once would each see the other method still there.
@@ -55,11 +56,11 @@ function recently({ ctx, realm, relying, base }: AccountRequest, id: string): Pr
 async function explainWhyItStays({ ctx, realm: { realm }, render, base }: AccountRequest): Promise<void> {
   const page = {
     realm: { name: realm.name, displayName: realm.displayName },
-    title: 'This one has to stay',
-    message: `${realm.displayName} asks everybody for a second step, and this is your only one that works.`,
-    hint: 'Add another authenticator app first. Then you can remove this one.',
+    title: say('account.stays.title'),
+    message: say('account.stays.message', { realm: realm.displayName }),
+    hint: say('account.stays.hint'),
     reference: null,
-    link: { href: base, label: 'Back to your sign-in methods' },
+    link: { href: base, label: say('account.stays.back') },
   };
   await render(ctx, 'message', page, 409);
 }

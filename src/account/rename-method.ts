@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { record } from '../audit/record.ts';
 import { notFound } from '../errors.ts';
 import { readForm } from '../http/input.ts';
+import { say, type Words } from '../languages/messages.ts';
 import { renameCredential } from '../store/credentials.ts';
 import { requireMethod } from './methods.ts';
 import { type AccountRequest, auditOrigin, done } from './room.ts';
@@ -29,13 +30,13 @@ export async function renameMethod(request: AccountRequest, id: string): Promise
     await record(trx, auditOrigin(request, user), { type: 'mfa.factor.renamed', details: { factor, credential: id } });
     return true;
   });
-  if (!renamed) throw notFound('This sign-in method was removed in the meantime.');
+  if (!renamed) throw notFound(say('account.methods.goneMeanwhile'));
   done(request, 'renamed');
 }
 
 /** What is wrong with a name; control and direction marks would change the text around it. */
-function problemOf(label: string): string | undefined {
-  if (label === '' || [...label].length > MAX_LABEL) return `Enter a name of 1 to ${MAX_LABEL} characters.`;
-  if (/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(label)) return 'Enter a name without control characters.';
+function problemOf(label: string): Words | undefined {
+  if (label === '' || [...label].length > MAX_LABEL) return say('account.methods.labelLength', { most: MAX_LABEL });
+  if (/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(label)) return say('account.methods.labelCharacters');
   return undefined;
 }

@@ -11,6 +11,7 @@
 import type Koa from 'koa';
 import type { AuditOrigin } from '../audit/event.ts';
 import type { Relying } from '../http/relying.ts';
+import { type MessageKey, say, type Words } from '../languages/messages.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { Database } from '../store/database.ts';
 import type { Queries } from '../store/rows.ts';
@@ -53,11 +54,11 @@ export const auditOrigin = ({ realm, at, ctx }: AccountRequest, user: UserRow): 
 
 /** What the next page says of what was done here. */
 const NOTICES = {
-  added: 'The authenticator app was added.',
-  'not-added': 'No authenticator app was added.',
-  renamed: 'The new name was saved.',
-  removed: 'The authenticator app was removed. Its codes no longer work here.',
-} as const;
+  added: 'account.notice.added',
+  'not-added': 'account.notice.notAdded',
+  renamed: 'account.notice.renamed',
+  removed: 'account.notice.removed',
+} as const satisfies Record<string, MessageKey>;
 export type Notice = keyof typeof NOTICES;
 
 const COOKIE = 'cardea_account_notice';
@@ -70,11 +71,11 @@ export function done({ ctx, base, origin }: AccountRequest, notice: Notice | nul
 }
 
 /** The notice for this page, once. */
-export function takeNotice({ ctx, base, origin }: AccountRequest): string | null {
+export function takeNotice({ ctx, base, origin }: AccountRequest): Words | null {
   const kept = ctx.cookies.get(COOKIE);
   if (kept === undefined) return null;
   setNotice(ctx, base, origin, null);
-  return isNotice(kept) ? NOTICES[kept] : null;
+  return isNotice(kept) ? say(NOTICES[kept]) : null;
 }
 
 function setNotice(ctx: Koa.Context, base: string, origin: string, notice: Notice | null): void {

@@ -3,6 +3,7 @@ import type Koa from 'koa';
 import { forbidden, notFound } from '../errors.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { securityHeaders } from '../http/headers.ts';
+import { say } from '../languages/messages.ts';
 import { consolePath } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { addMethod, arrive } from './add-method.ts';
@@ -37,9 +38,8 @@ export async function handleAccount(deps: AccountDeps, ctx: Koa.Context, realm: 
   for (const [wanted, pattern, handler] of ROUTES) {
     const match = pattern.exec(path);
     if (!match || wanted !== method) continue;
-    if (method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin))
-      throw forbidden('This form was not sent from its own page.', 'foreign_origin');
+    if (method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin)) throw forbidden(say('error.foreignForm'), 'foreign_origin');
     return handler({ ...deps, ctx, realm, base: consolePath('account', realm.realm.name), at: deps.now() }, match[1] ?? '');
   }
-  throw notFound('There is no such page.');
+  throw notFound(say('error.noPage'));
 }

@@ -1,6 +1,7 @@
 /** The front page: how the user signs in. */
 import type { ConsoleSession } from '../http/relying.ts';
 import type { FormError } from '../http/render.ts';
+import { say, type Words } from '../languages/messages.ts';
 import { inOrder, isSecond, methodModel } from './methods.ts';
 import { type AccountRequest, common, takeNotice } from './room.ts';
 
@@ -22,11 +23,11 @@ export async function showMethods(request: AccountRequest): Promise<void> {
 export async function methodsPage(
   request: AccountRequest,
   { user, credentials }: ConsoleSession,
-  shown: { renaming?: Renaming | undefined; notice?: string | null; errors?: FormError[]; status?: number },
+  shown: { renaming?: Renaming | undefined; notice?: Words | null; errors?: FormError[]; status?: number },
 ): Promise<void> {
   const { ctx, realm, render } = request;
   const renaming = credentials.some((row) => row.id === shown.renaming?.id && isSecond(row)) ? shown.renaming : undefined;
-  const again = renaming && !shown.errors ? 'You have signed in again. Save the new name now.' : null;
+  const again = renaming && !shown.errors ? say('account.notice.signedInAgain') : null;
   await render(
     ctx,
     'account/sign-in-methods',

@@ -173,7 +173,8 @@ function describeVerify(mfa: Command, { terminal, output }: Invocation): void {
 }
 
 function sentenceOf(verdict: CodeVerdict): string {
-  if (verdict.ok) return `The code is right: it is of the app "${verdict.credential.label}".`;
+  if (verdict.ok)
+    return verdict.credential.label === '' ? 'The code is right.' : `The code is right: it is of the app "${verdict.credential.label}".`;
   return verdict.reason === 'replayed' ? 'The code was used before. Wait for the next one.' : 'The code is not right.';
 }
 

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import * as argon2 from '@node-rs/argon2';
 import { AppError, badInput, busy, corrupted } from '../errors.ts';
+import { say } from '../languages/messages.ts';
 
 export interface Argon2Options {
   memoryKiB: number;
@@ -111,7 +112,7 @@ export class Argon2Hasher {
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#running >= this.#concurrency) {
-      if (this.#queue.length >= this.#queueLimit) throw busy('Too many people are signing in at this moment. Please try again in a few seconds.', 2);
+      if (this.#queue.length >= this.#queueLimit) throw busy(say('error.busy'), 2);
       // Whoever ends hands over the place without lowering the count, so that nobody slips in between.
       await new Promise<void>((resolve) => this.#queue.push(resolve));
     } else {

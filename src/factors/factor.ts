@@ -15,7 +15,7 @@ export type Form = Readonly<Record<string, string>>;
 export interface Credential<Secret = unknown> {
   id: string;
   factor: string;
-  /** The user's own name for it, such as "Pixel 9". */
+  /** The user's own name for it, such as "Pixel 9"; empty without one. */
   label: string;
   secret: Secret;
   /** The last used counter or time step; only ever grows. `null` until first use. */
@@ -80,7 +80,7 @@ export interface Factor<Secret = unknown, State = unknown> {
   /** The level that it supports, and what it shows, for the policy and the choice page. */
   readonly level: Level;
   readonly kinds: readonly Kind[];
-  /** What the choice page calls it, and one sentence on its strength. */
+  /** What it is called, and one sentence on its strength, in English; pages have the texts `factor.<id>.name` and `.strength` of locales/ where there are any. */
   readonly name: string;
   readonly strength: string;
   /** Narrows what was stored; throws on anything else. */

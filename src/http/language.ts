@@ -6,11 +6,16 @@ import type Koa from 'koa';
 import { ENGLISH, isLanguage, type Language, lookUp } from '../languages/languages.ts';
 
 /**
- * Notes what an authorization or logout request asks for: Keycloak's `kc_locale`, which its applications set once their
- * user has chosen, and else `ui_locales` (OpenID Connect Core 1.0 section 3.1.2.1), tags in order of preference.
+ * What an authorization or logout request asks for: Keycloak's `kc_locale`, which its applications set once their user has
+ * chosen, and else `ui_locales` (OpenID Connect Core 1.0 section 3.1.2.1), tags in order of preference.
  */
+export function askedLanguage(params: Readonly<Record<string, unknown>>): Language | undefined {
+  return lookUp([params.kc_locale, params.ui_locales].flatMap((value) => (typeof value === 'string' ? value.split(' ', MOST_TAGS) : [])));
+}
+
+/** Notes what a request asks for. */
 export function askLanguage(ctx: Koa.Context, params: Readonly<Record<string, unknown>>): void {
-  const asked = lookUp([params.kc_locale, params.ui_locales].flatMap((value) => (typeof value === 'string' ? value.split(' ', MOST_TAGS) : [])));
+  const asked = askedLanguage(params);
   if (asked !== undefined) setLanguage(ctx, asked);
 }
 

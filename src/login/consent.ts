@@ -1,5 +1,6 @@
 /** Consent: the library's second prompt, for applications that are not the company's own. */
 import { record } from '../audit/record.ts';
+import { inEnglish, say, sayOr, type Words } from '../languages/messages.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { allowScopes } from '../store/consents.ts';
 import { userById } from '../store/users.ts';
@@ -17,8 +18,17 @@ export async function showConsent(request: LoginRequest): Promise<void> {
     version: '',
     errors: [],
     account: { username: user?.username ?? '' },
-    scopes: asked.scopes.map((name) => ({ name, description: name === 'openid' ? 'That it is you who signs in' : (described.get(name) ?? name) })),
+    scopes: asked.scopes.map((name) => ({
+      name,
+      description: name === 'openid' ? say('login.scope.openid') : inTheirLanguage(name, described.get(name) ?? name),
+    })),
   });
+}
+
+/** A description that is still the one that we gave the scope has a text in every language; one that an administrator wrote stays as it is. */
+function inTheirLanguage(name: string, description: string): Words {
+  const ours = sayOr(`login.scope.${name}`, description);
+  return inEnglish(ours) === description ? ours : description;
 }
 
 /** Remembers what was allowed, or tells the application that it was not. */

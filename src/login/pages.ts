@@ -1,6 +1,7 @@
 /** The pages of a sign-in: which view a state shows, and what it is told. */
 import { openCredentials } from '../factors/held.ts';
 import { factors } from '../factors/index.ts';
+import { nameOf, strengthOf } from '../factors/names.ts';
 import type { FormError } from '../http/render.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
@@ -81,7 +82,7 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
   const decision = decisionOf(state, await rulesOf(request, login, state.userId), request.at);
   const named = (id: string) => {
     const factor = factors.get(id);
-    return { factor: id, name: factor?.name ?? id, strength: factor?.strength ?? '' };
+    return { factor: id, name: factor ? nameOf(factor) : id, strength: factor ? strengthOf(factor) : '' };
   };
   if (decision.ask === 'enrol') {
     return { purpose: 'enrol', choices: decision.factors.map((id) => ({ ...named(id), credentialId: null, label: '', lastUsed: false })) };

@@ -8,6 +8,8 @@ import type { Form } from '../factors/factor.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { formActionOf, securityHeaders } from '../http/headers.ts';
 import { readForm } from '../http/input.ts';
+import { askLanguage } from '../http/language.ts';
+import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
@@ -37,9 +39,9 @@ type LoginForm = z.infer<typeof loginForm>;
 export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: RealmContext, port: LoginPort, uid: string): Promise<void> {
   ctx.set(securityHeaders({ origin: deps.origin, popups: true }));
   ctx.set('Cache-Control', 'no-store');
-  if (ctx.method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin))
-    throw forbidden('This form was not sent from its own page.', 'foreign_origin');
+  if (ctx.method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin)) throw forbidden(say('error.foreignForm'), 'foreign_origin');
   const asked = await port.load(ctx, uid);
+  askLanguage(ctx, asked.params);
   // The way back to the application follows a POST of these pages, and Chromium applies form-action to it.
   const back = typeof asked.params.redirect_uri === 'string' ? formActionOf(asked.params.redirect_uri) : undefined;
   ctx.set(securityHeaders({ origin: deps.origin, popups: true, formActions: back ? [back] : [] }));
@@ -94,7 +96,7 @@ async function postStep(request: LoginRequest, login: Login): Promise<void> {
     const event: AuditEvent =
       factor === null ? { type: 'login.failed', details: { reason: 'throttled' } } : { type: 'mfa.challenge.throttled', details: { factor } };
     await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), event);
-    return showPage(request, login, { ...retyped(form), errors: [{ field: null, message: error.message }], status: 429 });
+    return showPage(request, login, { ...retyped(form), errors: [{ field: null, message: error.said }], status: 429 });
   }
 }
 
@@ -144,7 +146,7 @@ async function apply(request: LoginRequest, login: Login, outcome: Outcome, form
         type: 'flow.refused',
         details: { reason: 'a choice that was not offered' },
       });
-      return showPage(request, login, { errors: [{ field: null, message: 'That is not one of the choices here. Choose again.' }], status: 400 });
+      return showPage(request, login, { errors: [{ field: null, message: say('login.choose.notAChoice') }], status: 400 });
     }
     return redirectTo(ctx, selfOf(request));
   }
@@ -192,9 +194,9 @@ async function refuse(request: LoginRequest, login: Login, status = 403): Promis
       'message',
       {
         realm: { name: request.realm.realm.name, displayName: request.realm.realm.displayName },
-        title: 'Too many wrong codes',
-        message: 'This sign-in has ended, because too many codes were wrong.',
-        hint: 'Go back to the application and sign in again: you will be asked for your password first.',
+        title: say('login.code.tooMany.title'),
+        message: say('login.code.tooMany.message'),
+        hint: say('login.code.tooMany.hint'),
         reference: login.row.id,
         link: null,
       },
@@ -237,7 +239,7 @@ async function firstState(request: LoginRequest, startedAt: number): Promise<Log
 async function requireNewestBrowser(request: LoginRequest, login: Login | undefined): Promise<void> {
   if (!login || isNewestCookie(login.row, request.ctx.cookies.get(transactionCookie(request.asked.cid)))) return;
   await record(request.db.knex, auditOrigin(request, login, undefined), { type: 'flow.refused', details: { reason: 'another browser' } });
-  throw forbidden('This sign-in was started or continued in another browser. Go back to the application and sign in again.', 'other_browser');
+  throw forbidden(say('error.otherBrowser'), 'other_browser');
 }
 
 function setCookie({ ctx, asked, realm, origin, at }: LoginRequest, value: string): void {

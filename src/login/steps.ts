@@ -6,6 +6,7 @@ import { badInput, conflict } from '../errors.ts';
 import type { Factor, FactorContext, Form } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
 import { factors } from '../factors/index.ts';
+import { say, type Words } from '../languages/messages.ts';
 import type { Proof } from '../policy/assurance.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { Throttle } from '../sessions/throttle.ts';
@@ -36,12 +37,8 @@ export type Outcome =
       subject?: string;
       within?: (trx: Queries) => Promise<void>;
     }
-  | { error: { field: string | null; message: string }; status: number };
+  | { error: { field: string | null; message: Words }; status: number };
 
-/** Said of a wrong name, a wrong password and a disabled user alike. */
-const WRONG_PASSWORD = 'That username and password do not belong together. Check both and try again.';
-const WRONG_CODE = 'That code is not right. Type the one that the app shows now.';
-const USED_CODE = 'That code was used already. Wait for the next one.';
 const MAX_LABEL = 60;
 
 /**
@@ -72,9 +69,9 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   const realmId = realm.realm.id;
   const known = login.state.userId === null ? undefined : await userById(db.knex, realmId, login.state.userId);
   const typed = known?.username ?? (form.username ?? '').trim();
-  if (typed === '') return wrong('username', 'Type your username or email address.');
-  if (typed.length > 255) return wrong('username', 'That is longer than any username or email address.');
-  if (!form.password) return wrong('password', 'Type your password.');
+  if (typed === '') return wrong('username', say('login.signIn.typeUsername'));
+  if (typed.length > 255) return wrong('username', say('login.signIn.usernameTooLong'));
+  if (!form.password) return wrong('password', say('login.signIn.typePassword'));
 
   const counted = await new Throttle(db, { id: realmId, rootSecret: realm.rootSecret }).password(typed, login.row.id, at);
   const user = known ?? (await userByLogin(db.knex, realmId, typed));
@@ -90,7 +87,8 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
       type: 'login.failed',
       details: { reason: user && !user.enabled ? 'disabled' : 'credentials' },
     });
-    return wrong(null, WRONG_PASSWORD);
+    // Said of a wrong name, a wrong password and a disabled user alike.
+    return wrong(null, say('login.signIn.wrong'));
   }
   await counted.succeeded();
   if (verdict.renewed !== undefined) await renew(request, rows, verdict.credentialId, verdict.renewed);
@@ -109,7 +107,7 @@ export async function challengeStep(request: LoginRequest, login: Login, form: F
   const { state } = login;
   const user = await signingIn(request, login);
   const factor = requireFactor(state.factor);
-  if (!form.code?.trim()) return wrong('code', 'Type the code that the app shows.');
+  if (!form.code?.trim()) return wrong('code', say('login.code.type'));
 
   const counted = await new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret }).factor(factor.id, user.id, login.row.id, at);
   const rows = await credentialsOf(db.knex, realm.realm.id, user.id);
@@ -125,7 +123,7 @@ export async function challengeStep(request: LoginRequest, login: Login, form: F
     if (disables) await record(db.knex, origin, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
     // Of right codes sent at once all but one are replays. They count, but must not end the sign-in under the one that won.
     if (endsTransaction && verdict.reason !== 'replayed') return { event: { type: 'failed', last: true }, rules, renew: false };
-    return wrong('code', verdict.reason === 'replayed' ? USED_CODE : WRONG_CODE);
+    return wrong('code', say(verdict.reason === 'replayed' ? 'login.code.used' : 'login.code.wrong'));
   }
   await counted.succeeded();
   const proof: Proof = { credentialId: verdict.credentialId, factor: factor.id, kinds: verdict.kinds, level: verdict.level, amr: verdict.amr, at };
@@ -162,8 +160,8 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
   const rules = await rulesOf(request, login, user.id);
   if (!mayConfirm(login.state, rules, login.row.createdAt, at)) return { event: { type: 'another' }, rules, renew: false };
   const label = (form.label ?? '').trim();
-  if (label.length > MAX_LABEL) return wrong('label', `A name may have ${MAX_LABEL} characters at most.`);
-  if (!form.code?.trim()) return wrong('code', 'Type the code that the app shows.');
+  if (label.length > MAX_LABEL) return wrong('label', say('login.code.labelTooLong', { most: MAX_LABEL }));
+  if (!form.code?.trim()) return wrong('code', say('login.code.type'));
 
   const counted = await new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret }).factor(
     `enrol-${factor.id}`,
@@ -176,7 +174,7 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
     const { endsTransaction } = await counted.failed();
     await record(db.knex, auditOrigin(request, login, user.id), { type: 'mfa.challenge.failed', details: { factor: `enrol-${factor.id}` } });
     if (endsTransaction) return { event: { type: 'failed', last: true }, rules, renew: false };
-    return wrong('code', `${WRONG_CODE} If none is accepted, check that the clock of your phone is right.`);
+    return wrong('code', say('login.code.wrongAtEnrolment'));
   }
   await counted.succeeded();
 
@@ -207,7 +205,7 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
       );
       // Two tabs in one moment: the second has to show what the first has bound.
       if (others.some((other) => !rules.choices.some((choice) => choice.credentialId === other.id))) {
-        throw conflict('Another sign-in method was added in this moment. Go back and try again.');
+        throw conflict(say('login.code.anotherAdded'));
       }
       await insertCredential(trx, row);
       await tell(trx);
@@ -242,7 +240,7 @@ export const auditOrigin = (request: LoginRequest, login: Pick<Login, 'row'>, su
 
 async function signingIn(request: LoginRequest, login: Login): Promise<UserRow> {
   const user = login.state.userId === null ? undefined : await userById(request.db.knex, request.realm.realm.id, login.state.userId);
-  if (!user?.enabled) throw badInput('username', 'This account cannot be used any more. Ask your administrator.');
+  if (!user?.enabled) throw badInput('username', say('error.unusableAccount'));
   return user;
 }
 
@@ -257,4 +255,4 @@ async function renew(request: LoginRequest, rows: CredentialRow[], credentialId:
   if (row) await replaceSecret(request.db.knex, row, await request.keyring.seal(credentialSeal(row), JSON.stringify(secret)));
 }
 
-const wrong = (field: string | null, message: string): Outcome => ({ error: { field, message }, status: 400 });
+const wrong = (field: string | null, message: Words): Outcome => ({ error: { field, message }, status: 400 });

@@ -65,7 +65,8 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<S
 
   const transaction = result.login.transaction;
   const looked = requestCache().signIn;
-  const signIn = looked?.row.id === transaction ? looked : typeof transaction === 'string' ? await room.signIns.load(realm.id, transaction, now) : undefined;
+  const signIn =
+    looked?.row.id === transaction ? looked : typeof transaction === 'string' ? await room.signIns.load(realm.id, transaction, now) : undefined;
   if (signIn?.state.at !== 'done' || signIn.state.userId !== session.accountId) return refuse(room, ctx, 'a login that is not done');
   // dispatch.ts has looked already; here nothing of what the library made of the path or its own cookies is believed.
   if (!isNewestCookie(signIn.row, ctx.cookies.get(transactionCookie(signIn.row.id), { signed: false })))

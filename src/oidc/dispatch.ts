@@ -10,6 +10,8 @@ import { AppError, forbidden, gone, notFound } from '../errors.ts';
 import { forPrograms } from '../http/errors.ts';
 import { securityHeaders } from '../http/headers.ts';
 import { readFormText } from '../http/input.ts';
+import { askLanguage } from '../http/language.ts';
+import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import { recordRefusal } from './authentication.ts';
@@ -22,8 +24,6 @@ import { isForBrowsers, isPostedRequest, methodsOf, resumedUid } from './routes.
 const MAX_BODY_BYTES = 56 * 1024;
 /** Node answers longer request headers, the address included, with a bare 431. */
 const MAX_QUERY_LENGTH = 8 * 1024;
-
-const anyOf = new Intl.ListFormat('en', { type: 'disjunction' });
 
 /**
  * @param path what follows the realm's path, with the query, such as `/protocol/openid-connect/token`
@@ -49,11 +49,10 @@ export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string):
 /** Whether there is something at that path for this method; an OPTIONS about one that no other origin may call is answered here. */
 function isTaken(ctx: Koa.Context, route: string): boolean {
   const methods = methodsOf(route);
-  if (!methods) throw notFound('There is no such page.');
+  if (!methods) throw notFound(say('error.noPage'));
   if (!methods.includes(ctx.method)) {
     ctx.set('Allow', methods.join(', '));
-    if (ctx.method !== 'OPTIONS')
-      throw new AppError({ code: 'method_not_allowed', status: 405, message: `This address takes requests by ${anyOf.format(methods)} only.` });
+    if (ctx.method !== 'OPTIONS') throw new AppError({ code: 'method_not_allowed', status: 405, message: say('error.onlyMethods', { methods }) });
     ctx.status = 204;
     return false;
   }
@@ -62,7 +61,7 @@ function isTaken(ctx: Koa.Context, route: string): boolean {
     throw new AppError({
       code: 'invalid_request',
       status: 413,
-      message: `This request is larger than the ${MAX_BODY_BYTES / 1024} KiB that are accepted.`,
+      message: say('error.requestTooLarge', { most: MAX_BODY_BYTES / 1024 }),
     });
   }
   return true;
@@ -75,7 +74,7 @@ async function postedQuery(ctx: Koa.Context): Promise<string> {
   throw new AppError({
     code: 'invalid_request',
     status: 413,
-    message: 'This request is too long for an address. The application can push it first (RFC 9126).',
+    message: say('error.requestTooLong'),
   });
 }
 
@@ -99,10 +98,8 @@ export function pinOrigin(ctx: Koa.Context, origin: string): void {
 async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: string): Promise<string | undefined> {
   const { realm } = room.context;
   const interaction = ctx.cookies.get(COOKIES.resume) === uid ? await findInteraction(ctx, provider, uid, room.now()) : undefined;
-  if (!interaction)
-    throw gone(
-      'It was finished already, took too long, or was begun in another browser. If you are not signed in, go back to the application and sign in again.',
-    );
+  if (!interaction) throw gone(say('error.signInOver'));
+  askLanguage(ctx, interaction.params ?? {});
   const signIn = await room.signIns.load(realm.id, interaction.cid, room.now());
   if (signIn) requestCache(ctx.req).signIn = signIn;
   if (!signIn) {
@@ -115,7 +112,7 @@ async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: str
       { ip: ctx.ip, userAgent: ctx.get('user-agent') },
       { reason: 'another browser came back', transactionId: signIn.row.id },
     );
-    throw forbidden('This sign-in was continued in another browser. Go back to the application and sign in again.', 'other_browser');
+    throw forbidden(say('error.continuedElsewhere'), 'other_browser');
   }
   const answered = interaction.result?.error !== undefined || signIn.state.at === 'done';
   return answered ? undefined : `${room.origin}${loginPath(realm.name, uid)}`;

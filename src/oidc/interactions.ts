@@ -5,6 +5,7 @@ import type Provider from 'oidc-provider';
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { gone } from '../errors.ts';
+import { say } from '../languages/messages.ts';
 
 /** What is asked of the sign-in pages. */
 export interface Interaction {
@@ -82,9 +83,7 @@ function subjectAsked(params: Record<string, unknown>): string | undefined {
 const subjectClaim = z.object({ id_token: z.object({ sub: z.object({ value: z.string() }).nullish() }).nullish() });
 
 const expired = (cause?: unknown) => {
-  const error = gone(
-    'It was finished already, took too long, or was begun in another browser. If you are not signed in, go back to the application and sign in again.',
-  );
+  const error = gone(say('error.signInOver'));
   error.cause = cause;
   return error;
 };

@@ -1,6 +1,7 @@
 /** What surrounds the library's own handling of a request: what it cannot be configured to do. */
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
 import { formActionOf } from '../http/headers.ts';
+import { askedLanguage } from '../http/language.ts';
 import { realmPath } from '../realms/issuer.ts';
 import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
@@ -14,6 +15,7 @@ import type { RealmRoom } from './room.ts';
 export function installMiddleware(provider: Provider, room: RealmRoom): void {
   markJwts(provider);
   renewAtSignInOnly(provider);
+  keepLanguageOfSignOut(provider);
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
     await next();
     // Unmatched paths never got a context of the library's.
@@ -67,6 +69,18 @@ function renewAtSignInOnly(provider: Provider): void {
     const oidc = Provider.ctx?.oidc;
     if (oidc?.route === 'resume' && oidc.entities.Interaction?.prompt.name === 'consent') return;
     resetIdentifier.call(this);
+  };
+}
+
+/** The language that a sign-out asks for goes with it from page to page, as one of ours: its later pages have no parameters of their own. */
+function keepLanguageOfSignOut(provider: Provider): void {
+  const prototype: { urlFor(name: string, options?: object): string } = provider.OIDCContext.prototype;
+  const { urlFor } = prototype;
+  prototype.urlFor = function urlWithLanguage(this: KoaContextWithOIDC['oidc'], name: string, options?: object): string {
+    const url = urlFor.call(this, name, options);
+    if (name !== 'end_session_confirm' && name !== 'end_session_success') return url;
+    const language = askedLanguage({ ...Provider.ctx?.query, ...this.params });
+    return language === undefined ? url : `${url}?${new URLSearchParams({ ui_locales: language })}`;
   };
 }
 

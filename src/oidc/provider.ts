@@ -1,6 +1,7 @@
 /** One realm's Provider: its whole configuration on one page. */
 import Provider, { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
 import { derive } from '../crypto/keyring.ts';
+import { LANGUAGES } from '../languages/languages.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
 import { markOffline } from '../store/sessions.ts';
 import { AccessTokens } from './access-tokens.ts';
@@ -53,6 +54,7 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     clockTolerance: CLOCK_TOLERANCE,
     conformIdTokenClaims: false,
+    discovery: { ui_locales_supported: Object.keys(LANGUAGES) },
     extraParams: ['kc_action', 'kc_idp_hint', 'kc_locale'],
     extraClientMetadata: { properties: [...CLIENT_METADATA] },
     allowOmittingSingleRegisteredRedirectUri: false,

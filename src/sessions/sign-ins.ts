@@ -48,7 +48,14 @@ export class SignIns<State extends SignInState> {
   }
 
   /** Begins a sign-in; answers it with its cookie, or undefined when another request has begun it already. */
-  async begin(start: { realmId: string; id: string; uid: string; state: State; now: number; expiresAt: number }): Promise<{ cookie: string; signIn: SignIn<State> } | undefined> {
+  async begin(start: {
+    realmId: string;
+    id: string;
+    uid: string;
+    state: State;
+    now: number;
+    expiresAt: number;
+  }): Promise<{ cookie: string; signIn: SignIn<State> } | undefined> {
     const cookie = randomToken();
     const row: LoginRow = {
       realmId: start.realmId,

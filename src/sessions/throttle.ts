@@ -6,6 +6,7 @@
 import { hmac } from '../crypto/codes.ts';
 import { derive } from '../crypto/keyring.ts';
 import { tooMany } from '../errors.ts';
+import { say } from '../languages/messages.ts';
 import { clearAttempts, countAttempt, pausedUntil } from '../store/attempts.ts';
 import type { Database } from '../store/database.ts';
 import { normalise } from '../store/rows.ts';
@@ -47,20 +48,11 @@ export class Throttle {
     if (!attempt) {
       const until = await pausedUntil(knex, this.#realmId, subject);
       const seconds = Math.max(1, Math.ceil((until - now) / 1000));
-      throw tooMany(
-        until > now ? `Too many attempts. Try again in ${inWords(seconds)}.` : 'Too many attempts. Start again from the application.',
-        seconds,
-      );
+      throw tooMany(until > now ? say('error.paused', { wait: seconds }) : say('error.usedUp'), seconds);
     }
     return {
       failed: async () => afterFailure(kind, attempt.failures),
       succeeded: () => clearAttempts(knex, this.#realmId, subject),
     };
   }
-}
-
-function inWords(seconds: number): string {
-  if (seconds < 90) return `${seconds} seconds`;
-  const minutes = Math.ceil(seconds / 60);
-  return minutes < 90 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
 }

@@ -3,7 +3,10 @@ import type Koa from 'koa';
 import { forbidden, notFound } from '../../errors.ts';
 import { sameOrigin } from '../../http/csrf.ts';
 import { securityHeaders } from '../../http/headers.ts';
+import { setLanguage } from '../../http/language.ts';
 import type { ConsoleSession } from '../../http/relying.ts';
+import { ENGLISH } from '../../languages/languages.ts';
+import { say } from '../../languages/messages.ts';
 import { consolePath } from '../../realms/consoles.ts';
 import type { RealmContext } from '../../realms/registry.ts';
 import { hasRealmRole } from '../../store/roles.ts';
@@ -30,16 +33,16 @@ export function redirectToConsole(ctx: Koa.Context): void {
  * @param path what follows `/admin/master/console`
  */
 export async function handleAdminConsole(deps: AdminConsoleDeps, ctx: Koa.Context, master: RealmContext, path: string): Promise<void> {
+  setLanguage(ctx, ENGLISH);
   ctx.set(securityHeaders({ origin: deps.origin }));
   ctx.set('Cache-Control', 'no-store');
   const method = ctx.method === 'HEAD' ? 'GET' : ctx.method;
   for (const [wanted, pattern, handler] of ROUTES) {
     if (wanted !== method || !pattern.test(path)) continue;
-    if (method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin))
-      throw forbidden('This form was not sent from its own page.', 'foreign_origin');
+    if (method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin)) throw forbidden(say('error.foreignForm'), 'foreign_origin');
     return handler({ ...deps, ctx, master, base: consolePath('admin', master.realm.name) });
   }
-  throw notFound('There is no such page.');
+  throw notFound(say('error.noPage'));
 }
 
 /** Runs a page for an administrator; everybody else is told why not. The role is looked up on every request. */

@@ -28,7 +28,6 @@ const SECRET_BYTES = 20;
 /** Longer input is no code, however it is written. */
 const MAX_INPUT = 64;
 const MAX_LABEL = 64;
-const DEFAULT_LABEL = 'Authenticator app';
 
 const stored = z.strictObject({
   secret: z.string().refine(isBase32Secret),
@@ -127,14 +126,14 @@ function codeOf(typed: unknown, lengths: readonly number[]): string | undefined 
   return /^[0-9]+$/.test(code) && lengths.includes(code.length) ? code : undefined;
 }
 
-/** The user's own name for the app, without characters that are not seen and could turn a line around. */
+/** The user's own name for the app, without characters that are not seen and could turn a line around; empty when they gave none. */
 function labelOf(typed: unknown): string {
-  if (typeof typed !== 'string') return DEFAULT_LABEL;
+  if (typeof typed !== 'string') return '';
   const label = typed
     .toWellFormed()
     .replace(/[\p{Cc}\p{Cf}]/gu, '')
     .trim();
-  return label === '' ? DEFAULT_LABEL : [...label].slice(0, MAX_LABEL).join('');
+  return [...label].slice(0, MAX_LABEL).join('');
 }
 
 async function enrolmentPage(cx: FactorContext, state: TotpSecret): Promise<Step<TotpSecret>> {

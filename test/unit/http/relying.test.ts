@@ -11,6 +11,7 @@ import { createRealm } from '../../../src/admin/resources/realms.ts';
 import { createUser } from '../../../src/admin/resources/users.ts';
 import { Keyring, masterKeyProvider } from '../../../src/crypto/keyring.ts';
 import { createRelying } from '../../../src/http/relying.ts';
+import { inEnglish } from '../../../src/languages/messages.ts';
 import type { RealmContext } from '../../../src/realms/registry.ts';
 import { endSessionsOf } from '../../../src/sessions/sessions.ts';
 import { clientByClientId } from '../../../src/store/clients.ts';
@@ -173,7 +174,7 @@ async function startSignIn({ provider, issuer, origin, base }: World, agent: Age
 }
 
 const hasSession = (agent: Agent): boolean => 'cardea_account_session' in agent.cookies('localhost');
-const title = (page: Page): string => JSON.parse(page.html).title;
+const title = (page: Page): string => inEnglish(JSON.parse(page.html).title);
 
 test('a sign-in with PKCE, state and nonce brings the browser back to the page that it asked for', async (t) => {
   const here = await world();
