@@ -253,24 +253,6 @@ export const exhibits: Exhibit[] = [
     },
   },
   {
-    name: 'realms, the second page',
-    view: 'admin/overview',
-    model: {
-      realm: { name: 'master', displayName: 'Cardea' },
-      base: '/admin/master/console',
-      user: { username: 'admin', displayName: null },
-      realms: [{ name: 'zeta', displayName: 'Zeta', mfa: 'optional', users: 12, clients: 1, issuer: 'https://id.example.com/realms/zeta' }],
-      first: '/admin/master/console/',
-      next: '/admin/master/console/?after=zeta',
-    },
-  },
-  {
-    name: 'not an administrator',
-    view: 'admin/not-allowed',
-    model: { realm: { name: 'master', displayName: 'Cardea' }, base: '/admin/master/console', user },
-    status: 403,
-  },
-  {
     name: 'realms, a page of many',
     view: 'admin/overview',
     model: {
