@@ -154,14 +154,14 @@ class ModelAdapter implements Adapter {
     return client?.row.refreshTokenMaxReuse ?? 0;
   }
 
-  protected async endFamily(payload: AdapterPayload): Promise<void> {
+  protected async endFamily(payload: AdapterPayload, kind = this.model): Promise<void> {
     const { room } = this.parts;
     await room.db.transaction(async (trx) => {
       if (payload.grantId) await deleteGrants(trx, this.realmId, [payload.grantId]);
       await record(
         trx,
         { realmId: this.realmId, at: room.now(), subject: payload.accountId ?? null, clientId: payload.clientId ?? null },
-        { type: 'token.reuse', details: { kind: this.model } },
+        { type: 'token.reuse', details: { kind } },
       );
     });
   }
@@ -177,10 +177,12 @@ class ClientAdapter extends ModelAdapter {
 /** JWTs that stand for themselves; nothing is stored but what was revoked. */
 class AccessTokenAdapter extends ModelAdapter {
   override async find(value: string): Promise<AdapterPayload | undefined> {
-    const token = value.startsWith(JWT_MARK) ? value.slice(JWT_MARK.length) : value;
+    const route = Provider.ctx?.oidc.route;
+    const isMarked = value.startsWith(JWT_MARK) && (route === 'introspection' || route === 'revocation');
+    const token = isMarked ? value.slice(JWT_MARK.length) : value;
     if (!looksLikeJwt(token)) return undefined;
     if (this.model === 'ClientCredentials') return this.parts.accessTokens.findClientCredentials(token);
-    return this.parts.accessTokens.find(token, { forUserinfo: Provider.ctx?.oidc.route === 'userinfo' });
+    return this.parts.accessTokens.find(token, { forUserinfo: route === 'userinfo' });
   }
 
   override async destroy(jti: string): Promise<void> {
@@ -207,7 +209,11 @@ class GrantAdapter extends ModelAdapter {
 
   override async destroy(id: string): Promise<void> {
     if (staysSignedIn()) return;
-    await this.parts.room.db.transaction((trx) => deleteGrants(trx, this.realmId, [id]));
+    const oidc = Provider.ctx?.oidc;
+    if (oidc?.route !== 'token') return this.parts.room.db.transaction((trx) => deleteGrants(trx, this.realmId, [id]));
+    // At the token endpoint the library ends a grant for one reason: a code or a refresh token of it came again.
+    const grant = await this.find(id);
+    await this.endFamily({ ...grant, grantId: id }, oidc.params?.grant_type === 'refresh_token' ? 'RefreshToken' : 'AuthorizationCode');
   }
 }
 
