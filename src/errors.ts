@@ -18,8 +18,18 @@ export class AppError extends Error {
   readonly field: string | undefined;
   /** Seconds after which trying again makes sense; sent as Retry-After. */
   readonly retryAfter: number | undefined;
+  /** Where a person can go on from here. */
+  readonly link: { href: string; label: Words } | undefined;
 
-  constructor(options: { code: string; status: number; message: Words; field?: string; retryAfter?: number; cause?: unknown }) {
+  constructor(options: {
+    code: string;
+    status: number;
+    message: Words;
+    field?: string;
+    retryAfter?: number;
+    link?: { href: string; label: Words };
+    cause?: unknown;
+  }) {
     super(inEnglish(options.message), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'AppError';
     this.said = options.message;
@@ -27,6 +37,7 @@ export class AppError extends Error {
     this.status = options.status;
     this.field = options.field;
     this.retryAfter = options.retryAfter;
+    this.link = options.link;
   }
 }
 

@@ -53,16 +53,17 @@ interface Told {
   code: string;
   message: Words;
   field: string | undefined;
+  link: { href: string; label: Words } | undefined;
 }
 
 /** What may be said of an error. Of a fault, nothing but that there was one. */
 function toldOf(error: AppError | undefined): Told {
   if (error && (error.status < 500 || error.code === 'busy'))
-    return { status: error.status, code: error.code, message: error.said, field: error.field };
-  return { status: error?.status ?? 500, code: error?.code ?? 'server_error', message: say('error.fault'), field: undefined };
+    return { status: error.status, code: error.code, message: error.said, field: error.field, link: error.link };
+  return { status: error?.status ?? 500, code: error?.code ?? 'server_error', message: say('error.fault'), field: undefined, link: undefined };
 }
 
-async function answer(ctx: Koa.Context, renderer: Renderer, { status, code, message, field }: Told): Promise<void> {
+async function answer(ctx: Koa.Context, renderer: Renderer, { status, code, message, field, link }: Told): Promise<void> {
   if (!wantsPage(ctx)) {
     ctx.status = status;
     ctx.body = { error: code, error_description: inEnglish(message), ...(field ? { field } : {}) };
@@ -71,7 +72,7 @@ async function answer(ctx: Koa.Context, renderer: Renderer, { status, code, mess
   const title = sayOr(`error.title.${status}`, say('error.title.otherwise'));
   // What to do, where the message does not say it itself.
   const hint = sayOr(`error.hint.${status}`, '');
-  const model = { realm: realms.get(ctx) ?? null, title, message, hint, reference: currentRequestId() ?? null, link: null };
+  const model = { realm: realms.get(ctx) ?? null, title, message, hint, reference: currentRequestId() ?? null, link: link ?? null };
   await renderer.render(ctx, 'message', model, status);
 }
 

@@ -1,5 +1,6 @@
 /** Consent: the library's second prompt, for applications that are not the company's own. */
 import { record } from '../audit/record.ts';
+import type { AppError } from '../errors.ts';
 import { inEnglish, say, sayOr, type Words } from '../languages/messages.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { allowScopes } from '../store/consents.ts';
@@ -8,21 +9,22 @@ import { clientModel, realmModel } from './pages.ts';
 import type { LoginRequest } from './room.ts';
 
 /** Asks whether the application may see what it asks for. */
-export async function showConsent(request: LoginRequest): Promise<void> {
+export async function showConsent(request: LoginRequest, problem?: AppError): Promise<void> {
   const { realm, asked, db, ctx } = request;
   const user = asked.session ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
   const described = new Map(realm.scopes.map((scope) => [scope.name, scope.description]));
-  await request.render(ctx, 'login/consent', {
+  const model = {
     realm: realmModel(request),
     client: await clientModel(request),
     version: '',
-    errors: [],
+    errors: problem ? [{ field: null, message: problem.said }] : [],
     account: { username: user?.username ?? '' },
     scopes: asked.scopes.map((name) => ({
       name,
       description: name === 'openid' ? say('login.scope.openid') : inTheirLanguage(name, described.get(name) ?? name),
     })),
-  });
+  };
+  await request.render(ctx, 'login/consent', model, problem?.status ?? 200);
 }
 
 /** A description that is still the one that we gave the scope has a text in every language; one that an administrator wrote stays as it is. */

@@ -1,12 +1,16 @@
 /** The pages of a sign-in: which view a state shows, and what it is told. */
+
+import type Koa from 'koa';
+import type { AppError } from '../errors.ts';
 import { openCredentials } from '../factors/held.ts';
 import { factors } from '../factors/index.ts';
 import { nameOf, strengthOf } from '../factors/names.ts';
 import type { FormError } from '../http/render.ts';
+import { inEnglish } from '../languages/messages.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
 import { userById } from '../store/users.ts';
-import { decisionOf } from './machine.ts';
+import { decisionOf, type LoginState } from './machine.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { factorContext, rulesOf } from './steps.ts';
 
@@ -21,6 +25,7 @@ export interface Shown {
 
 /** Shows the page that is due. */
 export async function showPage(request: LoginRequest, login: Login, shown: Shown = {}): Promise<void> {
+  if (shown.errors && prefersJson(request.ctx)) return answerJson(request.ctx, shown.errors, shown.status ?? 400);
   const { view, model } = await pageOf(request, login, shown);
   await request.render(
     request.ctx,
@@ -34,6 +39,37 @@ export async function showPage(request: LoginRequest, login: Login, shown: Shown
     },
     shown.status ?? 200,
   );
+}
+
+/** Whether there is a page for where a sign-in stands; otherwise asking for it leads on. */
+export const hasPage = ({ at, step }: LoginState): boolean =>
+  at !== 'done' && at !== 'refused' && at !== 'action' && (at !== 'enrol' || step !== null);
+
+/** The fields that the page of a state has. */
+const FIELDS: Partial<Record<LoginState['at'], readonly string[]>> = {
+  identify: ['username', 'password'],
+  password: ['password'],
+  challenge: ['code'],
+  enrol: ['code', 'label'],
+};
+
+/** What is wrong with a form, next to its field if the page has it. */
+export const problemOn = (state: LoginState, { field, said }: AppError): FormError => ({
+  field: field !== undefined && FIELDS[state.at]?.includes(field) ? field : null,
+  message: said,
+});
+
+/** These are pages, and a script that reads them says nothing or anything; only one that wants no page gets none. */
+const prefersJson = (ctx: Koa.Context): boolean => ctx.accepts('html', 'json') === 'json';
+
+function answerJson(ctx: Koa.Context, errors: readonly FormError[], status: number): void {
+  const field = errors.find((error) => error.field !== null)?.field;
+  ctx.status = status;
+  ctx.body = {
+    error: status === 429 ? 'too_many_attempts' : 'bad_input',
+    error_description: errors.map(({ message }) => inEnglish(message)).join(' '),
+    ...(field ? { field } : {}),
+  };
 }
 
 export const realmModel = ({ realm: { realm } }: LoginRequest) => ({ name: realm.name, displayName: realm.displayName });

@@ -29,6 +29,8 @@ export interface AskedLogin {
   /** The only user whose sign-in answers the request, when it names one. */
   subject: string | undefined;
   session: { uid: string; accountId: string } | undefined;
+  /** The address of the same request anew. */
+  again: string;
   expiresAt: number;
 }
 

@@ -1,13 +1,11 @@
 /** The dispatcher of the sign-in: loads what is stored, shows the page that is due, moves it on by one step. */
 import type Koa from 'koa';
-import { z } from 'zod';
 import type { AuditEvent } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
-import { AppError, forbidden } from '../errors.ts';
+import { AppError, conflict, forbidden, gone } from '../errors.ts';
 import type { Form } from '../factors/factor.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { formActionOf, securityHeaders } from '../http/headers.ts';
-import { readForm } from '../http/input.ts';
 import { askLanguage } from '../http/language.ts';
 import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
@@ -16,24 +14,11 @@ import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import type { Queries } from '../store/rows.ts';
 import { userById } from '../store/users.ts';
 import { answerConsent, showConsent } from './consent.ts';
+import { type LoginForm, type Posted, readPosted, retyped } from './form.ts';
 import { type LoginState, next, start } from './machine.ts';
-import { showPage } from './pages.ts';
+import { hasPage, problemOn, showPage } from './pages.ts';
 import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
 import { auditOrigin, beginEnrolment, challengeStep, chooseStep, enrolStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
-
-/** Field names that scripts and password managers rely on (experience.md). */
-const loginForm = z.object({
-  version: z.string().max(12).optional(),
-  do: z.enum(['cancel', 'another', 'switch', 'allow', 'deny']).optional(),
-  username: z.string().max(1024).optional(),
-  password: z.string().max(4096).optional(),
-  remember: z.string().max(10).optional(),
-  factor: z.string().max(64).optional(),
-  credential: z.string().max(64).optional(),
-  code: z.string().max(64).optional(),
-  label: z.string().max(200).optional(),
-});
-type LoginForm = z.infer<typeof loginForm>;
 
 /** Answers `GET` and `POST /realms/{realm}/login/{uid}`. */
 export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: RealmContext, port: LoginPort, uid: string): Promise<void> {
@@ -49,13 +34,13 @@ export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: Real
 
   if (asked.prompt === 'consent') {
     await requireNewestBrowser(request, await deps.signIns.load(realm.realm.id, asked.cid, request.at));
-    if (ctx.method !== 'POST') return showConsent(request);
-    return answerConsent(request, (await readForm(ctx, loginForm)).do);
+    const posted = ctx.method === 'POST' ? await readPosted(ctx) : undefined;
+    return posted && !posted.problem ? answerConsent(request, posted.form.do) : showConsent(request, posted?.problem);
   }
   const login = await currentLogin(request);
   // Another request of this browser began it in this moment: ask again, with the cookie that it got.
   if (!login) return redirectTo(ctx, selfOf(request));
-  if (ctx.method === 'POST') return postStep(request, login);
+  if (ctx.method === 'POST') return postStep(request, login, await readPosted(ctx));
   return getPage(request, login);
 }
 
@@ -72,8 +57,7 @@ async function getPage(request: LoginRequest, login: Login): Promise<void> {
   }
 }
 
-async function postStep(request: LoginRequest, login: Login): Promise<void> {
-  const form = await readForm(request.ctx, loginForm);
+async function postStep(request: LoginRequest, login: Login, { form, problem }: Posted): Promise<void> {
   if (login.state.refusal === 'attempts') {
     // What comes after the last attempt is turned away like what came beside it.
     await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), {
@@ -82,22 +66,35 @@ async function postStep(request: LoginRequest, login: Login): Promise<void> {
     });
     return refuse(request, login, 429);
   }
-  // A page of before: the back button, or a second tab. Nothing is lost by showing what is due now.
-  if (form.version !== undefined && form.version !== String(login.row.version)) return redirectTo(request.ctx, selfOf(request));
+  if (!hasPage(login.state)) return redirectTo(request.ctx, selfOf(request));
+  if (problem) return showProblem(request, login, form, problem);
+  // A page of before: the back button, or a second tab.
+  if (form.version !== undefined && form.version !== String(login.row.version)) {
+    return showProblem(request, login, {}, conflict(say('login.stepDone')));
+  }
   try {
     const outcome = await stepOf(request, login, form);
     if (outcome) return await apply(request, login, outcome, form);
     return redirectTo(request.ctx, selfOf(request));
   } catch (error) {
     if (error instanceof AppError && error.code === 'corrupted') await alarm(request, login, error);
-    if (!(error instanceof AppError) || error.status !== 429) throw error;
-    request.ctx.set('Retry-After', String(error.retryAfter ?? 60));
-    const { factor, userId } = login.state;
-    const event: AuditEvent =
-      factor === null ? { type: 'login.failed', details: { reason: 'throttled' } } : { type: 'mfa.challenge.throttled', details: { factor } };
-    await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), event);
-    return showPage(request, login, { ...retyped(form), errors: [{ field: null, message: error.said }], status: 429 });
+    if (!(error instanceof AppError) || (error.status >= 500 && error.code !== 'busy')) throw error;
+    if (error.status === 429) await recordThrottled(request, login);
+    return showProblem(request, login, form, error);
   }
+}
+
+/** The page that is due, and what is wrong with the form: the sign-in goes on where it was, and what was typed is there. */
+function showProblem(request: LoginRequest, login: Login, form: LoginForm, error: AppError): Promise<void> {
+  if (error.retryAfter !== undefined) request.ctx.set('Retry-After', String(error.retryAfter));
+  return showPage(request, login, { ...retyped(form), errors: [problemOn(login.state, error)], status: error.status });
+}
+
+async function recordThrottled(request: LoginRequest, login: Login): Promise<void> {
+  const { factor, userId } = login.state;
+  const event: AuditEvent =
+    factor === null ? { type: 'login.failed', details: { reason: 'throttled' } } : { type: 'mfa.challenge.throttled', details: { factor } };
+  await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), event);
 }
 
 /** Something stored does not open: an alarm and a refused sign-in, never "no factor" (mfa.md section 5). */
@@ -138,7 +135,7 @@ async function stepOf(request: LoginRequest, login: Login, form: LoginForm): Pro
 /** Moves the sign-in on, or shows the page again with what was wrong. */
 async function apply(request: LoginRequest, login: Login, outcome: Outcome, form: LoginForm): Promise<void> {
   const { ctx } = request;
-  if ('error' in outcome) return showPage(request, login, { ...retyped(form), errors: [outcome.error], status: outcome.status });
+  if ('errors' in outcome) return showPage(request, login, { ...retyped(form), ...outcome });
   const state = next(login.state, outcome.event, outcome.rules, request.at);
   if (state === login.state) {
     if (outcome.event.type === 'chosen') {
@@ -198,7 +195,7 @@ async function refuse(request: LoginRequest, login: Login, status = 403): Promis
         message: say('login.code.tooMany.message'),
         hint: say('login.code.tooMany.hint'),
         reference: login.row.id,
-        link: null,
+        link: signInAgain(request),
       },
       status,
     );
@@ -222,7 +219,11 @@ async function currentLogin(request: LoginRequest): Promise<Login | undefined> {
   }
   const state = await firstState(request, at);
   const begun = await signIns.begin({ realmId: realm.realm.id, id: asked.cid, uid: asked.uid, state, now: at, expiresAt: asked.expiresAt });
-  if (!begun) return undefined;
+  if (!begun) {
+    // It was begun in this moment, or long ago, and is over.
+    if (!(await signIns.load(realm.realm.id, asked.cid, at))) throw gone(say('error.signInOver'));
+    return undefined;
+  }
   setCookie(request, begun.cookie);
   return begun.signIn;
 }
@@ -239,7 +240,12 @@ async function firstState(request: LoginRequest, startedAt: number): Promise<Log
 async function requireNewestBrowser(request: LoginRequest, login: Login | undefined): Promise<void> {
   if (!login || isNewestCookie(login.row, request.ctx.cookies.get(transactionCookie(request.asked.cid)))) return;
   await record(request.db.knex, auditOrigin(request, login, undefined), { type: 'flow.refused', details: { reason: 'another browser' } });
-  throw forbidden(say('error.otherBrowser'), 'other_browser');
+  throw new AppError({
+    code: 'other_browser',
+    status: 403,
+    message: say('error.otherBrowser'),
+    link: signInAgain(request),
+  });
 }
 
 function setCookie({ ctx, asked, realm, origin, at }: LoginRequest, value: string): void {
@@ -254,12 +260,9 @@ function setCookie({ ctx, asked, realm, origin, at }: LoginRequest, value: strin
   });
 }
 
-const selfOf = ({ origin, realm, asked }: LoginRequest): string => `${origin}${loginPath(realm.realm.name, asked.uid)}`;
+const signInAgain = ({ asked }: LoginRequest) => ({ href: asked.again, label: say('login.signInAgain') });
 
-const retyped = (form: LoginForm) => ({
-  ...(form.username === undefined ? {} : { username: form.username.slice(0, 255), remember: form.remember !== undefined }),
-  ...(form.label === undefined ? {} : { label: form.label.slice(0, 200) }),
-});
+const selfOf = ({ origin, realm, asked }: LoginRequest): string => `${origin}${loginPath(realm.realm.name, asked.uid)}`;
 
 function redirectTo(ctx: Koa.Context, location: string): void {
   ctx.status = 303;

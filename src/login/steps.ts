@@ -6,7 +6,8 @@ import { badInput, conflict } from '../errors.ts';
 import type { Factor, FactorContext, Form } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
 import { factors } from '../factors/index.ts';
-import { say, type Words } from '../languages/messages.ts';
+import type { FormError } from '../http/render.ts';
+import { type MessageKey, say, type Words } from '../languages/messages.ts';
 import type { Proof } from '../policy/assurance.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { Throttle } from '../sessions/throttle.ts';
@@ -37,8 +38,10 @@ export type Outcome =
       subject?: string;
       within?: (trx: Queries) => Promise<void>;
     }
-  | { error: { field: string | null; message: Words }; status: number };
+  | { errors: FormError[]; status: number };
 
+/** What is said of a code that was not accepted. */
+const REFUSED: Readonly<Record<string, MessageKey>> = { replayed: 'login.code.used', malformed: 'login.code.notACode' };
 const MAX_LABEL = 60;
 
 /**
@@ -69,9 +72,11 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   const realmId = realm.realm.id;
   const known = login.state.userId === null ? undefined : await userById(db.knex, realmId, login.state.userId);
   const typed = known?.username ?? (form.username ?? '').trim();
-  if (typed === '') return wrong('username', say('login.signIn.typeUsername'));
-  if (typed.length > 255) return wrong('username', say('login.signIn.usernameTooLong'));
-  if (!form.password) return wrong('password', say('login.signIn.typePassword'));
+  const errors: FormError[] = [];
+  if (typed === '') errors.push({ field: 'username', message: say('login.signIn.typeUsername') });
+  if (typed.length > 255) errors.push({ field: 'username', message: say('login.signIn.usernameTooLong') });
+  if (!form.password) errors.push({ field: 'password', message: say('login.signIn.typePassword') });
+  if (errors.length > 0) return { errors, status: 400 };
 
   const counted = await new Throttle(db, { id: realmId, rootSecret: realm.rootSecret }).password(typed, login.row.id, at);
   const user = known ?? (await userByLogin(db.knex, realmId, typed));
@@ -88,7 +93,7 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
       details: { reason: user && !user.enabled ? 'disabled' : 'credentials' },
     });
     // Said of a wrong name, a wrong password and a disabled user alike.
-    return wrong(null, say('login.signIn.wrong'));
+    return wrong('password', say('login.signIn.wrong'));
   }
   await counted.succeeded();
   if (verdict.renewed !== undefined) await renew(request, rows, verdict.credentialId, verdict.renewed);
@@ -123,7 +128,7 @@ export async function challengeStep(request: LoginRequest, login: Login, form: F
     if (disables) await record(db.knex, origin, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
     // Of right codes sent at once all but one are replays. They count, but must not end the sign-in under the one that won.
     if (endsTransaction && verdict.reason !== 'replayed') return { event: { type: 'failed', last: true }, rules, renew: false };
-    return wrong('code', say(verdict.reason === 'replayed' ? 'login.code.used' : 'login.code.wrong'));
+    return wrong('code', say(REFUSED[verdict.reason] ?? 'login.code.wrong'));
   }
   await counted.succeeded();
   const proof: Proof = { credentialId: verdict.credentialId, factor: factor.id, kinds: verdict.kinds, level: verdict.level, amr: verdict.amr, at };
@@ -174,7 +179,7 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Form)
     const { endsTransaction } = await counted.failed();
     await record(db.knex, auditOrigin(request, login, user.id), { type: 'mfa.challenge.failed', details: { factor: `enrol-${factor.id}` } });
     if (endsTransaction) return { event: { type: 'failed', last: true }, rules, renew: false };
-    return wrong('code', say('login.code.wrongAtEnrolment'));
+    return wrong('code', say(REFUSED[enrolment.reason] ?? 'login.code.wrongAtEnrolment'));
   }
   await counted.succeeded();
 
@@ -255,4 +260,4 @@ async function renew(request: LoginRequest, rows: CredentialRow[], credentialId:
   if (row) await replaceSecret(request.db.knex, row, await request.keyring.seal(credentialSeal(row), JSON.stringify(secret)));
 }
 
-const wrong = (field: string | null, message: Words): Outcome => ({ error: { field, message }, status: 400 });
+const wrong = (field: string | null, message: Words): Outcome => ({ errors: [{ field, message }], status: 400 });

@@ -6,6 +6,7 @@ import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { gone } from '../errors.ts';
 import { say } from '../languages/messages.ts';
+import { ROUTES } from './names.ts';
 
 /** What is asked of the sign-in pages. */
 export interface Interaction {
@@ -21,6 +22,8 @@ export interface Interaction {
   subject: string | undefined;
   /** The session that the browser has at this moment, when somebody is signed in. */
   session: { uid: string; accountId: string } | undefined;
+  /** The address of the same request anew. */
+  again: string;
   /** Milliseconds since the epoch. */
   startedAt: number;
   expiresAt: number;
@@ -59,6 +62,7 @@ export function interactionsOf(provider: Provider): Interactions {
         clientId: String(details.params.client_id),
         subject: subjectAsked(details.params),
         session: details.session?.accountId ? { uid: details.session.uid, accountId: details.session.accountId } : undefined,
+        again: `${provider.issuer}${ROUTES.authorization}?${queryOf(details.params)}`,
         startedAt: details.iat * 1000,
         expiresAt: details.exp * 1000,
       };
@@ -81,6 +85,16 @@ function subjectAsked(params: Record<string, unknown>): string | undefined {
 }
 
 const subjectClaim = z.object({ id_token: z.object({ sub: z.object({ value: z.string() }).nullish() }).nullish() });
+
+/** The parameters as the application sent them; a request object or a pushed request has been unpacked into them. */
+function queryOf(params: Record<string, unknown>): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    if (name === 'request' || name === 'request_uri') continue;
+    for (const one of Array.isArray(value) ? value : [value]) if (typeof one === 'string' || typeof one === 'number') query.append(name, String(one));
+  }
+  return query;
+}
 
 const expired = (cause?: unknown) => {
   const error = gone(say('error.signInOver'));

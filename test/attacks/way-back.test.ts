@@ -242,6 +242,14 @@ forEachEngine((engine) => {
     const rp = await relyingParty(server, realm, await server.client(realm));
     const browser = new Browser(server.origin);
     const page = await browser.visit((await authorizationRequest(rp)).url);
-    for (const method of ['PUT', 'DELETE', 'PATCH', 'HEAD']) t.is((await browser.request(page.url, { method })).status, 405, method);
+    const stored = () => server.db.knex('logins').where({ realm_id: realm.id });
+    const before = await stored();
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'PROPFIND']) {
+      const refused = await browser.request(page.url, { method });
+      t.is(refused.status, 405, method);
+      t.is(refused.headers.get('allow'), 'HEAD, GET, POST');
+    }
+    for (const method of ['OPTIONS', 'HEAD']) t.is((await browser.request(page.url, { method })).html, '', `${method} reads`);
+    t.deepEqual(await stored(), before);
   });
 });
