@@ -15,6 +15,7 @@ import type { RealmRoom } from './room.ts';
 export function installMiddleware(provider: Provider, room: RealmRoom): void {
   markJwts(provider);
   renewAtSignInOnly(provider);
+  takeIdTokensAsHints(provider);
   keepLanguageOfSignOut(provider);
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
     await next();
@@ -81,6 +82,16 @@ function keepLanguageOfSignOut(provider: Provider): void {
     if (name !== 'end_session_confirm' && name !== 'end_session_success') return url;
     const language = askedLanguage({ ...Provider.ctx?.query, ...this.params });
     return language === undefined ? url : `${url}?${new URLSearchParams({ ui_locales: language })}`;
+  };
+}
+
+/** Access tokens are signed with the same keys, and their audience is a client's name too. */
+function takeIdTokensAsHints({ IdToken }: Provider): void {
+  const validate = IdToken.validate.bind(IdToken);
+  IdToken.validate = async (hint, client) => {
+    const validated = await validate(hint, client);
+    if (validated.payload.typ !== 'ID') throw new Error('it is not an ID token');
+    return validated;
   };
 }
 
