@@ -3,6 +3,7 @@
  * in them, and forms that are wrong. The models are the contract between the rooms and the views.
  */
 import QRCode from 'qrcode';
+import { say } from '../../src/languages/messages.ts';
 
 export interface Exhibit {
   name: string;
@@ -33,13 +34,13 @@ const enrol = { ...login, qr, key, otpauth, digits: 6, issuer: 'Acme Workshop', 
 
 const totp = {
   factor: 'totp',
-  name: 'Authenticator app',
-  strength: 'A code from an app on your phone. Good protection; a fake site can still ask you for the code.',
+  name: say('factor.totp.name'),
+  strength: say('factor.totp.strength'),
 };
 const password = {
   id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c001',
   factor: 'password',
-  name: 'Password',
+  name: say('factor.password.name'),
   label: '',
   createdAt: '2026-01-12T08:30:00.000Z',
   lastUsedAt: '2026-11-20T17:02:00.000Z',
@@ -49,7 +50,7 @@ const password = {
 const phone = {
   id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c002',
   factor: 'totp',
-  name: 'Authenticator app',
+  name: say('factor.totp.name'),
   label: 'Pixel 9',
   createdAt: '2026-02-03T09:14:00.000Z',
   lastUsedAt: '2026-11-20T17:03:00.000Z',
@@ -60,7 +61,7 @@ const spare = { ...phone, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c003', label: 'Ol
 const only = {
   ...phone,
   removable: false,
-  reason: 'This is your only second step, and Acme Workshop asks for one. Add another before you remove it.',
+  reason: say('account.methods.only', { realm: 'Acme Workshop' }),
 };
 
 export const exhibits: Exhibit[] = [
@@ -71,7 +72,7 @@ export const exhibits: Exhibit[] = [
     model: {
       ...login,
       username: 'ada',
-      errors: [{ field: 'password', message: 'This username and password don’t belong together. Check both and try again.' }],
+      errors: [{ field: 'password', message: say('login.signIn.wrong') }],
     },
   },
   {
@@ -81,15 +82,15 @@ export const exhibits: Exhibit[] = [
       ...login,
       username: '',
       errors: [
-        { field: 'username', message: 'Enter your username or email.' },
-        { field: 'password', message: 'Enter your password.' },
+        { field: 'username', message: say('login.signIn.typeUsername') },
+        { field: 'password', message: say('login.signIn.typePassword') },
       ],
     },
   },
   {
     name: 'sign-in, too many attempts',
     view: 'login/sign-in',
-    model: { ...login, client: null, username: 'ada', errors: [{ field: null, message: 'Too many attempts. Wait 30 seconds and try again.' }] },
+    model: { ...login, client: null, username: 'ada', errors: [{ field: null, message: say('error.paused', { wait: 30 }) }] },
     status: 429,
   },
   {
@@ -111,7 +112,7 @@ export const exhibits: Exhibit[] = [
   {
     name: 'password again, refused',
     view: 'login/password',
-    model: { ...login, username: 'ada', canSwitch: false, errors: [{ field: 'password', message: 'That is not your password. Try again.' }] },
+    model: { ...login, username: 'ada', canSwitch: false, errors: [{ field: 'password', message: say('login.signIn.wrong') }] },
   },
   {
     name: 'choose a factor',
@@ -154,7 +155,7 @@ export const exhibits: Exhibit[] = [
       label: '',
       digits: 8,
       another: false,
-      errors: [{ field: 'code', message: 'That code is not right. Wait for the next one and type it.' }],
+      errors: [{ field: 'code', message: say('login.code.wrong') }],
     },
   },
   { name: 'enrol', view: 'factors/totp/enrol', model: enrol },
@@ -168,7 +169,7 @@ export const exhibits: Exhibit[] = [
       label: MARKUP,
       another: true,
       cancellable: true,
-      errors: [{ field: 'code', message: 'That code is not right. Check that the phone’s clock is set automatically.' }],
+      errors: [{ field: 'code', message: say('login.code.wrongAtEnrolment') }],
     },
   },
   {
@@ -178,10 +179,10 @@ export const exhibits: Exhibit[] = [
       ...login,
       account: { username: 'ada' },
       scopes: [
-        { name: 'openid', description: 'Know who you are' },
-        { name: 'profile', description: 'See your name and username' },
-        { name: 'email', description: 'See your email address' },
-        { name: 'offline_access', description: 'Stay connected while you are away' },
+        { name: 'openid', description: say('login.scope.openid') },
+        { name: 'profile', description: say('login.scope.profile') },
+        { name: 'email', description: say('login.scope.email') },
+        { name: 'offline_access', description: say('login.scope.offline_access') },
       ],
     },
   },
@@ -208,9 +209,9 @@ export const exhibits: Exhibit[] = [
     view: 'message',
     model: {
       realm,
-      title: 'This sign-in has expired',
-      message: 'It was open for more than 30 minutes, so it was closed to keep your account safe. Nothing was changed.',
-      hint: 'Go back to the application and sign in again. Other tabs are not affected.',
+      title: say('error.title.410'),
+      message: say('error.signInOver'),
+      hint: say('error.protocol.over.hint'),
       reference: '0f2c9a1e-77f1-4f0b-9a54-0d6c3a2b91aa',
       link: { href: 'https://parts.example.com/', label: 'Back to Parts Catalogue' },
     },
@@ -219,7 +220,7 @@ export const exhibits: Exhibit[] = [
   {
     name: 'message, no realm',
     view: 'message',
-    model: { title: 'There is no such page', message: 'The address may be mistyped.', hint: null, reference: '0f2c9a1e', link: null },
+    model: { title: say('error.title.404'), message: say('error.noPage'), hint: null, reference: '0f2c9a1e', link: null },
     status: 404,
   },
   { name: 'sign-in methods', view: 'account/sign-in-methods', model: { realm, base, user, notice: null, methods: [password, phone, spare] } },
@@ -230,10 +231,10 @@ export const exhibits: Exhibit[] = [
       realm,
       base,
       user: { username: 'ada', displayName: null },
-      notice: 'Your authenticator app was added.',
+      notice: say('account.notice.added'),
       methods: [password, only, { ...spare, label: MARKUP }, { ...spare, id: 'x4', label: long }],
       renaming: { id: only.id, label: '' },
-      errors: [{ field: 'label', message: 'Enter a name of 1 to 60 characters.' }],
+      errors: [{ field: 'label', message: say('account.methods.labelLength', { most: 60 }) }],
     },
   },
   { name: 'remove a method', view: 'account/remove-method', model: { realm, base, user, method: phone } },

@@ -13,6 +13,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { securityHeaders } from '../../src/http/headers.ts';
 import { createRenderer } from '../../src/http/render.ts';
 import { createStatics } from '../../src/http/statics.ts';
+import { ENGLISH, LANGUAGES } from '../../src/languages/languages.ts';
 import { axe, browserTest, findChromium, launch } from '../support/browser.ts';
 import { type Exhibit, exhibits } from './gallery.ts';
 
@@ -113,6 +114,24 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       t.deepEqual(problems, []);
     });
   }
+}
+
+for (const locale of Object.keys(LANGUAGES).filter((language) => language !== ENGLISH)) {
+  browserOnly(`every page is sound on a narrow phone in ${locale}`, async (t) => {
+    const { page, complaints } = await open(t, { viewport: SIZES['narrow phone'], locale });
+    const problems: string[] = [];
+    for (const exhibit of exhibits) {
+      await visit(page, exhibit);
+      await page.evaluate(inPage.openDetails);
+      t.is(await page.evaluate<string>('document.documentElement.lang'), locale);
+      const found = [...(await axe(page)), ...(await page.evaluate<string[]>(inPage.smallControls)), ...complaints.splice(0)];
+      const excess = await page.evaluate<number>(inPage.excessWidth);
+      if (excess > 0) found.push(`scrolls sideways by ${excess} pixels`);
+      problems.push(...found.map((problem) => `${exhibit.name}: ${problem}`));
+      await save(page, `${exhibit.name} ${locale}`);
+    }
+    t.deepEqual(problems, []);
+  });
 }
 
 async function save(page: Page, name: string): Promise<void> {
