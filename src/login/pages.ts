@@ -7,6 +7,7 @@ import { factors } from '../factors/index.ts';
 import { nameOf, strengthOf } from '../factors/names.ts';
 import type { FormError } from '../http/render.ts';
 import { inEnglish } from '../languages/messages.ts';
+import { homeOf } from '../realms/home.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
 import { userById } from '../store/users.ts';
@@ -77,7 +78,7 @@ export const realmModel = ({ realm: { realm } }: LoginRequest) => ({ name: realm
 /** What a page says of the application. */
 export async function clientModel(request: LoginRequest): Promise<{ name: string; uri: string | null } | null> {
   const row = await clientByClientId(request.db.knex, request.realm.realm.id, request.asked.clientId);
-  return row ? { name: row.name ?? row.clientId, uri: row.baseUrl } : null;
+  return row ? { name: row.name ?? row.clientId, uri: homeOf(row) } : null;
 }
 
 async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {

@@ -72,7 +72,6 @@ export class Clients {
     const metadata: AdapterPayload = {
       client_id: row.clientId,
       ...(row.name === null ? {} : { client_name: row.name }),
-      ...(row.baseUrl === null ? {} : { client_uri: row.baseUrl }),
       ...(secret === undefined ? {} : { client_secret: secret }),
       token_endpoint_auth_method: row.publicClient ? 'none' : 'client_secret_basic',
       grant_types: [

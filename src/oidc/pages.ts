@@ -3,6 +3,7 @@ import { type ErrorOut, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { wantsPage } from '../http/errors.ts';
 import { askLanguage } from '../http/language.ts';
 import { type MessageKey, type Saying, say } from '../languages/messages.ts';
+import { homeOf } from '../realms/home.ts';
 import { currentRequestId } from '../telemetry/log.ts';
 import { rowOf } from './clients.ts';
 import type { RealmRoom } from './room.ts';
@@ -76,5 +77,5 @@ function toldOf(ctx: KoaContextWithOIDC, out: ErrorOut, error: Error): Told {
 function clientModel(ctx: KoaContextWithOIDC): { name: string; uri: string | null } | null {
   if (!ctx.oidc.client) return null;
   const row = rowOf(ctx.oidc.client);
-  return { name: row.name ?? row.clientId, uri: row.baseUrl };
+  return { name: row.name ?? row.clientId, uri: homeOf(row) };
 }

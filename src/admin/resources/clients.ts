@@ -29,7 +29,7 @@ const newClient = z.object({
   serviceAccountRoles: z.array(z.string()).default([]),
   /** Made when none is given. */
   secret: z.string().min(16).max(255).optional(),
-  baseUrl: z.url().optional(),
+  baseUrl: z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).optional(),
 });
 export type NewClient = z.input<typeof newClient>;
 
