@@ -210,7 +210,7 @@ export const exhibits: Exhibit[] = [
     model: {
       realm,
       title: say('error.title.410'),
-      message: say('error.signInOver'),
+      message: say('error.protocol.over.message'),
       hint: say('error.protocol.over.hint'),
       reference: '0f2c9a1e-77f1-4f0b-9a54-0d6c3a2b91aa',
       link: { href: 'https://parts.example.com/', label: 'Back to Parts Catalogue' },
