@@ -71,7 +71,7 @@ export function createRenderer(options: RendererOptions): Renderer {
     realm: null,
     client: null,
     errors: [],
-    assets: { css: statics.url('cardea.css'), icon: statics.url('favicon.svg') },
+    assets: { css: statics.url('cardea.css'), icon: statics.url('favicon.svg'), once: statics.url('once.js') },
   };
 
   return {
