@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
@@ -181,13 +182,19 @@ test('a body that arrives in pieces is put together, also inside a character', a
   t.regex(await raw(port, [whole, 'userna', 'me=%', 'C3', '%A9']), /"username":"é"/);
 });
 
+/** Waits for what another end of a connection will bring about. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 test('a visitor who leaves in the middle of a form ends the reading', async (t) => {
   const { port, thrown } = await serve(t);
   const socket = connect(port, '127.0.0.1');
-  socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Type: ${FORM}\r\nContent-Length: 100\r\n\r\nusername=`);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  socket.destroy();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Type: ${FORM}\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n`);
+  // The server says so when it has the request, and begins to read.
+  await once(socket, 'data');
+  socket.write('username=', () => socket.destroy());
+  await until(() => thrown.length > 0);
   t.like(thrown[0], { code: 'bad_input', field: 'form' });
 });
 
