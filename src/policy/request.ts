@@ -17,10 +17,7 @@ export function requestFacts(params: RequestParams, startedAt: number): RequestF
   const claim = acrClaim(params.claims);
   const acr = claim.values.length > 0 ? claim.values : words(params.acr_values);
   const maxAge = ageOf(params.max_age);
-  const since = [
-    ...(words(params.prompt).includes('login') ? [startedAt] : []),
-    ...(maxAge === undefined ? [] : [startedAt - maxAge * 1000]),
-  ];
+  const since = [...(words(params.prompt).includes('login') ? [startedAt] : []), ...(maxAge === undefined ? [] : [startedAt - maxAge * 1000])];
   return {
     requested: { acr, essential: claim.essential, ...(since.length > 0 ? { freshSince: Math.max(...since) } : {}) },
     // Keycloak's application-initiated actions: the only one here enrols an authenticator app.

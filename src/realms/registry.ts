@@ -5,14 +5,15 @@
  * it is not older than FRESH_MS; then one small query compares the version, and only a changed realm is built again.
  * Names of realms that do not exist are remembered too, so that guessing them builds and asks nothing.
  */
-import { LRUCache } from 'lru-cache';
+
 import type { JWK } from 'jose';
+import { LRUCache } from 'lru-cache';
 import type { Keyring } from '../crypto/keyring.ts';
-import type { Database } from '../store/database.ts';
+import { corrupted } from '../errors.ts';
 import { type ClientScopeRow, clientScopes } from '../store/clients.ts';
+import type { Database } from '../store/database.ts';
 import { type RealmRow, realmByName } from '../store/realms.ts';
 import { type SigningKeyRow, signingKeys } from '../store/signing-keys.ts';
-import { corrupted } from '../errors.ts';
 import { nextKeyChange, orderedKeys, signingKeySeal } from './keys.ts';
 import { validRealmName } from './names.ts';
 

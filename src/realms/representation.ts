@@ -19,7 +19,9 @@ export function realmJson(origin: string, { realm, keys }: RealmContext): RealmR
   const issuer = issuerOf(origin, realm.name);
   return {
     realm: realm.name,
-    public_key: createPublicKey({ key: JSON.parse(signing.row.publicJwk), format: 'jwk' }).export({ type: 'spki', format: 'der' }).toString('base64'),
+    public_key: createPublicKey({ key: JSON.parse(signing.row.publicJwk), format: 'jwk' })
+      .export({ type: 'spki', format: 'der' })
+      .toString('base64'),
     'token-service': `${issuer}/protocol/openid-connect`,
     'account-service': `${issuer}/account`,
     'tokens-not-before': 0,

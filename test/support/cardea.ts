@@ -4,20 +4,20 @@
  */
 import { randomBytes } from 'node:crypto';
 import * as argon2 from '@node-rs/argon2';
-import { loadConfig } from '../../src/config.ts';
-import { type NewClient, createClient } from '../../src/admin/resources/clients.ts';
+import { createClient, type NewClient } from '../../src/admin/resources/clients.ts';
 import type { Operator } from '../../src/admin/resources/context.ts';
 import { createRealm } from '../../src/admin/resources/realms.ts';
-import { type NewUser, createUser } from '../../src/admin/resources/users.ts';
+import { createUser, type NewUser } from '../../src/admin/resources/users.ts';
 import { startServer } from '../../src/app.ts';
+import { loadConfig } from '../../src/config.ts';
 import { Keyring, masterKeyProvider } from '../../src/crypto/keyring.ts';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
 import type { Installation } from '../../src/installation.ts';
 import type { RealmSettings } from '../../src/realms/settings.ts';
 import type { ClientRow } from '../../src/store/clients.ts';
+import type { Database } from '../../src/store/database.ts';
 import { dataKeys, type RealmRow } from '../../src/store/realms.ts';
 import type { UserRow } from '../../src/store/users.ts';
-import type { Database } from '../../src/store/database.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { atEnd } from './cleanup.ts';
 import { freePort } from './postgres.ts';
@@ -83,7 +83,12 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
     operator,
     realm: (settings = {}) => createRealm(operator(), { name: unique('realm'), settings }),
     async client(realm, input = {}) {
-      const { client, secret } = await createClient(operator(), realm, { clientId: unique('client'), redirectUris: [REDIRECT_URI], firstParty: true, ...input });
+      const { client, secret } = await createClient(operator(), realm, {
+        clientId: unique('client'),
+        redirectUris: [REDIRECT_URI],
+        firstParty: true,
+        ...input,
+      });
       return { row: client, clientId: client.clientId, secret, redirectUri: client.redirectUris[0] ?? REDIRECT_URI };
     },
     async user(realm, input = {}) {

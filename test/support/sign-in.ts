@@ -1,9 +1,9 @@
 /** Signs in over HTTP as a browser would, page by page, against a relying party made of openid-client. */
 import * as client from 'openid-client';
 import { generateSync } from 'otplib';
+import type { RealmRow } from '../../src/store/realms.ts';
 import { Agent, type Form, formsOf, type Page } from './agent.ts';
 import type { Cardea, TestClient } from './cardea.ts';
-import type { RealmRow } from '../../src/store/realms.ts';
 
 /** A browser that stops where it would leave Cardea. */
 export class Browser extends Agent {
@@ -46,7 +46,9 @@ export interface RelyingParty {
 
 export async function relyingParty(cardea: Cardea, realm: RealmRow, testClient: TestClient): Promise<RelyingParty> {
   const auth = testClient.secret === null ? client.None() : client.ClientSecretBasic(testClient.secret);
-  const configuration = await client.discovery(new URL(`${cardea.origin}/realms/${realm.name}`), testClient.clientId, undefined, auth, { execute: [client.allowInsecureRequests] });
+  const configuration = await client.discovery(new URL(`${cardea.origin}/realms/${realm.name}`), testClient.clientId, undefined, auth, {
+    execute: [client.allowInsecureRequests],
+  });
   return { configuration, client: testClient };
 }
 
@@ -80,7 +82,11 @@ export type Tokens = Awaited<ReturnType<typeof client.authorizationCodeGrant>>;
 export async function exchange(rp: RelyingParty, request: Request, page: Page): Promise<Tokens> {
   const location = page.headers.get('location');
   if (location === null) throw new Error(`No redirect to the application from ${page.url}: ${page.status} ${text(page)}`);
-  return client.authorizationCodeGrant(rp.configuration, new URL(location), { pkceCodeVerifier: request.verifier, expectedState: request.state, expectedNonce: request.nonce });
+  return client.authorizationCodeGrant(rp.configuration, new URL(location), {
+    pkceCodeVerifier: request.verifier,
+    expectedState: request.state,
+    expectedNonce: request.nonce,
+  });
 }
 
 export interface SignedIn {
