@@ -51,7 +51,10 @@ export const REDIRECT_URI = 'https://app.example/callback';
 const MASTER_KEY = { id: 'test', bytes: Buffer.alloc(32, 7) };
 
 let names = 0;
-const unique = (prefix: string): string => `${prefix}-${(names += 1)}-${randomBytes(3).toString('hex')}`;
+const unique = (prefix: string): string => {
+  names += 1;
+  return `${prefix}-${names}-${randomBytes(3).toString('hex')}`;
+};
 
 export async function startCardea(db: Database, env: Record<string, string> = {}): Promise<Cardea> {
   const port = await freePort();
