@@ -241,7 +241,11 @@ forEachEngine((engine) => {
     const rp = await relyingParty(server, realm, await server.client(realm));
     const user = await server.user(realm);
     const { browser, tokens } = await signIn(server, rp, user);
-    const url = openid.buildEndSessionUrl(rp.configuration, { id_token_hint: tokens.id_token ?? '', post_logout_redirect_uri: rp.client.redirectUri, state: 'bye' });
+    const url = openid.buildEndSessionUrl(rp.configuration, {
+      id_token_hint: tokens.id_token ?? '',
+      post_logout_redirect_uri: rp.client.redirectUri,
+      state: 'bye',
+    });
     const page = await browser.visit(url.href);
     const left = await browser.send(page, { logout: 'yes' });
     t.is(left.headers.get('location'), `${rp.client.redirectUri}?state=bye`, text(left));
