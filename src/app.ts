@@ -20,9 +20,9 @@ import type { Installation } from './installation.ts';
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
 import type { LoginState } from './login/machine.ts';
-import type { LoginDeps, LoginPort } from './login/room.ts';
+import type { LoginDeps } from './login/room.ts';
 import { handleLogin } from './login/routes.ts';
-import { dispatch, pinOrigin } from './oidc/dispatch.ts';
+import { dispatch } from './oidc/dispatch.ts';
 import { interactionsOf } from './oidc/interactions.ts';
 import { buildRealm, type OidcRealm } from './oidc/provider.ts';
 import { RealmRegistry } from './realms/registry.ts';
@@ -123,7 +123,7 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   // A POST is looked at for its origin; nothing else may do anything.
   router.register('/realms/:realm/login/:uid', ['GET', 'POST'], async (ctx) => {
     const oidc = await requireRealm(ctx, param(ctx, 'realm'));
-    await handleLogin(login, ctx, oidc.room.context, portOf(oidc), param(ctx, 'uid'));
+    await handleLogin(login, ctx, oidc.room.context, interactionsOf(oidc), param(ctx, 'uid'));
   });
   router.all(/^\/realms\/([^/]+)\/account(\/.*)?$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
@@ -163,21 +163,6 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   app.use(router.routes());
   app.use(router.allowedMethods());
   return app;
-}
-
-/** The narrow port of one realm's provider, for the sign-in pages. */
-function portOf({ provider, room }: OidcRealm): LoginPort {
-  const interactions = interactionsOf(provider);
-  const pinned = (ctx: Koa.Context) => {
-    pinOrigin(ctx, room.origin);
-    return ctx;
-  };
-  return {
-    load: (ctx, uid) => interactions.load(pinned(ctx).req, ctx.res, uid),
-    finish: (ctx, result) => interactions.finish(pinned(ctx).req, ctx.res, result),
-    allow: (ctx) => interactions.allow(pinned(ctx).req, ctx.res),
-    deny: (ctx, error) => interactions.deny(pinned(ctx).req, ctx.res, error),
-  };
 }
 
 /**
