@@ -11,8 +11,8 @@ import { readablePassword } from './crypto/codes.ts';
 import { conflict } from './errors.ts';
 import { type Installation, operatorOf } from './installation.ts';
 import { type ClientRow, clientByClientId, clientSeal, updateClientUris } from './store/clients.ts';
+import { isHeldByUser } from './store/effective-roles.ts';
 import { type RealmRow, realmByName } from './store/realms.ts';
-import { isHeldByUser } from './store/roles.ts';
 import { userByUsername } from './store/users.ts';
 
 export interface Credentials {

@@ -21,8 +21,19 @@ export type AuditEvent =
   | { type: 'consent.denied'; details: Record<string, never> }
   | { type: 'crypto.unreadable'; details: { what: string } }
   | { type: 'realm.created' | 'client.created' | 'user.created'; details: { name: string } }
+  | { type: 'role.created' | 'role.deleted' | 'user.role-added' | 'user.role-removed'; details: NamedRole }
+  | { type: 'role.composite-added' | 'role.composite-removed'; details: NamedRole & { contained: NamedRole } }
+  | { type: 'group.created' | 'group.deleted' | 'group.member-added' | 'group.member-removed'; details: { path: string } }
+  | { type: 'group.moved'; details: { from: string; to: string } }
+  | { type: 'group.role-added' | 'group.role-removed'; details: { path: string } & NamedRole }
   | { type: 'user.password-set'; details: Record<string, never> }
   | { type: 'keys.rotated'; details: { kids: string[] } };
+
+/** A role by its name, and its client's client_id; null for a realm role. */
+export interface NamedRole {
+  role: string;
+  client: string | null;
+}
 
 /** Who did it, about whom, where. */
 export interface AuditOrigin {

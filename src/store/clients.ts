@@ -34,6 +34,9 @@ export interface ClientRow {
   updatedAt: number;
 }
 
+/** Keycloak's attribute of clients whose access tokens carry no roles. */
+export const LIGHTWEIGHT = 'client.use.lightweight.access.token.enabled';
+
 interface ClientRecord {
   realm_id: string;
   id: string;

@@ -88,6 +88,14 @@ export async function touchRealm(trx: Knex, realmId: string, now: number): Promi
     .update({ version: trx.raw('version + 1'), updated_at: now });
 }
 
+/**
+ * Makes every other change of the realm's roles and groups wait for the end of this one: what they may not become is read
+ * and then written. Users may be made meanwhile.
+ */
+export async function lockRealm(trx: Knex, realmId: string): Promise<void> {
+  await trx('realms').where({ id: realmId }).forNoKeyUpdate().first('id');
+}
+
 export async function dataKeys(knex: Knex, realmId: string): Promise<DataKeyRow[]> {
   const rows = await knex('data_keys').where({ realm_id: realmId }).orderBy('created_at');
   return rows.map((row) => ({ realmId: row.realm_id, id: row.id, wrapped: row.wrapped, createdAt: row.created_at }));

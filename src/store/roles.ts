@@ -1,4 +1,4 @@
-/** Roles of a realm and of its clients, and who holds them. */
+/** Roles of a realm and of its clients, what they contain, and whom they were given to. Who has them in the end: effective-roles.ts. */
 import type { Knex } from 'knex';
 
 export interface RoleRow {
@@ -10,6 +10,24 @@ export interface RoleRow {
   description: string | null;
   createdAt: number;
 }
+
+interface RoleRecord {
+  realm_id: string;
+  id: string;
+  client_id: string | null;
+  name: string;
+  description: string | null;
+  created_at: number;
+}
+
+const fromRecord = (row: RoleRecord): RoleRow => ({
+  realmId: row.realm_id,
+  id: row.id,
+  clientId: row.client_id,
+  name: row.name,
+  description: row.description,
+  createdAt: row.created_at,
+});
 
 export async function insertRoles(trx: Knex, roles: RoleRow[]): Promise<void> {
   if (roles.length === 0) return;
@@ -25,34 +43,69 @@ export async function insertRoles(trx: Knex, roles: RoleRow[]): Promise<void> {
   );
 }
 
+export async function roleById(knex: Knex, realmId: string, id: string): Promise<RoleRow | undefined> {
+  const row = await knex<RoleRecord>('roles').where({ realm_id: realmId, id }).first();
+  return row && fromRecord(row);
+}
+
+/** @param clientId the row id of the client that the role belongs to; null for a realm role */
+export async function roleByName(knex: Knex, realmId: string, clientId: string | null, name: string): Promise<RoleRow | undefined> {
+  const row = await knex<RoleRecord>('roles').where({ realm_id: realmId, client_id: clientId, name }).first();
+  return row && fromRecord(row);
+}
+
 export async function realmRoleId(knex: Knex, realmId: string, name: string): Promise<string | undefined> {
-  const row = await knex('roles').where({ realm_id: realmId, name }).whereNull('client_id').first('id');
-  return row?.id;
+  return (await roleByName(knex, realmId, null, name))?.id;
 }
 
-/** Gives a role; giving it again changes nothing. */
-export async function assignRole(trx: Knex, realmId: string, userId: string, roleId: string): Promise<void> {
-  await trx('user_roles').insert({ realm_id: realmId, user_id: userId, role_id: roleId }).onConflict(['realm_id', 'user_id', 'role_id']).ignore();
+/** Roles of the realm (`clientId` null) or of a client by name, one page: those after `after`, at most `limit`. */
+export async function listRoles(
+  knex: Knex,
+  realmId: string,
+  clientId: string | null,
+  page: { after?: string | undefined; limit: number },
+): Promise<RoleRow[]> {
+  const query = knex<RoleRecord>('roles').where({ realm_id: realmId, client_id: clientId }).orderBy('name').limit(page.limit);
+  if (page.after !== undefined) query.where('name', '>', page.after);
+  return (await query).map(fromRecord);
 }
 
-/** True when any user holds this realm role directly; service accounts are not asked about. */
-export async function isHeldByUser(knex: Knex, realmId: string, name: string): Promise<boolean> {
-  const row = await knex('user_roles')
-    .join('roles', (on) => on.on('roles.realm_id', 'user_roles.realm_id').andOn('roles.id', 'user_roles.role_id'))
-    .join('users', (on) => on.on('users.realm_id', 'user_roles.realm_id').andOn('users.id', 'user_roles.user_id'))
-    .where({ 'user_roles.realm_id': realmId, 'roles.name': name })
-    .whereNull('roles.client_id')
-    .whereNull('users.service_account_of')
-    .first('users.id');
-  return row !== undefined;
+/** Nobody has it any more, and nothing contains it; false when it was not there. */
+export async function deleteRole(trx: Knex, realmId: string, id: string): Promise<boolean> {
+  return (await trx('roles').where({ realm_id: realmId, id }).delete()) === 1;
 }
 
-/** True when the user holds this realm role directly. */
-export async function hasRealmRole(knex: Knex, realmId: string, userId: string, name: string): Promise<boolean> {
-  const row = await knex('user_roles')
-    .join('roles', (on) => on.on('roles.realm_id', 'user_roles.realm_id').andOn('roles.id', 'user_roles.role_id'))
-    .where({ 'user_roles.realm_id': realmId, 'user_roles.user_id': userId, 'roles.name': name })
-    .whereNull('roles.client_id')
-    .first('roles.id');
-  return row !== undefined;
+/** Makes a role contain others; what it contains already stays as it is. */
+export async function insertComposites(trx: Knex, realmId: string, roleId: string, childIds: readonly string[]): Promise<void> {
+  if (childIds.length === 0) return;
+  await trx('role_composites')
+    .insert(childIds.map((child_id) => ({ realm_id: realmId, role_id: roleId, child_id })))
+    .onConflict(['realm_id', 'role_id', 'child_id'])
+    .ignore();
+}
+
+/** False when it was not contained. */
+export async function deleteComposite(trx: Knex, realmId: string, roleId: string, childId: string): Promise<boolean> {
+  return (await trx('role_composites').where({ realm_id: realmId, role_id: roleId, child_id: childId }).delete()) === 1;
+}
+
+/** The roles that a role contains itself, not by way of others; by name. */
+export async function compositesOf(knex: Knex, realmId: string, roleId: string): Promise<RoleRow[]> {
+  const contained = knex('role_composites').where({ realm_id: realmId, role_id: roleId }).select('child_id');
+  return (await knex<RoleRecord>('roles').where('realm_id', realmId).whereIn('id', contained).orderBy('name')).map(fromRecord);
+}
+
+/** Gives a role to a user; false when the user was given it before. */
+export async function assignRole(trx: Knex, realmId: string, userId: string, roleId: string): Promise<boolean> {
+  const inserted = await trx('user_roles')
+    .insert({ realm_id: realmId, user_id: userId, role_id: roleId })
+    .onConflict(['realm_id', 'user_id', 'role_id'])
+    .ignore()
+    .returning('role_id');
+  return inserted.length === 1;
+}
+
+/** Takes a role that was given to a user; false when it was not. What comes from a group or another role stays. */
+export async function unassignRole(trx: Knex, realmId: string, userId: string, roleId: string): Promise<boolean> {
+  return (await trx('user_roles').where({ realm_id: realmId, user_id: userId, role_id: roleId }).delete()) === 1;
 }

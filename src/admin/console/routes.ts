@@ -9,7 +9,7 @@ import { ENGLISH } from '../../languages/languages.ts';
 import { say } from '../../languages/messages.ts';
 import { consolePath } from '../../realms/consoles.ts';
 import type { RealmContext } from '../../realms/registry.ts';
-import { hasRealmRole } from '../../store/roles.ts';
+import { hasRealmRole } from '../../store/effective-roles.ts';
 import { showOverview } from './overview.ts';
 import { type AdminConsoleDeps, type AdminRequest, shownRealm, shownUser } from './room.ts';
 

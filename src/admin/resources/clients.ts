@@ -5,13 +5,13 @@ import { record } from '../../audit/record.ts';
 import { randomToken } from '../../crypto/codes.ts';
 import { badInput, conflict } from '../../errors.ts';
 import { validRedirectUri } from '../../realms/redirect-uris.ts';
-import { assignRealmScopes, type ClientRow, clientSeal, insertClient, listClients } from '../../store/clients.ts';
+import { assignRealmScopes, type ClientRow, clientSeal, insertClient, LIGHTWEIGHT, listClients } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
 import { insertUser } from '../../store/users.ts';
 import { type Operator, requireRealmRole, validated } from './context.ts';
-import type { DefaultClient } from './realm-defaults.ts';
+import { type DefaultClient, defaultRoleName } from './realm-defaults.ts';
 
 const newClient = z.object({
   /** RFC 6749 appendix A.1 allows any visible character; a colon would not survive Basic authentication unescaped, but clients escape it. */
@@ -65,7 +65,9 @@ export async function createClient(operator: Operator, realm: RealmRow, input: N
   };
 
   const account = asked.serviceAccount ? serviceAccount(client, now) : undefined;
-  const roles = await Promise.all(asked.serviceAccountRoles.map((name) => requireRealmRole(operator, realm, name, 'serviceAccountRoles')));
+  // As in Keycloak, a service account is a user like any other in what it has by default.
+  const names = asked.serviceAccount ? [defaultRoleName(realm.name), ...asked.serviceAccountRoles] : [];
+  const roles = await Promise.all(names.map((name) => requireRealmRole(operator, realm, name, 'serviceAccountRoles')));
 
   try {
     await db.transaction(async (trx) => {
@@ -109,6 +111,7 @@ export function builtInClient(realmId: string, client: DefaultClient, now: numbe
     directAccess: client.directAccess,
     // Relative to our own origin, which may change.
     redirectUris: client.redirectPath === null ? [] : [client.redirectPath],
+    attributes: client.lightweight ? { [LIGHTWEIGHT]: 'true' } : {},
     postLogoutRedirectUris: client.redirectPath === null ? [] : [client.redirectPath.replace(/callback$/, '')],
   };
 }

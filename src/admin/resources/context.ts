@@ -2,7 +2,7 @@
  * One operation, three doors: the command line, the REST API and the console call the same functions in this folder.
  * Each takes what it stands on and who asks, validates with its schema, and records what it changed in the same transaction.
  */
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Keyring } from '../../crypto/keyring.ts';
 import { badInput, notFound } from '../../errors.ts';
 import type { PasswordHasher } from '../../factors/factor.ts';
@@ -18,6 +18,15 @@ export interface Operator {
   actor: string;
   now: number;
 }
+
+/** Control characters and direction marks have no business in a name that others read (security-tests D04). */
+export const plainText = (max: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(max)
+    .refine((text) => !/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(text), 'must not contain control characters');
 
 /** Validates an operation's input; the error names the first field that is wrong. */
 export function validated<T>(schema: z.ZodType<T>, input: unknown): T {

@@ -23,13 +23,16 @@ export const CLIENT_SCOPES: readonly {
   { name: 'role_list', assignment: 'none', shown: false, description: 'Roles, for SAML applications', protocol: 'saml' },
 ];
 
+/** What may be managed in a realm. */
 const realmManagement = [
-  'realm-admin',
   'create-client',
   ...['realm', 'users', 'clients', 'events', 'identity-providers', 'authorization'].flatMap((what) => [`view-${what}`, `manage-${what}`]),
   ...['users', 'clients', 'realms', 'groups'].map((what) => `query-${what}`),
   'impersonation',
 ];
+
+/** Whoever may view them may also look for them. */
+const managementComposites = { 'view-clients': ['query-clients'], 'view-users': ['query-users', 'query-groups'] };
 
 const accountRoles = [
   'view-profile',
@@ -42,6 +45,8 @@ const accountRoles = [
   'view-groups',
 ];
 
+const accountComposites = { 'manage-account': ['manage-account-links'], 'manage-consent': ['view-consent'] };
+
 export interface DefaultClient {
   clientId: string;
   name: string;
@@ -51,13 +56,17 @@ export interface DefaultClient {
   directAccess: boolean;
   redirectPath: string | null;
   roles: string[];
+  /** Which of its roles contain which others. */
+  composites: Record<string, string[]>;
+  /** Its access tokens carry no roles: an administrator of many realms has very many, and what these clients call looks them up. */
+  lightweight: boolean;
 }
 
 /** The clients of a new realm. */
 export function defaultClients(realmName: string): DefaultClient[] {
-  const none = { publicClient: true, standardFlow: false, directAccess: false, redirectPath: null, roles: [] };
+  const none = { publicClient: true, standardFlow: false, directAccess: false, redirectPath: null, roles: [], composites: {}, lightweight: false };
   return [
-    { ...none, clientId: 'account', name: 'Account', roles: accountRoles },
+    { ...none, clientId: 'account', name: 'Account', roles: accountRoles, composites: accountComposites },
     {
       ...none,
       clientId: CONSOLE_CLIENTS.account,
@@ -65,15 +74,23 @@ export function defaultClients(realmName: string): DefaultClient[] {
       standardFlow: true,
       redirectPath: `${consolePath('account', realmName)}/callback`,
     },
-    { ...none, clientId: 'admin-cli', name: 'Admin command line', directAccess: true },
+    { ...none, clientId: 'admin-cli', name: 'Admin command line', directAccess: true, lightweight: true },
     { ...none, clientId: 'broker', name: 'Broker', publicClient: false },
-    { ...none, clientId: 'realm-management', name: 'Realm management', publicClient: false, roles: realmManagement },
+    {
+      ...none,
+      clientId: 'realm-management',
+      name: 'Realm management',
+      publicClient: false,
+      roles: ['realm-admin', ...realmManagement],
+      composites: { ...managementComposites, 'realm-admin': realmManagement },
+    },
     {
       ...none,
       clientId: CONSOLE_CLIENTS.admin,
       name: 'Admin console',
       standardFlow: true,
       redirectPath: `${consolePath('admin', realmName)}/callback`,
+      lightweight: true,
     },
   ];
 }
@@ -87,11 +104,19 @@ export const managementClientIn = (realmName: string): DefaultClient => ({
   directAccess: false,
   redirectPath: null,
   roles: realmManagement,
+  composites: managementComposites,
+  lightweight: false,
 });
+
+/** The role that every user of a realm has. */
+export const defaultRoleName = (realmName: string): string => `default-roles-${realmName}`;
+
+/** What it contains: realm roles, and roles of client `account`. */
+export const DEFAULT_ROLE_CONTAINS = { realm: ['offline_access', 'uma_authorization'], account: ['view-profile', 'manage-account'] } as const;
 
 /** The realm roles of a new realm. */
 export const defaultRealmRoles = (realmName: string): string[] => [
-  `default-roles-${realmName}`,
+  defaultRoleName(realmName),
   'offline_access',
   'uma_authorization',
   ...(realmName === 'master' ? ['admin', 'create-realm'] : []),

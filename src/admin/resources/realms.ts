@@ -10,12 +10,20 @@ import { realmSettings } from '../../realms/settings.ts';
 import { assignRealmScopes, insertClient, insertClientScopes } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { insertDataKey, insertRealm, listRealms, type RealmRow, realmByName, touchRealm } from '../../store/realms.ts';
-import { insertRoles } from '../../store/roles.ts';
+import { insertComposites, insertRoles, realmRoleId } from '../../store/roles.ts';
 import type { Queries } from '../../store/rows.ts';
 import { insertSigningKey, type SigningKeyRow } from '../../store/signing-keys.ts';
 import { builtInClient } from './clients.ts';
 import { type Operator, validated } from './context.ts';
-import { CLIENT_SCOPES, type DefaultClient, defaultClients, defaultRealmRoles, managementClientIn } from './realm-defaults.ts';
+import {
+  CLIENT_SCOPES,
+  DEFAULT_ROLE_CONTAINS,
+  type DefaultClient,
+  defaultClients,
+  defaultRealmRoles,
+  defaultRoleName,
+  managementClientIn,
+} from './realm-defaults.ts';
 
 const newRealm = z.object({
   name: z.string(),
@@ -109,24 +117,51 @@ async function insertDefaults(trx: Queries, realm: RealmRow, now: number): Promi
       createdAt: now,
     })),
   );
-  await insertRoles(
-    trx,
-    defaultRealmRoles(realm.name).map((name) => ({ realmId: realm.id, id: randomUUID(), clientId: null, name, description: null, createdAt: now })),
-  );
-  for (const client of defaultClients(realm.name)) await insertDefaultClient(trx, realm.id, client, now);
+  const realmRoles = await insertNamedRoles(trx, { realmId: realm.id, clientId: null }, defaultRealmRoles(realm.name), now);
+  const clientRoles = new Map<string, Map<string, string>>();
+  for (const client of defaultClients(realm.name)) clientRoles.set(client.clientId, await insertDefaultClient(trx, realm.id, client, now));
+  const contained = [...idsOf(realmRoles, DEFAULT_ROLE_CONTAINS.realm), ...idsOf(clientRoles.get('account'), DEFAULT_ROLE_CONTAINS.account)];
+  await insertComposites(trx, realm.id, idOf(realmRoles, defaultRoleName(realm.name)), contained);
+  if (realm.name === 'master') await insertComposites(trx, realm.id, idOf(realmRoles, 'admin'), [idOf(realmRoles, 'create-realm')]);
 
   const master = realm.name === 'master' ? realm : await realmByName(trx, 'master');
   if (!master) return;
-  await insertDefaultClient(trx, master.id, managementClientIn(realm.name), now);
+  const management = await insertDefaultClient(trx, master.id, managementClientIn(realm.name), now);
+  // Administrators of the installation manage every realm.
+  const admin = await realmRoleId(trx, master.id, 'admin');
+  if (admin !== undefined) await insertComposites(trx, master.id, admin, [...management.values()]);
   await touchRealm(trx, master.id, now);
 }
 
-async function insertDefaultClient(trx: Queries, realmId: string, client: DefaultClient, now: number): Promise<void> {
+/** @returns the ids of its roles, by name */
+async function insertDefaultClient(trx: Queries, realmId: string, client: DefaultClient, now: number): Promise<Map<string, string>> {
   const row = builtInClient(realmId, client, now);
   await insertClient(trx, row);
   await assignRealmScopes(trx, realmId, row.id);
+  const roles = await insertNamedRoles(trx, { realmId, clientId: row.id }, client.roles, now);
+  for (const [name, contained] of Object.entries(client.composites)) await insertComposites(trx, realmId, idOf(roles, name), idsOf(roles, contained));
+  return roles;
+}
+
+/** @returns their ids, by name */
+async function insertNamedRoles(
+  trx: Queries,
+  owner: { realmId: string; clientId: string | null },
+  names: readonly string[],
+  now: number,
+): Promise<Map<string, string>> {
+  const ids = new Map(names.map((name) => [name, randomUUID()]));
   await insertRoles(
     trx,
-    client.roles.map((name) => ({ realmId, id: randomUUID(), clientId: row.id, name, description: null, createdAt: now })),
+    [...ids].map(([name, id]) => ({ ...owner, id, name, description: null, createdAt: now })),
   );
+  return ids;
 }
+
+function idOf(roles: ReadonlyMap<string, string> | undefined, name: string): string {
+  const id = roles?.get(name);
+  if (id === undefined) throw new Error(`There is no default role ${name}.`);
+  return id;
+}
+
+const idsOf = (roles: ReadonlyMap<string, string> | undefined, names: readonly string[]): string[] => names.map((name) => idOf(roles, name));

@@ -9,16 +9,8 @@ import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
 import { insertUser, listUsers, type UserRow, userByUsername } from '../../store/users.ts';
-import { type Operator, requireRealmRole, validated } from './context.ts';
-
-/** Control characters and direction marks have no business in a name that others read (security-tests D04). */
-const plainText = (max: number) =>
-  z
-    .string()
-    .trim()
-    .min(1)
-    .max(max)
-    .refine((text) => !/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(text), 'must not contain control characters');
+import { type Operator, plainText, requireRealmRole, validated } from './context.ts';
+import { defaultRoleName } from './realm-defaults.ts';
 
 const newUser = z.object({
   // Characters that nobody sees would make two names that look the same.
@@ -53,7 +45,7 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
   };
   const password = asked.password === undefined ? undefined : await passwordCredential(operator, realm, user.id, asked.password);
   const roles = await Promise.all(
-    ['default-roles-'.concat(realm.name), ...asked.realmRoles].map((name) => requireRealmRole(operator, realm, name, 'realmRoles')),
+    [defaultRoleName(realm.name), ...asked.realmRoles].map((name) => requireRealmRole(operator, realm, name, 'realmRoles')),
   );
 
   try {

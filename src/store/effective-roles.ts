@@ -1,0 +1,162 @@
+/**
+ * Who has which roles. A user has the roles that were given to the user, to the user's groups and to every group above
+ * those, and whatever these roles contain, to any depth; the database counts it out in one query, the same on both engines.
+ *
+ * Every recursion is a UNION, which drops what it has seen: it ends even where stored rows form a circle.
+ *
+ * Two directions, because one role may contain very many (`admin` of realm master contains those of every realm): "which
+ * roles" goes down from the user, "this role?" goes up from the role, and costs the same however much lies below.
+ */
+import type { Knex } from 'knex';
+
+export interface EffectiveRole {
+  id: string;
+  name: string;
+  /** client_id of the client it belongs to; null for a realm role. */
+  client: string | null;
+}
+
+/** What a client without the full scope is told of: its own roles, and those mapped to it or to scopes that apply. */
+export interface RoleScope {
+  /** The client's row id. */
+  clientId: string;
+  /** Names of the scopes. */
+  scopes: readonly string[];
+}
+
+/** The roles of a user, in no order; with `within`, those of them that the scope lets pass. */
+export async function effectiveRoles(knex: Knex, realmId: string, userId: string, within?: RoleScope): Promise<EffectiveRole[]> {
+  const groups = groupsOf(knex, realmId, userId);
+  if (!within) {
+    const held = withContained(
+      knex,
+      realmId,
+      'held',
+      knex('user_roles')
+        .where({ realm_id: realmId, user_id: userId })
+        .select({ id: 'role_id' })
+        .union(knex('group_roles').where('realm_id', realmId).whereIn('group_id', knex('member_groups').select('id')).select({ id: 'role_id' })),
+    );
+    return named(realmId, knex.withRecursive('member_groups', groups).withRecursive('held', held).from('held'), 'held.id');
+  }
+  const passing = withContained(knex, realmId, 'passing', rolesOfScope(knex, realmId, within));
+  const ways = waysTo(knex, realmId, 'ways', knex('passing').select({ id: 'id', holder_id: 'id' }));
+  const query = knex.withRecursive('member_groups', groups).withRecursive('passing', passing).withRecursive('ways', ways).from('ways').distinct();
+  return named(realmId, query.where(isGiven(knex, realmId, userId, 'ways.holder_id')), 'ways.id');
+}
+
+/** True when the user has this realm role, however it comes to the user. */
+export async function hasRealmRole(knex: Knex, realmId: string, userId: string, name: string): Promise<boolean> {
+  const row = await knex
+    .withRecursive('member_groups', groupsOf(knex, realmId, userId))
+    .withRecursive('ways', waysTo(knex, realmId, 'ways', realmRole(knex, realmId, name)))
+    .from('ways')
+    .where(isGiven(knex, realmId, userId, 'ways.holder_id'))
+    .first('ways.id');
+  return row !== undefined;
+}
+
+/** True when any user has this realm role, however it comes to the user; service accounts are not asked about. */
+export async function isHeldByUser(knex: Knex, realmId: string, name: string): Promise<boolean> {
+  const below = knex('group_roles')
+    .where('realm_id', realmId)
+    .whereIn('role_id', knex('ways').select('holder_id'))
+    .select({ id: 'group_id' })
+    .union(knex('groups').join('below', 'below.id', 'groups.parent_id').where('groups.realm_id', realmId).select({ id: 'groups.id' }));
+  const row = await knex
+    .withRecursive('ways', waysTo(knex, realmId, 'ways', realmRole(knex, realmId, name)))
+    .withRecursive('below', below)
+    .from('users')
+    .where('users.realm_id', realmId)
+    .whereNull('users.service_account_of')
+    .where((either) =>
+      either
+        .whereIn('users.id', knex('user_roles').where('realm_id', realmId).whereIn('role_id', knex('ways').select('holder_id')).select('user_id'))
+        .orWhereIn('users.id', knex('user_groups').where('realm_id', realmId).whereIn('group_id', knex('below').select('id')).select('user_id')),
+    )
+    .first('users.id');
+  return row !== undefined;
+}
+
+/** True when `roleId` is, or contains at any depth, `otherId`. */
+export async function roleContains(knex: Knex, realmId: string, roleId: string, otherId: string): Promise<boolean> {
+  const row = await knex
+    .withRecursive(
+      'ways',
+      waysTo(knex, realmId, 'ways', knex('roles').where({ realm_id: realmId, id: otherId }).select({ id: 'id', holder_id: 'id' })),
+    )
+    .from('ways')
+    .where('holder_id', roleId)
+    .first('id');
+  return row !== undefined;
+}
+
+/** The groups that a user is in, and every group above them. */
+function groupsOf(knex: Knex, realmId: string, userId: string): Knex.QueryBuilder {
+  return knex('user_groups')
+    .where({ realm_id: realmId, user_id: userId })
+    .select({ id: 'group_id' })
+    .union(
+      knex('groups')
+        .join('member_groups', 'member_groups.id', 'groups.id')
+        .where('groups.realm_id', realmId)
+        .whereNotNull('groups.parent_id')
+        .select({ id: 'groups.parent_id' }),
+    );
+}
+
+/** Roles and whatever they contain; `table` is the name of the recursive table that this fills. */
+function withContained(knex: Knex, realmId: string, table: string, roles: Knex.QueryBuilder): Knex.QueryBuilder {
+  return roles.union(
+    knex('role_composites')
+      .join(table, `${table}.id`, 'role_composites.role_id')
+      .where('role_composites.realm_id', realmId)
+      .select({ id: 'role_composites.child_id' }),
+  );
+}
+
+/** Roles, each with every role that brings it: itself and what contains it. */
+function waysTo(knex: Knex, realmId: string, table: string, roles: Knex.QueryBuilder): Knex.QueryBuilder {
+  return roles.union(
+    knex('role_composites')
+      .join(table, `${table}.holder_id`, 'role_composites.child_id')
+      .where('role_composites.realm_id', realmId)
+      .select({ id: `${table}.id`, holder_id: 'role_composites.role_id' }),
+  );
+}
+
+const realmRole = (knex: Knex, realmId: string, name: string): Knex.QueryBuilder =>
+  knex('roles').where({ realm_id: realmId, name }).whereNull('client_id').select({ id: 'id', holder_id: 'id' });
+
+function rolesOfScope(knex: Knex, realmId: string, { clientId, scopes }: RoleScope): Knex.QueryBuilder {
+  const names = [...new Set(scopes)];
+  return knex('roles')
+    .where({ realm_id: realmId, client_id: clientId })
+    .select({ id: 'id' })
+    .union(
+      knex('scope_mappings')
+        .where('realm_id', realmId)
+        .where((either) =>
+          either
+            .where('client_id', clientId)
+            .orWhereIn('scope_id', knex('client_scopes').where('realm_id', realmId).whereIn('name', names).select('id')),
+        )
+        .select({ id: 'role_id' }),
+    );
+}
+
+/** Whether the role of this column was given to the user or to one of the groups in `member_groups`. */
+const isGiven = (knex: Knex, realmId: string, userId: string, role: string) => (either: Knex.QueryBuilder) =>
+  either
+    .whereIn(role, knex('user_roles').where({ realm_id: realmId, user_id: userId }).select('role_id'))
+    .orWhereIn(role, knex('group_roles').where('realm_id', realmId).whereIn('group_id', knex('member_groups').select('id')).select('role_id'));
+
+/** Names the roles of a query. One whose client is gone is nobody's. */
+async function named(realmId: string, query: Knex.QueryBuilder, id: string): Promise<EffectiveRole[]> {
+  return query
+    .join('roles', 'roles.id', id)
+    .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
+    .where('roles.realm_id', realmId)
+    .where((either) => either.whereNull('roles.client_id').orWhereNotNull('clients.id'))
+    .select({ id: 'roles.id', name: 'roles.name', client: 'clients.client_id' });
+}
