@@ -301,6 +301,10 @@ export function rawRequest(
   });
 }
 
+/** A page without the scripts that are files of ours: what is left of scripts should not be there. */
+export const withoutOwnScripts = (html: string): string =>
+  html.replaceAll(/<script type="module" src="\/resources\/[0-9a-f]{16}\/[a-z-]+\.js"><\/script>/g, '');
+
 const realNow = Date.now.bind(Date);
 
 /** Moves this process, and every server in it, along in time; for tests that run alone. Back again when the work is over. */
