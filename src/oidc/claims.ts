@@ -1,8 +1,9 @@
 /** What tokens and userinfo say: claims about the user by scope, and how the user signed in. */
 import type { Account, AccountClaims, JWTStructured, KoaContextWithOIDC } from 'oidc-provider';
 import { serviceAccountUser, type UserRow, userById } from '../store/users.ts';
-import { rowOf } from './clients.ts';
+import { type Clients, rowOf } from './clients.ts';
 import { requestCache } from './request-cache.ts';
+import { roleClaims } from './roles.ts';
 import type { RealmRoom } from './room.ts';
 
 /** Claims behind each scope (OpenID Connect Core 1.0 section 5.4). Scope `openid` is in every token. */
@@ -70,16 +71,26 @@ export function accessTokenClaims(
   };
 }
 
-/** The library's JWT customizer: Keycloak's header, and the service account as the subject of its own tokens. */
-export async function customizeJwt(room: RealmRoom, ctx: KoaContextWithOIDC, token: { kind: string }, jwt: JWTStructured): Promise<void> {
+/** The library's JWT customizer: Keycloak's header, the roles, and the service account as the subject of its own tokens. */
+export async function customizeJwt(
+  { room, clients }: { room: RealmRoom; clients: Clients },
+  ctx: KoaContextWithOIDC,
+  token: { kind: string; accountId?: string | undefined; scope?: string | undefined },
+  jwt: JWTStructured,
+): Promise<void> {
   // Common resource servers (Spring's default decoder) take `JWT` or nothing; the library would write at+jwt.
   jwt.header = { ...jwt.header, typ: 'JWT' };
-  if (token.kind !== 'ClientCredentials' || !ctx.oidc.client) return;
+  if (!ctx.oidc.client) return;
   const row = rowOf(ctx.oidc.client);
-  const user = await serviceAccountUser(room.db.knex, row.realmId, row.id);
-  if (!user?.enabled) throw new Error(`Client ${row.clientId} has no service account.`);
-  jwt.payload.sub = user.id;
-  jwt.payload.preferred_username = user.username;
+  let subject = token.accountId;
+  if (token.kind === 'ClientCredentials') {
+    const user = await serviceAccountUser(room.db.knex, row.realmId, row.id);
+    if (!user?.enabled) throw new Error(`Client ${row.clientId} has no service account.`);
+    Object.assign(jwt.payload, { sub: user.id, preferred_username: user.username });
+    subject = user.id;
+  }
+  const client = await clients.find(row.clientId);
+  if (client && subject !== undefined) Object.assign(jwt.payload, await roleClaims(room, client, subject, token.scope));
 }
 
 /** The origins from which a client's pages may call; `+` stands for those of its redirect URIs. */

@@ -21,7 +21,12 @@ export const CLIENT_METADATA = ['cardea_row'] as const;
 export interface OidcClient {
   row: ClientRow;
   /** Scopes that apply unasked, and those that may be asked for. */
-  scopes: { defaults: string[]; optional: string[] };
+  scopes: {
+    defaults: string[];
+    optional: string[];
+    /** All that apply unasked, also those that no token names. */
+    applied: string[];
+  };
   metadata: AdapterPayload;
 }
 
@@ -85,7 +90,8 @@ export class Clients {
       id_token_signed_response_alg: algorithmOf(row.attributes['id.token.signed.response.alg']),
       cardea_row: row,
     };
-    return { row, scopes: { defaults: scopes.defaults.filter((name) => shown.has(name)), optional: scopes.optional }, metadata };
+    const { defaults, optional } = scopes;
+    return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional, applied: defaults }, metadata };
   }
 }
 

@@ -103,7 +103,7 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
         },
       },
     },
-    formats: { customizers: { jwt: (ctx, token, jwt) => customizeJwt(room, ctx, token, jwt) } },
+    formats: { customizers: { jwt: (ctx, token, jwt) => customizeJwt({ room, clients }, ctx, token, jwt) } },
 
     interactions: { policy: policyOf(room), url: (_ctx, interaction) => `${room.origin}${loginPath(realm.name, interaction.uid)}` },
     findAccount: (_ctx, sub, token) => findAccount(room, sub, token),
