@@ -86,7 +86,7 @@ async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promis
   const { realm } = request.realm;
   switch (state.at) {
     case 'identify':
-      return { view: 'login/sign-in', model: { username: shown.username ?? hint(request), remember: shown.remember ?? false } };
+      return { view: 'login/sign-in', model: { username: shown.username ?? (await suggested(request)), remember: shown.remember ?? false } };
     case 'password': {
       const user = state.userId ? await userById(request.db.knex, realm.id, state.userId) : undefined;
       return { view: 'login/password', model: { username: user?.username ?? '', canSwitch: !state.expected } };
@@ -139,8 +139,10 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
 
 const isActiveSecond = (row: CredentialRow): boolean => row.enabled && factors.get(row.factor)?.role === 'second';
 
-/** The name to begin with: what the application suggests (OpenID Connect Core 1.0 section 3.1.2.1). */
-function hint({ asked }: LoginRequest): string {
+/** The name to begin with: what the application suggests (OpenID Connect Core 1.0 section 3.1.2.1), or who is signed in and may choose another. */
+async function suggested({ asked, db, realm }: LoginRequest): Promise<string> {
   const given = asked.params.login_hint;
-  return typeof given === 'string' && given.length <= 255 ? given : '';
+  if (typeof given === 'string' && given.length <= 255) return given;
+  const user = asked.selects && asked.session ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
+  return user?.username ?? '';
 }

@@ -23,6 +23,8 @@ export interface AskedLogin {
   uid: string;
   cid: string;
   prompt: 'login' | 'consent';
+  /** The application wants its user to say who they are, whoever is signed in. */
+  selects: boolean;
   scopes: string[];
   params: Record<string, unknown>;
   clientId: string;

@@ -230,7 +230,7 @@ async function currentLogin(request: LoginRequest): Promise<Login | undefined> {
 
 async function firstState(request: LoginRequest, startedAt: number): Promise<LoginState> {
   const { asked, realm, db } = request;
-  const answers = asked.session && (asked.subject === undefined || asked.subject === asked.session.accountId);
+  const answers = asked.session && !asked.selects && (asked.subject === undefined || asked.subject === asked.session.accountId);
   const user = asked.session && answers ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
   const userId = user?.enabled ? user.id : null;
   const rules = await rulesOf(request, { row: { createdAt: startedAt }, state: null }, userId);

@@ -134,7 +134,8 @@ class ModelAdapter implements Adapter {
     return {
       ...this.key(id),
       payload: JSON.stringify(stored),
-      grantId: payload.grantId ?? null,
+      // A sign-in under way names the grant that there was when it began, and does not hang on it: it may be what ends it.
+      grantId: this.model === 'Interaction' ? null : (payload.grantId ?? null),
       uid: this.model === 'Session' ? (payload.uid ?? null) : null,
       userCode: payload.userCode ?? null,
       expiresAt: expiresIn === undefined ? null : this.parts.room.now() + expiresIn * 1000,

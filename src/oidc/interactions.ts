@@ -32,6 +32,7 @@ export function interactionsOf({ provider, room }: OidcRealm) {
         uid,
         cid: details.cid,
         prompt,
+        selects: details.prompt.name === 'select_account',
         scopes: Array.isArray(scopes) ? scopes.filter((scope) => typeof scope === 'string') : [],
         params: details.params,
         clientId: String(details.params.client_id),
@@ -44,6 +45,8 @@ export function interactionsOf({ provider, room }: OidcRealm) {
     finish: (ctx: Koa.Context, login: { accountId: string; transaction: string; at: number; remember: boolean }) =>
       result(ctx, {
         login: { accountId: login.accountId, ts: Math.floor(login.at / 1000), remember: login.remember, transaction: login.transaction },
+        // Whoever signed in has said who they are.
+        select_account: {},
       }),
     allow: (ctx: Koa.Context) => result(ctx, { consent: {} }),
     deny: (ctx: Koa.Context, error: { error: string; error_description: string }) => result(ctx, { ...error }, { mergeWithLastSubmission: false }),

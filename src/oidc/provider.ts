@@ -89,7 +89,8 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
         defaultResource: async (ctx, client, oneOf) => {
           // Without a choice this is the first question of an authorization request: the place to complete its scopes.
           if (!oneOf && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
-          return DEFAULT_RESOURCE;
+          // What is pushed keeps no resource, or the question would not be asked again when it is used, and offline_access lost.
+          return ctx.oidc.route === 'pushed_authorization_request' ? undefined : DEFAULT_RESOURCE;
         },
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, resource, client) => {
@@ -153,11 +154,12 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
 
 /** The library's prompts with our own checks: what was proved, and what was allowed. */
 function policyOf(room: RealmRoom): interactionPolicy.DefaultPolicy {
-  const { base, Check } = interactionPolicy;
+  const { base, Check, Prompt } = interactionPolicy;
   const policy = base();
   const login = policy.get('login');
   const consent = policy.get('consent');
   if (!login || !consent) throw new Error('The library has other prompts than expected.');
+  policy.add(new Prompt({ name: 'select_account', requestable: true }), 0);
   // They compare strings and the library's one login time; ours asks `decide`.
   for (const builtIn of ['max_age', 'essential_acrs', 'essential_acr']) login.checks.remove(builtIn);
   login.checks.add(new Check('not_proved', 'End-User authentication is required', 'login_required', (ctx) => mustAsk(room, ctx)));
