@@ -27,7 +27,9 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   migrate: { summary: 'bring the database up to date', load: async () => (await import('./migrate.ts')).describeMigrate },
   realm: { summary: 'make and list realms', load: async () => (await import('./realm.ts')).describeRealm },
   client: { summary: 'make and list clients, the applications of a realm', load: async () => (await import('./client.ts')).describeClient },
-  user: { summary: 'make and list users, and set passwords', load: async () => (await import('./user.ts')).describeUser },
+  user: { summary: 'make and list users, set passwords, give roles', load: async () => (await import('./user.ts')).describeUser },
+  role: { summary: 'make and list roles of a realm and of its clients', load: async () => (await import('./role.ts')).describeRole },
+  group: { summary: 'make and list groups, and say who is in them', load: async () => (await import('./group.ts')).describeGroup },
   keys: { summary: "rotate and list a realm's signing keys", load: async () => (await import('./keys.ts')).describeKeys },
   mfa: { summary: 'list, enrol and try authenticator apps', load: async () => (await import('./mfa.ts')).describeMfa },
 };

@@ -1,7 +1,8 @@
-/** `cardea user`: users are made and listed, and their passwords set. */
+/** `cardea user`: users are made and listed, their passwords set, and roles given to them. */
 import type { Command } from 'commander';
 import { requireRealm } from '../admin/resources/context.ts';
-import { allUsers, createUser, setPassword } from '../admin/resources/users.ts';
+import { giveRoles, takeRoles } from '../admin/resources/roles.ts';
+import { allUsers, createUser, requireUser, setPassword } from '../admin/resources/users.ts';
 import type { UserRow } from '../store/users.ts';
 import type { Invocation } from './cli.ts';
 import { readNewPassword } from './input.ts';
@@ -26,6 +27,18 @@ export function describeUser(user: Command, invocation: Invocation): void {
   describeCreate(user, invocation);
   describeList(user, invocation);
   describeSetPassword(user, invocation);
+  describeRoles(user, invocation, {
+    name: 'add-role',
+    description: 'give roles to a user',
+    change: giveRoles,
+    done: (roles, name) => `Gave ${roles} to ${name}.`,
+  });
+  describeRoles(user, invocation, {
+    name: 'remove-role',
+    description: 'take roles that were given to a user',
+    change: takeRoles,
+    done: (roles, name) => `Took ${roles} of ${name}.`,
+  });
 }
 
 function describeCreate(user: Command, { terminal, output }: Invocation): void {
@@ -108,6 +121,45 @@ function describeSetPassword(user: Command, { terminal, output }: Invocation): v
         await output.answer(options.json, documentOf(changed, realm.name), () => [`Set the password of ${changed.username} in realm ${realm.name}.`]);
       });
     });
+}
+
+function describeRoles(
+  user: Command,
+  { terminal, output }: Invocation,
+  how: { name: string; description: string; change: typeof giveRoles; done(roles: string, username: string): string },
+): void {
+  user
+    .command(how.name)
+    .description(how.description)
+    .requiredOption('--realm <realm>', 'the realm')
+    .requiredOption('--username <name>', 'the user')
+    .requiredOption('--role <role...>', 'a realm role, or with --client a role of that client')
+    .option('--client <id>', 'the client_id of the client that the roles are of')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      examples(
+        `cardea user ${how.name} --realm master --username root --role admin`,
+        `cardea user ${how.name} --realm staff --username erin --client wiki --role editor`,
+      ),
+    )
+    .action((options: { realm: string; username: string; role: string[]; client?: string; json?: boolean }) =>
+      withOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, options.realm);
+        const found = await requireUser(operator, realm, options.username);
+        const { role: roles, client } = options;
+        await how.change(
+          operator,
+          realm,
+          found,
+          roles.map((name) => ({ name, client })),
+        );
+        const { username } = found;
+        await output.answer(options.json, { realm: realm.name, username, client: client ?? null, roles }, () => [
+          how.done(roles.join(', '), username),
+        ]);
+      }),
+    );
 }
 
 const documentOf = (row: UserRow, realm: string) => ({

@@ -121,6 +121,47 @@ forEachEngine((engine) => {
     );
   });
 
+  engine.test('roles and groups are made, listed, given and taken', async (t) => {
+    const env = settingsFor(await engine.settings({ empty: true }));
+    await ok(t, env, ['realm', 'create', 'staff']);
+    await ok(t, env, ['client', 'create', '--realm', 'staff', '--client-id', 'wiki']);
+    await ok(t, env, ['user', 'create', '--realm', 'staff', '--username', 'erin', '--no-password']);
+    const inStaff = (...args: string[]) => ok(t, env, [...args, '--realm', 'staff']);
+    t.like(await inStaff('role', 'create', '--name', 'seller', '--description', 'Sells'), { name: 'seller', client: null, description: 'Sells' });
+    t.like(await inStaff('role', 'create', '--client', 'wiki', '--name', 'editor'), { name: 'editor', client: 'wiki' });
+    await refused(t, env, ['role', 'create', '--realm', 'staff', '--name', 'seller'], /^cardea: name: .*already/);
+    t.like(await inStaff('group', 'create', '--name', 'sales', '--role', 'seller'), { path: '/sales' });
+    t.like(await inStaff('group', 'create', '--name', 'emea', '--parent', '/sales'), { path: '/sales/emea' });
+    t.deepEqual(
+      (await inStaff('group', 'list')).map(({ path }: { path: string }) => path),
+      ['/sales', '/sales/emea'],
+    );
+    t.deepEqual(await inStaff('user', 'add-role', '--username', 'erin', '--client', 'wiki', '--role', 'editor'), {
+      realm: 'staff',
+      username: 'erin',
+      client: 'wiki',
+      roles: ['editor'],
+    });
+    t.like(await inStaff('group', 'add-member', '--group', '/sales/emea', '--user', 'erin'), { group: '/sales/emea', username: 'erin' });
+    const listed = async (...args: string[]) =>
+      (await inStaff('role', 'list', ...args)).map(({ client, name }: { client: string | null; name: string }) => `${client ?? ''}/${name}`);
+    t.deepEqual(await listed(), ['/default-roles-staff', '/offline_access', '/seller', '/uma_authorization']);
+    t.deepEqual(await listed('--client', 'wiki'), ['wiki/editor']);
+    t.deepEqual(await listed('--user', 'erin', '--client', 'wiki'), ['wiki/editor']);
+    t.true((await listed('--user', 'erin')).includes('/seller'));
+
+    await inStaff('group', 'remove-role', '--group', '/sales', '--role', 'seller');
+    t.false((await listed('--user', 'erin')).includes('/seller'));
+    await inStaff('group', 'add-role', '--group', '/sales/emea', '--client', 'wiki', '--role', 'editor');
+    await inStaff('user', 'remove-role', '--username', 'erin', '--client', 'wiki', '--role', 'editor');
+    t.true((await listed('--user', 'erin')).includes('wiki/editor'));
+    await inStaff('group', 'remove-member', '--group', '/sales/emea', '--user', 'erin');
+    t.false((await listed('--user', 'erin')).includes('wiki/editor'));
+    await refused(t, env, ['group', 'remove-member', '--realm', 'staff', '--group', '/sales', '--user', 'erin'], /no member/);
+    await refused(t, env, ['group', 'add-member', '--realm', 'staff', '--group', '/nope', '--user', 'erin'], /no group "\/nope"/);
+    await refused(t, env, ['user', 'add-role', '--realm', 'staff', '--username', 'erin', '--role', 'nope'], /no role "nope"/);
+  });
+
   engine.test('new keys are published, then sign, and the old ones retire, by their times', async (t) => {
     const env = settingsFor(await engine.settings({ empty: true }));
     await ok(t, env, ['realm', 'create', 'keys']);
