@@ -7,10 +7,10 @@ import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
 import { touchOffline } from '../store/sessions.ts';
 import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
-import { isOutdated } from './adapter.ts';
 import { liveSession } from './live-session.ts';
 import { COOKIES } from './names.ts';
 import type { RealmRoom } from './room.ts';
+import { isOutdated } from './session-adapter.ts';
 
 export function installMiddleware(provider: Provider, room: RealmRoom): void {
   markJwts(provider);
