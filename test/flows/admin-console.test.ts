@@ -1,7 +1,10 @@
 /** The admin console over real HTTP: for administrators, and only after a second factor. */
 
+import { addMember, createGroup, removeMember } from '../../src/admin/resources/groups.ts';
 import { realmOverview } from '../../src/admin/resources/overview.ts';
 import { createRealm } from '../../src/admin/resources/realms.ts';
+import { addToComposite, createRole } from '../../src/admin/resources/roles.ts';
+import { requireUser } from '../../src/admin/resources/users.ts';
 import { Person, patient } from '../support/account.ts';
 import { startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
@@ -80,6 +83,24 @@ forEachEngine((engine) => {
       .whereIn('user_id', server.db.knex('users').where({ username: admin.user.username }).select('id'))
       .delete();
     t.is((await admin.open(console)).status, 403);
+  });
+
+  engine.test('an administrator is also who has the role by a group, or by a role that contains it', async (t) => {
+    const { server, realm, join, console } = await world();
+    const operator = server.operator();
+    await createGroup(operator, realm, { name: 'operations' }, [{ name: 'admin' }]);
+    await createGroup(operator, realm, { name: 'night', parent: '/operations' });
+    await createRole(operator, realm, { name: 'owner' });
+    await addToComposite(operator, realm, { name: 'owner' }, { name: 'admin' });
+    const owner = await join(['owner']);
+    t.is((await owner.open(console)).status, 200);
+
+    const watch = await join([]);
+    const user = await requireUser(operator, realm, watch.user.username);
+    await addMember(operator, realm, '/operations/night', user);
+    t.is((await watch.open(console)).status, 200);
+    await removeMember(operator, realm, '/operations/night', user);
+    t.is((await watch.open(console)).status, 403);
   });
 
   engine.test('a form that did not come from our own page signs nobody out', async (t) => {

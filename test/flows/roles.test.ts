@@ -145,9 +145,11 @@ forEachEngine((engine) => {
       const done = await work();
       return { done, ofRoles: statements.filter((sql) => /\brole/.test(sql)).length };
     };
-    const { tokens } = (await during(() => signIn(server, rp, user))).done;
+    const signedIn = await during(() => signIn(server, rp, user));
+    const { tokens } = signedIn.done;
     const refreshed = await during(() => openid.refreshTokenGrant(rp.configuration, tokens.refresh_token ?? ''));
     const service = await during(() => openid.clientCredentialsGrant(rp.configuration));
+    t.is(signedIn.ofRoles, 1);
     t.is(refreshed.ofRoles, 1);
     t.is(service.ofRoles, 1);
     const looked = await during(() => openid.tokenIntrospection(rp.configuration, refreshed.done.access_token));
