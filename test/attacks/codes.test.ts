@@ -131,6 +131,26 @@ forEachEngine((engine) => {
     }
   });
 
+  engine.test('A05 one right code in eight sign-ins at once: one of them gets in', async (t) => {
+    const stage = await scene();
+    const processes = await nodes();
+    for (let round = 0; round < 3; round += 1) {
+      const user = await stage.server.user(stage.realm);
+      const { secret } = await giveApp(stage.server, user);
+      const signIns = await parallel(8, () => afterPassword(stage, user));
+      const code = codeAt(secret);
+      const answers = await Promise.all(
+        signIns.map(({ browser, page }, index) =>
+          postTo(processes[index % processes.length] ?? stage.server, browser, page.url, { ...formsOf(page)[0]?.fields, code }),
+        ),
+      );
+      const states = await Promise.all(signIns.map(({ browser }) => storedLogin(stage, transactionOf(browser))));
+      t.is(states.filter((state) => state.at === 'done').length, 1, JSON.stringify(tally(answers)));
+      t.is((await audited(stage, 'mfa.challenge.ok', { user: user.id })).length, 1);
+      t.is((await audited(stage, 'mfa.replay', { user: user.id })).length, 7);
+    }
+  });
+
   engine.test('A06 a hundred wrong codes at once: five are compared, the rest are turned away', async (t) => {
     const stage = await scene();
     const processes = await nodes();
