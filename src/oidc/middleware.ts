@@ -25,6 +25,7 @@ export function installMiddleware(provider: Provider, room: RealmRoom): void {
     switch (ctx.oidc.route) {
       case 'token':
         completeTokenResponse(ctx);
+        nameRefusal(ctx);
         await noteUse(room, ctx);
         break;
       case 'resume':
@@ -93,6 +94,13 @@ function takeIdTokensAsHints({ IdToken }: Provider): void {
     if (validated.payload.typ !== 'ID') throw new Error('it is not an ID token');
     return validated;
   };
+}
+
+/** The library calls a grant that the client does not have `invalid_request`; RFC 6749 section 5.2 and Keycloak have a word of their own. */
+function nameRefusal(ctx: KoaContextWithOIDC): void {
+  const body: unknown = ctx.body;
+  if (typeof body !== 'object' || body === null || !('error_description' in body)) return;
+  if (body.error_description === 'requested grant type is not allowed for this client') Object.assign(body, { error: 'unauthorized_client' });
 }
 
 /** What Keycloak's clients read in a token response besides the standard's members. */

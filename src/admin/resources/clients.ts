@@ -28,7 +28,10 @@ const newClient = z.object({
   /** Realm roles of the service account, by name. */
   serviceAccountRoles: z.array(z.string()).default([]),
   /** Made when none is given. */
-  secret: z.string().min(16).max(255).optional(),
+  secret: z
+    .string()
+    .regex(/^[\x20-\x7e]{16,255}$/, 'must be 16 to 255 characters of visible ASCII (RFC 6749 appendix A.2)')
+    .optional(),
   baseUrl: z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).optional(),
 });
 export type NewClient = z.input<typeof newClient>;
