@@ -8,7 +8,6 @@ import * as users from './0002_users.ts';
 import * as clients from './0003_clients.ts';
 import * as sessions from './0004_sessions.ts';
 import * as audit from './0005_audit.ts';
-import * as roleDefaults from './0006_role_defaults.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -17,7 +16,6 @@ const migrations = new Map<string, Knex.Migration>([
   ['0003_clients', clients],
   ['0004_sessions', sessions],
   ['0005_audit', audit],
-  ['0006_role_defaults', roleDefaults],
 ]);
 
 /** What knex asks for migrations. */
