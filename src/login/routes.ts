@@ -13,6 +13,7 @@ import type { RealmContext } from '../realms/registry.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import type { Queries } from '../store/rows.ts';
 import { userById } from '../store/users.ts';
+import { currentRequestId } from '../telemetry/log.ts';
 import { answerConsent, showConsent } from './consent.ts';
 import { type LoginForm, type Posted, readPosted, retyped } from './form.ts';
 import { type LoginState, next, start } from './machine.ts';
@@ -194,7 +195,7 @@ async function refuse(request: LoginRequest, login: Login, status = 403): Promis
         title: say('login.code.tooMany.title'),
         message: say('login.code.tooMany.message'),
         hint: say('login.code.tooMany.hint'),
-        reference: login.row.id,
+        reference: currentRequestId() ?? null,
         link: signInAgain(request),
       },
       status,

@@ -318,7 +318,7 @@ inBrowser('error pages are pages like the others', async (t) => {
   const address = page.url();
   await context.clearCookies({ name: /^cardea_tx_/ });
   await page.reload();
-  await heading(page, 'This is not allowed');
+  await heading(page, 'This sign-in cannot go on here');
   t.deepEqual(await axe(page), []);
   await page.getByRole('link', { name: 'Sign in again' }).click();
   await heading(page, 'Sign in');
@@ -326,6 +326,6 @@ inBrowser('error pages are pages like the others', async (t) => {
   await password(page, user);
   await heading(page, 'Welcome back');
   await page.goto(address);
-  await heading(page, 'This is not allowed');
+  await heading(page, 'This sign-in cannot go on here');
   t.deepEqual(complaints, []);
 });

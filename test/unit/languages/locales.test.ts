@@ -94,7 +94,7 @@ const views = sources('views', '.njk');
 const everything = [...views, ...sources('src', '.ts')];
 
 /** Keys that are made up from the name of something. */
-const MADE_UP = [/^error\.(title|hint)\.\d{3}$/, /^factor\.\w+\.(name|strength)$/, /^login\.scope\.[\w-]+$/];
+const MADE_UP = [/^error\.(title|hint)\.(\d{3}|[a-z_]+)$/, /^factor\.\w+\.(name|strength)$/, /^login\.scope\.[\w-]+$/];
 
 test('every text is used', (t) => {
   const all = everything.map(({ code }) => code).join('\n');
@@ -106,6 +106,8 @@ test('every text is used', (t) => {
   for (const key of keysOf('en')) {
     const [, scope] = /^login\.scope\.(.+)$/.exec(key) ?? [];
     if (scope !== undefined) t.true(scopes.has(scope), key);
+    const [, code] = /^error\.(?:title|hint)\.([a-z_]+)$/.exec(key) ?? [];
+    if (code !== undefined) t.true(all.includes(`code: '${code}'`) || all.includes(`'${key}'`), key);
     const [, factor] = /^factor\.([^.]+)\./.exec(key) ?? [];
     if (factor !== undefined) t.true(factors.has(factor), key);
   }
