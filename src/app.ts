@@ -16,6 +16,7 @@ import { setLanguage } from './http/language.ts';
 import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
+import { answerUnreadable } from './http/unreadable.ts';
 import type { Installation } from './installation.ts';
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
@@ -51,6 +52,7 @@ export async function startServer(options: { installation: Installation; log: Lo
   const now = () => Date.now();
   const server = createServer();
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.on('clientError', answerUnreadable);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, resolve);

@@ -2,13 +2,13 @@
  * People do not go through a sign-in in one straight line: they go back, reload, press twice, and have tabs. Each answer
  * says where they are, and no sign-in is lost that could go on.
  */
-import { formsOf, type Page, unescapeHtml } from '../support/agent.ts';
+import { formsOf, type Page } from '../support/agent.ts';
 import { afterPassword, arena, atCode, begin, codeAt, codeFrom, copyOf, giveApp, parallel, postTo } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { linkOf } from '../support/reading.ts';
 import { authorizationRequest, exchange, keyOf, openid, signIn, text } from '../support/sign-in.ts';
 
 const has = (page: Page, field: string): boolean => page.html.includes(`name="${field}"`);
-const linkOf = (page: Page): string => unescapeHtml(/<a class="button primary" href="([^"]+)"/.exec(page.html)?.[1] ?? '');
 
 forEachEngine((engine) => {
   const { scene } = arena(engine);
