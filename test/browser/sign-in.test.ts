@@ -329,3 +329,15 @@ inBrowser('error pages are pages like the others', async (t) => {
   await heading(page, 'This sign-in cannot go on here');
   t.deepEqual(complaints, []);
 });
+
+inBrowser('in a popup, the application finds its window again on the way back', async (t) => {
+  const { app, page, context, user, complaints } = await world({ mfa: 'off' });
+  await page.goto(`${app.origin}/bye`);
+  const opened = context.waitForEvent('page');
+  await page.evaluate(`void window.open(${JSON.stringify(app.start())}, 'sign-in', 'popup')`);
+  const popup = await opened;
+  await password(popup, user);
+  await heading(popup, 'Welcome back');
+  t.true(await popup.evaluate('window.opener !== null && window.name === "sign-in"'));
+  t.deepEqual(complaints, []);
+});

@@ -203,4 +203,26 @@ forEachEngine((engine) => {
     const code = await browser.send(anew, { username: user.username, password: user.password });
     t.is((await exchange(stage.rp, request, await browser.send(code, { code: codeAt(secret) }))).claims()?.acr, 'aal2');
   });
+
+  engine.test('a form from somewhere else does nothing, and the sign-in goes on in its own page', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const user = await stage.server.user(stage.realm);
+    const { browser, page, request } = await begin(stage);
+    const senders: [name: string, headers: Record<string, string>][] = [
+      ['another site', { origin: 'https://evil.example' }],
+      ['a page without an origin', { origin: 'null' }],
+      ['a browser that says nothing', {}],
+      ['another site, in other words', { 'sec-fetch-site': 'cross-site', referer: 'https://evil.example/' }],
+    ];
+    for (const [name, headers] of senders) {
+      const refused = await browser.visit(page.url, {
+        method: 'POST',
+        body: new URLSearchParams({ username: user.username, password: user.password }),
+        headers,
+      });
+      t.is(refused.status, 403, name);
+      t.regex(said(refused), /did not come from its own page, or your browser hides where it came from/, name);
+    }
+    t.is((await exchange(stage.rp, request, await browser.send(page, { username: user.username, password: user.password }))).claims()?.sub, user.id);
+  });
 });
