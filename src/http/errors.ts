@@ -71,7 +71,7 @@ async function answer(ctx: Koa.Context, renderer: Renderer, { status, code, mess
   }
   const title = sayOr(`error.title.${code}`, sayOr(`error.title.${status}`, say('error.title.otherwise')));
   // What to do, where the message does not say it itself.
-  const hint = sayOr(`error.hint.${code}`, sayOr(`error.hint.${status}`, ''));
+  const hint = code === 'expired' ? '' : sayOr(`error.hint.${code}`, sayOr(`error.hint.${status}`, ''));
   const model = { realm: realms.get(ctx) ?? null, title, message, hint, reference: currentRequestId() ?? null, link: link ?? null };
   await renderer.render(ctx, 'message', model, status);
 }

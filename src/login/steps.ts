@@ -78,8 +78,9 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   if (!form.password) errors.push({ field: 'password', message: say('login.signIn.typePassword') });
   if (errors.length > 0) return { errors, status: 400 };
 
-  const counted = await new Throttle(db, { id: realmId, rootSecret: realm.rootSecret }).password(typed, login.row.id, at);
   const user = known ?? (await userByLogin(db.knex, realmId, typed));
+  const throttle = new Throttle(db, { id: realmId, rootSecret: realm.rootSecret });
+  const counted = await throttle.password(user ? { userId: user.id } : { typed }, login.row.id, at);
   // The same queries and one argon2id verification for a name that does not exist and for one that may not sign in.
   const rows = await credentialsOf(db.knex, realmId, user?.id ?? realmId);
   const factor = requireFactor('password');

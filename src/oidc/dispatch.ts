@@ -6,7 +6,7 @@
  * sign-in is done; the library knows neither, and saves its session before any of its checks could object.
  */
 import type Koa from 'koa';
-import { AppError, forbidden, gone, notFound } from '../errors.ts';
+import { AppError, forbidden, notFound } from '../errors.ts';
 import { forPrograms } from '../http/errors.ts';
 import { securityHeaders } from '../http/headers.ts';
 import { readFormText } from '../http/input.ts';
@@ -98,7 +98,7 @@ export function pinOrigin(ctx: Koa.Context, origin: string): void {
 async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: string): Promise<string | undefined> {
   const { realm } = room.context;
   const interaction = ctx.cookies.get(COOKIES.resume) === uid ? await findInteraction(ctx, provider, uid, room.now()) : undefined;
-  if (!interaction) throw gone(say('error.signInOver'));
+  if (!interaction) throw notFound(say('error.signInOver'), 'expired');
   askLanguage(ctx, interaction.params ?? {});
   const signIn = await room.signIns.load(realm.id, interaction.cid, room.now());
   if (signIn) requestCache(ctx.req).signIn = signIn;

@@ -3,7 +3,7 @@ import { decodeJwt } from 'jose';
 import type Koa from 'koa';
 import { errors, type InteractionResults } from 'oidc-provider';
 import { z } from 'zod';
-import { gone } from '../errors.ts';
+import { gone, notFound } from '../errors.ts';
 import { say } from '../languages/messages.ts';
 import { pinOrigin } from './dispatch.ts';
 import { ROUTES } from './names.ts';
@@ -74,7 +74,9 @@ function queryOf(params: Record<string, unknown>): URLSearchParams {
 }
 
 const expired = (cause?: unknown) => {
-  const error = gone(say('error.signInOver'));
+  // A browser that never had a word in it is told that there is nothing; one that had, that it is over.
+  const unknown = cause instanceof errors.SessionNotFound && cause.error_description?.includes('cookie') === true;
+  const error = unknown ? notFound(say('error.signInOver'), 'expired') : gone(say('error.signInOver'));
   error.cause = cause;
   return error;
 };

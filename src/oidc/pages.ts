@@ -23,7 +23,7 @@ const TOLD: Readonly<Record<string, Told>> = {
   unmet_authentication_requirements: told('error.protocol.unmet.title', 'error.protocol.unmet.message', 'error.protocol.unmet.hint'),
   server_error: told('error.title.500', 'error.fault', 'error.hint.500'),
 };
-const OVER = told('error.title.410', 'error.protocol.over.message', 'error.protocol.over.hint');
+const OVER = told('error.title.expired', 'error.protocol.over.message', 'error.protocol.over.hint');
 const STALE_LOGOUT = told('error.protocol.staleLogout.title', 'error.protocol.staleLogout.message', 'error.protocol.staleLogout.hint');
 const OTHERWISE = told('error.title.otherwise', 'error.protocol.otherwise.message', 'error.protocol.otherwise.hint');
 

@@ -30,9 +30,14 @@ export class Throttle {
     this.#key = derive(realm.rootSecret, 'attempts');
   }
 
-  /** An attempt at a password, for whatever name was typed. */
-  password(typed: string, by: string, now: number): Promise<Counted> {
-    return this.#count('password', hmac(this.#key, 'password', normalise(typed)), by, now);
+  /** An attempt at a password: of a user, whichever of the names was typed, or of a name that nobody has. */
+  password(who: { userId: string } | { typed: string }, by: string, now: number): Promise<Counted> {
+    return this.#count(
+      'password',
+      'userId' in who ? hmac(this.#key, 'password', 'user', who.userId) : hmac(this.#key, 'password', 'name', normalise(who.typed)),
+      by,
+      now,
+    );
   }
 
   /** An attempt at a second factor of a user, or at confirming a new one. */

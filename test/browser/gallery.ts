@@ -209,7 +209,7 @@ export const exhibits: Exhibit[] = [
     view: 'message',
     model: {
       realm,
-      title: say('error.title.410'),
+      title: say('error.title.expired'),
       message: say('error.protocol.over.message'),
       hint: say('error.protocol.over.hint'),
       reference: '0f2c9a1e-77f1-4f0b-9a54-0d6c3a2b91aa',
