@@ -15,8 +15,10 @@ import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts
 import { type MessageKey, say } from '../languages/messages.ts';
 import type { Level } from '../policy/assurance.ts';
 import { decide, freshProofs } from '../policy/decide.ts';
+import { policyOf } from '../policy/document.ts';
 import { type ConsoleName, consolePath } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
+import { neutralFacts } from '../sessions/facts.ts';
 import { isAlive, noteActivity } from '../sessions/sessions.ts';
 import { consoleSession, deleteConsoleSession, insertConsoleSession } from '../store/console-sessions.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
@@ -148,7 +150,8 @@ export function createRelying(deps: RelyingDeps): Relying {
     const owned = ownedFactors(credentials);
     const proofs = heldProofs(freshProofs(session.proofs, at, session.lastSeenAt), credentials);
     const decision = decide({
-      mfa: realm.realm.settings.mfa,
+      policy: policyOf(realm.realm.settings.mfa),
+      ...neutralFacts(),
       now: at,
       proofs,
       owned,

@@ -1,7 +1,9 @@
 /** What a sign-in is judged by: the rules of machine.ts, computed anew for each event from what is stored. */
 import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
 import { freshProofs } from '../policy/decide.ts';
+import { policyOf } from '../policy/document.ts';
 import { requestFacts } from '../policy/request.ts';
+import { neutralFacts } from '../sessions/facts.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { RealmRow } from '../store/realms.ts';
 import type { SessionRow } from '../store/sessions.ts';
@@ -18,7 +20,13 @@ export function rulesFor(
   const owned = ownedFactors(user.credentials);
   const second = new Set(owned.map((factor) => factor.factor));
   return {
-    facts: { mfa: realm.settings.mfa, owned, enrollable: enrollableFactors(), ...requestFacts(request.params, request.startedAt) },
+    facts: {
+      policy: policyOf(realm.settings.mfa),
+      ...neutralFacts(),
+      owned,
+      enrollable: enrollableFactors(),
+      ...requestFacts(request.params, request.startedAt),
+    },
     sessionProofs: user.session ? heldProofs(freshProofs(user.session.proofs, now, user.session.lastSeenAt), user.credentials) : [],
     choices: active.filter((row) => second.has(row.factor)).map((row) => ({ factor: row.factor, credentialId: row.id })),
   };

@@ -9,7 +9,9 @@ import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { record } from '../audit/record.ts';
 import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
 import { type Decision, decide, freshProofs } from '../policy/decide.ts';
+import { policyOf } from '../policy/document.ts';
 import { requestFacts } from '../policy/request.ts';
+import { neutralFacts } from '../sessions/facts.ts';
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
@@ -154,7 +156,8 @@ export async function decisionFor(room: RealmRoom, ctx: KoaContextWithOIDC, stan
   const { action, ...requested } = requestFacts(ctx.oidc.params ?? {}, signIn?.row.createdAt ?? now);
   const acted = signIn?.state.action === 'done' || signIn?.state.action === 'cancelled';
   return decide({
-    mfa: realm.settings.mfa,
+    policy: policyOf(realm.settings.mfa),
+    ...neutralFacts(),
     now,
     proofs: heldProofs(freshProofs(session.proofs, now, session.lastSeenAt), credentials),
     owned: ownedFactors(credentials),

@@ -15,7 +15,7 @@ import { reaches, strongest } from './assurance.ts';
 import type { Facts, Need, OwnedFactor, RuleName } from './policy.ts';
 import { knownLevels, needBeforeEnrolment, needOf } from './policy.ts';
 
-export type { Facts, OwnedFactor, RuleName } from './policy.ts';
+export type { Facts, FactsUser, OwnedFactor, RuleName } from './policy.ts';
 
 export type Decision =
   | {
@@ -29,14 +29,24 @@ export type Decision =
       authTime: number;
       counted: Proof[];
       rules: RuleName[];
+      /** For how many seconds this device may be trusted from now on; 0: not at all. */
+      remember: number;
+      /** What has spared a question that was due: the level is lower than what was needed. */
+      spared: 'grace' | 'device' | null;
     }
   | { ask: 'password'; rules: RuleName[] }
-  /** Any one of these owned factors would do. */
-  | { ask: 'factor'; factors: string[]; level: Level; rules: RuleName[] }
+  /** Any one of these owned factors would do; whoever shows one may have the device trusted for `remember` seconds. */
+  | { ask: 'factor'; factors: string[]; level: Level; remember: number; rules: RuleName[] }
   /** Any one of these may be enrolled and would do. */
-  | { ask: 'enrol'; factors: string[]; level: Level; rules: RuleName[] }
+  | { ask: 'enrol'; factors: string[]; level: Level; rules: RuleName[]; skip: Skip | null }
   /** The request cannot be met; `reason` is safe to show. */
   | { ask: 'unmet'; reason: string; rules: RuleName[] };
+
+/** An enrolment that may be put off: until then, or as often; null where there is no such end. */
+export interface Skip {
+  until: number | null;
+  loginsLeft: number | null;
+}
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -125,6 +135,8 @@ export function decide(facts: Facts): Decision {
     authTime: Math.min(...counted.map((proof) => proof.at)),
     counted,
     rules: need.rules,
+    remember: 0,
+    spared: null,
   };
 }
 
@@ -135,7 +147,7 @@ function missing(need: Need, counted: readonly Proof[], owned: readonly OwnedFac
 
   const would = owned.filter((factor) => factor.disabled !== true && meets(need, [...counted, asIfProved(factor)], owned));
   if (would.length === 0) return 'unreachable';
-  return { ask: 'factor', factors: idsOf(would), level: need.level, rules: need.rules };
+  return { ask: 'factor', factors: idsOf(would), level: need.level, remember: 0, rules: need.rules };
 }
 
 /** A new factor is due: one of `offered`, once the strongest owned one has been shown moments ago, and `gap` is closed. */
@@ -149,7 +161,7 @@ function enrolment(facts: Facts, need: Need, offered: readonly OwnedFactor[], ga
     // needBeforeEnrolment asks for no more than what is owned can show. Should that ever be wrong, nothing is bound.
     return { ask: 'unmet', reason: 'The sign-in methods of this account cannot be verified.', rules: before.rules };
   }
-  return first ?? gap ?? { ask: 'enrol', factors: idsOf(offered), level: need.level, rules: before.rules };
+  return first ?? gap ?? { ask: 'enrol', factors: idsOf(offered), level: need.level, rules: before.rules, skip: null };
 }
 
 function meets(need: Need, counted: readonly Proof[], owned: readonly OwnedFactor[]): boolean {

@@ -7,6 +7,7 @@
  */
 import type { Kind, Level, Proof } from './assurance.ts';
 import { isLevel, LEVELS, reaches, strongest } from './assurance.ts';
+import type { PolicyDocument, Risk } from './document.ts';
 
 /** A second factor that a user has active, or that a realm offers: what it would show. */
 export interface OwnedFactor {
@@ -20,8 +21,8 @@ export interface OwnedFactor {
 
 /** Everything that a decision depends on. Times are milliseconds since the epoch. */
 export interface Facts {
-  /** The realm's setting: nobody, whoever owns a factor, or everybody must show a second one. */
-  mfa: 'off' | 'optional' | 'required';
+  /** The realm's policy as it is in force. */
+  policy: PolicyDocument;
   now: number;
   /** Of the session (only what `freshProofs` left) and of this transaction. Their order is of no account. */
   proofs: readonly Proof[];
@@ -29,6 +30,10 @@ export interface Facts {
   owned: readonly OwnedFactor[];
   /** Second factors that this realm lets the user enrol now. */
   enrollable: readonly OwnedFactor[];
+  /** Null while nobody is known. */
+  user: FactsUser | null;
+  /** The application that asks; null where none does, such as for an enrolment pass. */
+  client: { clientId: string /** The least that it asks of everybody (Keycloak's `minimum.acr.value`). */; floor: Level | null } | null;
   requested: {
     /** From `acr_values` or `claims.id_token.acr`, in order of preference; any one of them satisfies. */
     acr: readonly string[];
@@ -39,12 +44,36 @@ export interface Facts {
   };
   /** The user asked to enrol one more factor (`kc_action`). */
   action?: 'enrol';
+  /** Which factors that wish is about; any that may be enrolled when absent. */
+  actionFactors?: readonly string[];
   /** How old the proofs may be that allow the action; five minutes when absent. */
   actionFreshSince?: number;
+  /** What is unusual about this sign-in. */
+  risk: readonly Risk[];
+  /** A valid trusted device of this user: it raises nothing and only spares the question. */
+  device: { trustedAt: number } | null;
+  /** Sign-ins in which the user has put off an enrolment so far. */
+  grace: { used: number };
+  /** "Skip for now" was pressed in this sign-in, or the session began that way. */
+  skipped: boolean;
+  /** The one way down: an administrator's exception for this user. One that has run out counts for nothing. */
+  exception: { id: string; level: Level; until: number; reason: string } | null;
 }
 
-/** Names of the rules that can take part in a decision. */
-export type RuleName = 'default' | 'realm.mfa' | 'user.owned' | 'request.acr' | 'request.max_age' | 'action.enrol' | 'enrol.recent';
+/** What rules may ask about a user. */
+export interface FactsUser {
+  id: string;
+  username: string;
+  /** Effective roles: the name of a realm role, `client:role` for a client's. */
+  roles: readonly string[];
+  /** Paths of the user's groups and of all groups above them. */
+  groups: readonly string[];
+  /** Somebody with a role that administers this realm or the installation. */
+  administrator: boolean;
+}
+
+/** The id of a rule of the document, or the name of a built-in one; those have a dot, or are `default`. */
+export type RuleName = string;
 
 /** What a set of proofs has to show. */
 export interface Need {
@@ -75,11 +104,12 @@ export function knownLevels(requested: readonly string[]): Level[] {
 export function needOf(facts: Facts): Need {
   const rules: RuleName[] = [];
   let level: Level = 'aal1';
-  if (facts.mfa === 'required') {
-    level = 'aal2';
-    rules.push('realm.mfa');
+  for (const rule of facts.policy.rules) {
+    if (Object.keys(rule.when).length > 0 || rule.need.level === undefined) continue;
+    level = strongest(level, rule.need.level);
+    rules.push(rule.id);
   }
-  const second = facts.mfa !== 'off' && facts.owned.length > 0;
+  const second = facts.policy.useOwned && facts.owned.length > 0;
   if (second) rules.push('user.owned');
 
   const asked = weakest(knownLevels(facts.requested.acr));

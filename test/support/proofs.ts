@@ -8,6 +8,8 @@ import fc from 'fast-check';
 import type { Proof } from '../../src/policy/assurance.ts';
 import { LEVELS } from '../../src/policy/assurance.ts';
 import type { Facts, OwnedFactor } from '../../src/policy/decide.ts';
+import { policyOf } from '../../src/policy/document.ts';
+import { neutralFacts } from '../../src/sessions/facts.ts';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -52,7 +54,8 @@ export const totp = (ago = 0, credentialId = 'totp-1'): Proof => proofOf(FACTORS
 
 /** Facts of a plain request: one where nothing but a password is asked, unless told otherwise. */
 export const factsWith = (some: Partial<Facts> = {}): Facts => ({
-  mfa: 'optional',
+  policy: policyOf('optional'),
+  ...neutralFacts(),
   now: NOW,
   proofs: [],
   owned: [],
@@ -87,8 +90,10 @@ export const facts = (): fc.Arbitrary<Facts> =>
       wish: fc.boolean(),
       actionFreshSince: since,
     })
-    .map(({ acr, essential, freshSince, wish, actionFreshSince, ...rest }) => ({
+    .map(({ mfa, acr, essential, freshSince, wish, actionFreshSince, ...rest }) => ({
       ...rest,
+      policy: policyOf(mfa),
+      ...neutralFacts(),
       now: NOW,
       requested: { acr, essential, ...(freshSince === undefined ? {} : { freshSince }) },
       ...(wish ? { action: 'enrol' as const } : {}),

@@ -8,11 +8,13 @@ import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/mach
 import { decisionOf, next, start } from '../../../src/login/machine.ts';
 import type { Level, Proof } from '../../../src/policy/assurance.ts';
 import { isLevel, reaches } from '../../../src/policy/assurance.ts';
-import type { Facts, OwnedFactor } from '../../../src/policy/decide.ts';
+import type { OwnedFactor } from '../../../src/policy/decide.ts';
+import { policyOf, type Shorthand } from '../../../src/policy/document.ts';
+import { neutralFacts } from '../../../src/sessions/facts.ts';
 import { acrList, FACTORS, factor, HOUR, MINUTE, NOW, password, proofOf } from '../../support/proofs.ts';
 
 interface World {
-  mfa: Facts['mfa'];
+  mfa: Shorthand;
   acr: string[];
   essential: boolean;
   maxAge: number | undefined;
@@ -111,7 +113,8 @@ class Run {
     const owned = this.owned(name);
     return {
       facts: {
-        mfa,
+        policy: policyOf(mfa),
+        ...neutralFacts(),
         enrollable,
         owned: owned.map((c) => c.factor),
         requested: { acr, essential, ...(maxAge !== undefined && { freshSince: this.freshSince }) },

@@ -2,6 +2,7 @@ import test from 'ava';
 import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/machine.ts';
 import { decisionOf, next, start } from '../../../src/login/machine.ts';
 import type { OwnedFactor } from '../../../src/policy/decide.ts';
+import { policyOf } from '../../../src/policy/document.ts';
 import { FACTORS, factsWith, HOUR, MINUTE, NOW, password, proofOf, totp } from '../../support/proofs.ts';
 
 const { totp: TOTP, passkey: PASSKEY } = FACTORS;
@@ -100,7 +101,7 @@ test('the last failure ends the transaction, the others move nothing (A07)', (t)
 });
 
 test('forced enrolment: one app to enrol, its confirming code is the proof', (t) => {
-  const rules = rulesWith([], { facts: { mfa: 'required' } });
+  const rules = rulesWith([], { facts: { policy: policyOf('required') } });
   const page = next(start(NOBODY, { userId: null }, NOW), provedPassword, rules, NOW);
   t.is(page.at, 'enrol');
   t.is(page.factor, 'totp');
@@ -112,7 +113,7 @@ test('forced enrolment: one app to enrol, its confirming code is the proof', (t)
   t.is(next(begun, { type: 'another' }, rules, NOW), begun);
   t.is(next(begun, { type: 'failed', last: false }, rules, NOW), begun);
   // The caller may pass rules read before the credential was stored, or after.
-  for (const seen of [rules, rulesWith(['totp-9'], { facts: { mfa: 'required' } })]) {
+  for (const seen of [rules, rulesWith(['totp-9'], { facts: { policy: policyOf('required') } })]) {
     const done = next(begun, enrolledTotp(), seen, NOW);
     t.is(done.at, 'done');
     t.deepEqual(done.enrolled, ['totp-9']);
@@ -122,7 +123,7 @@ test('forced enrolment: one app to enrol, its confirming code is the proof', (t)
 });
 
 test('forced enrolment may take longer than five minutes once it was begun', (t) => {
-  const rules = rulesWith([], { facts: { mfa: 'required' } });
+  const rules = rulesWith([], { facts: { policy: policyOf('required') } });
   const begun = run(start(NOBODY, { userId: null }, NOW), rules, provedPassword, { type: 'begun', step: {} });
   const later = NOW + 20 * MINUTE;
   t.is(next(begun, { type: 'failed', last: false }, rules, later), begun);
@@ -130,7 +131,7 @@ test('forced enrolment may take longer than five minutes once it was begun', (t)
 });
 
 test('a choice of what to enrol that lay open for too long asks for the password again (C02)', (t) => {
-  const rules = rulesWith([], { facts: { mfa: 'required', enrollable: [TOTP, PASSKEY] } });
+  const rules = rulesWith([], { facts: { policy: policyOf('required'), enrollable: [TOTP, PASSKEY] } });
   const choice = next(start(NOBODY, { userId: null }, NOW), provedPassword, rules, NOW);
   t.is(choice.at, 'choose');
   const chosen: LoginEvent = { type: 'chosen', factor: 'passkey', credentialId: null };
@@ -143,7 +144,7 @@ test('a choice of what to enrol that lay open for too long asks for the password
 });
 
 test('what was enrolled is not what was begun: nothing moves', (t) => {
-  const rules = rulesWith([], { facts: { mfa: 'required', enrollable: [TOTP, PASSKEY] } });
+  const rules = rulesWith([], { facts: { policy: policyOf('required'), enrollable: [TOTP, PASSKEY] } });
   const begun = run(
     start(NOBODY, { userId: null }, NOW),
     rules,
@@ -161,7 +162,10 @@ test('what was enrolled is not what was begun: nothing moves', (t) => {
 });
 
 test('step-up knows the account: only the factor is asked, and the account cannot change', (t) => {
-  const rules = rulesWith(['totp-1'], { facts: { mfa: 'off', requested: { acr: ['aal2'], essential: false } }, sessionProofs: [password(HOUR)] });
+  const rules = rulesWith(['totp-1'], {
+    facts: { policy: policyOf('off'), requested: { acr: ['aal2'], essential: false } },
+    sessionProofs: [password(HOUR)],
+  });
   const asked = start(rules, { userId: 'alice' }, NOW);
   t.is(asked.at, 'challenge');
   t.true(asked.expected);
@@ -229,7 +233,7 @@ test('kc_action: the strongest owned factor, one enrolment, done', (t) => {
 });
 
 test('kc_action: with several to enrol it is a choice, and still one enrolment', (t) => {
-  const rules = rulesWith([], { facts: { ...WISH, mfa: 'off', enrollable: [TOTP, PASSKEY] } });
+  const rules = rulesWith([], { facts: { ...WISH, policy: policyOf('off'), enrollable: [TOTP, PASSKEY] } });
   const choice = next(start(rules, { userId: null }, NOW), provedPassword, rules, NOW);
   t.is(choice.at, 'choose');
   const page = next(choice, { type: 'chosen', factor: 'totp', credentialId: null }, rules, NOW);
@@ -256,7 +260,7 @@ test('kc_action cancelled: done without it when the sign-in stands, refused when
   const stranger = start(rulesWith([], { facts: WISH }), { userId: null }, NOW);
   t.is(next(stranger, { type: 'cancelled' }, NOBODY, NOW).refusal, 'cancelled');
 
-  const forced = rulesWith([], { facts: { ...WISH, mfa: 'required' } });
+  const forced = rulesWith([], { facts: { ...WISH, policy: policyOf('required') } });
   const page = next(start(forced, { userId: null }, NOW), provedPassword, forced, NOW);
   t.is(page.at, 'enrol');
   t.is(next(page, { type: 'cancelled' }, forced, NOW).refusal, 'cancelled');
@@ -270,7 +274,7 @@ test('kc_action in a realm that offers nothing to enrol is left undone', (t) => 
 });
 
 test('a forced enrolment fulfils the wish, too', (t) => {
-  const rules = rulesWith([], { facts: { ...WISH, mfa: 'required' } });
+  const rules = rulesWith([], { facts: { ...WISH, policy: policyOf('required') } });
   const done = run(start(rules, { userId: null }, NOW), rules, provedPassword, { type: 'begun', step: 1 }, enrolledTotp());
   t.is(done.at, 'done');
   t.is(done.action, 'done');

@@ -4,6 +4,7 @@ import type { Level } from '../../../src/policy/assurance.ts';
 import { LEVELS, reaches } from '../../../src/policy/assurance.ts';
 import type { Decision, Facts } from '../../../src/policy/decide.ts';
 import { amrOf, decide, freshProofs, levelOf } from '../../../src/policy/decide.ts';
+import { policyOf } from '../../../src/policy/document.ts';
 import { needOf } from '../../../src/policy/policy.ts';
 import { acrList, DAY, facts, HOUR, NOW, proof } from '../../support/proofs.ts';
 
@@ -38,7 +39,9 @@ test('a requested acr only raises', (t) => {
 test('a stricter realm never asks for less', (t) => {
   fc.assert(
     fc.property(facts(), (some) => {
-      const [off, optional, required] = (['off', 'optional', 'required'] as const).map((mfa) => decide({ ...some, mfa }).ask === 'nothing');
+      const [off, optional, required] = (['off', 'optional', 'required'] as const).map(
+        (mfa) => decide({ ...some, policy: policyOf(mfa) }).ask === 'nothing',
+      );
       return (off || !optional) && (off || !required);
     }),
     RUNS,
@@ -81,8 +84,8 @@ test('nothing is asked only where what counted reaches every floor', (t) => {
       t.true(counted.length > 0);
       t.true(counted.every((p) => some.proofs.includes(p)));
       t.true(counted.some((p) => p.factor === 'password' || new Set(p.kinds).size > 1));
-      if (some.mfa === 'required') t.true(kinds.size > 1 && reaches(level, 'aal2'));
-      if (some.mfa === 'optional' && some.owned.length > 0) t.true(counted.some((p) => p.factor !== 'password'));
+      if (some.policy.rules.length > 0) t.true(kinds.size > 1 && reaches(level, 'aal2'));
+      if (some.policy.useOwned && some.owned.length > 0) t.true(counted.some((p) => p.factor !== 'password'));
       if (listed.length > 0) t.true(listed.some((value) => reaches(level, value)) && listed.some((value) => value === acr));
       if (listed.length === 0) t.is(acr, level);
       t.true(reaches(level, acr as Level));

@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { Decision, Facts } from '../../../src/policy/decide.ts';
 import { amrOf, decide, freshProofs, levelOf } from '../../../src/policy/decide.ts';
+import { policyOf } from '../../../src/policy/document.ts';
 import { DAY, FACTORS, factsWith, HOUR, MINUTE, NOW, password, proofOf, totp } from '../../support/proofs.ts';
 
 const { totp: TOTP, email: EMAIL, question: QUESTION, key: KEY, passkey: PASSKEY, attested: ATTESTED } = FACTORS;
@@ -15,7 +16,7 @@ test('a password comes first, whoever owns what', (t) => {
   t.is(asks({}), 'password');
   t.is(asks({ owned: [TOTP] }), 'password');
   t.is(asks({ owned: [TOTP], proofs: [totp()] }), 'password');
-  t.is(asks({ mfa: 'required', enrollable: [] }), 'password');
+  t.is(asks({ policy: policyOf('required'), enrollable: [] }), 'password');
 });
 
 test('a password is all that is asked where nothing else is owned or required', (t) => {
@@ -42,19 +43,20 @@ test('worked example 1: a realm at aal1 and a user who owns TOTP: TOTP is asked'
 });
 
 test('a realm that asks for no second factor asks none of those who own one', (t) => {
-  t.is(asks({ mfa: 'off', owned: [TOTP], proofs: [password()] }), 'nothing');
-  t.is(asks({ mfa: 'off', owned: [TOTP], proofs: [password()], requested: { acr: ['aal2'], essential: false } }), 'factor');
+  t.is(asks({ policy: policyOf('off'), owned: [TOTP], proofs: [password()] }), 'nothing');
+  t.is(asks({ policy: policyOf('off'), owned: [TOTP], proofs: [password()], requested: { acr: ['aal2'], essential: false } }), 'factor');
 });
 
 test('a realm that requires a second factor lets nobody in without: enrol, or stop', (t) => {
-  t.deepEqual(decide(factsWith({ mfa: 'required', proofs: [password()] })), {
+  t.deepEqual(decide(factsWith({ policy: policyOf('required'), proofs: [password()] })), {
     ask: 'enrol',
     factors: ['totp'],
     level: 'aal2',
-    rules: ['realm.mfa', 'enrol.recent'],
+    rules: ['realm', 'enrol.recent'],
+    skip: null,
   });
-  t.is(asks({ mfa: 'required', proofs: [password()], enrollable: [] }), 'unmet');
-  t.is(asks({ mfa: 'required', proofs: [password()], enrollable: [EMAIL, QUESTION] }), 'unmet');
+  t.is(asks({ policy: policyOf('required'), proofs: [password()], enrollable: [] }), 'unmet');
+  t.is(asks({ policy: policyOf('required'), proofs: [password()], enrollable: [EMAIL, QUESTION] }), 'unmet');
 });
 
 test('worked example 4, with nothing to enrol that reaches it: TOTP only and acr phr is unmet (B09)', (t) => {
@@ -105,7 +107,7 @@ test('a proof exactly as old as max_age allows counts', (t) => {
 
 test('leaving acr_values out does not go below the realm (B10)', (t) => {
   for (const acr of [[], ['aal1'], ['urn:unknown'], ['aal1', 'phr']]) {
-    t.is(asks({ mfa: 'required', owned: [TOTP], proofs: [password()], requested: { acr, essential: false } }), 'factor', acr.join());
+    t.is(asks({ policy: policyOf('required'), owned: [TOTP], proofs: [password()], requested: { acr, essential: false } }), 'factor', acr.join());
   }
 });
 
@@ -135,7 +137,7 @@ test('two proofs of one kind are one factor, whatever they claim', (t) => {
   t.is(levelOf([password(), totp()]), 'aal2');
   t.is(levelOf([proofOf(PASSKEY)]), 'phr');
   t.is(levelOf([]), 'aal1');
-  t.is(asks({ mfa: 'required', owned: [QUESTION], enrollable: [], proofs: [password(), proofOf(QUESTION)] }), 'unmet');
+  t.is(asks({ policy: policyOf('required'), owned: [QUESTION], enrollable: [], proofs: [password(), proofOf(QUESTION)] }), 'unmet');
 });
 
 test('mfa is derived from two kinds and never taken from a proof', (t) => {
@@ -157,7 +159,7 @@ test('only factors that would do are offered', (t) => {
 });
 
 test('forced enrolment asks again for what is older than five minutes (C02)', (t) => {
-  const request = { mfa: 'required' as const, enrollable: [TOTP] };
+  const request = { policy: policyOf('required'), enrollable: [TOTP] };
   t.is(asks({ ...request, proofs: [password(5 * MINUTE)] }), 'enrol');
   t.is(asks({ ...request, proofs: [password(5 * MINUTE + 1)] }), 'password');
 });
@@ -176,7 +178,7 @@ test('a wish to enrol asks for the strongest owned factor, moments ago (C01, C02
 });
 
 test('a wish to enrol holds where a realm asks for no second factor, too', (t) => {
-  const wish = { mfa: 'off' as const, action: 'enrol' as const, owned: [TOTP], enrollable: [TOTP] };
+  const wish = { policy: policyOf('off'), action: 'enrol' as const, owned: [TOTP], enrollable: [TOTP] };
   t.is(asks({ ...wish, proofs: [password()] }), 'factor');
   t.is(asks({ ...wish, proofs: [password(), totp()] }), 'enrol');
   t.is(asks({ ...wish, enrollable: [], proofs: [password()] }), 'nothing');
