@@ -8,6 +8,7 @@ import * as users from './0002_users.ts';
 import * as clients from './0003_clients.ts';
 import * as sessions from './0004_sessions.ts';
 import * as audit from './0005_audit.ts';
+import * as factors from './0006_factors.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -16,6 +17,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0003_clients', clients],
   ['0004_sessions', sessions],
   ['0005_audit', audit],
+  ['0006_factors', factors],
 ]);
 
 /** What knex asks for migrations. */

@@ -2,8 +2,14 @@
  * The Factor contract: one folder a factor, the same file names in each, one line in index.ts.
  *
  * A factor knows no HTTP, no database and no OpenID Connect. It is handed what it needs in a context, returns the page
- * to show (a Step) or a verdict, and throws only on faults. Whatever must happen once is spent through `cx.spend`,
- * one conditional UPDATE, before a verdict says ok.
+ * to show or a verdict, and throws only on faults. Whatever must happen once is spent through the context (`spend`,
+ * `once`, `codes`), each one conditional statement, before a verdict says ok.
+ *
+ *     challenge:  begin? ─► show ⇄ resend? ─► verify ─► verdict          (resync? for counters)
+ *     enrolment:  enrol.begin ─► enrol.show ─► enrol.finish ─► enrolled, or one more page
+ *     discovery:  discover.begin ─► the first page ─► discover.find ─► the user's credential ─► verify
+ *
+ * What a challenge or an enrolment has to remember is its state: plain JSON, sealed, kept on the server with the sign-in.
  */
 import type { Kind, Level } from '../policy/assurance.ts';
 import type { RealmSettings } from '../realms/settings.ts';
@@ -20,6 +26,8 @@ export interface Credential<Secret = unknown> {
   secret: Secret;
   /** The last used counter or time step; only ever grows. `null` until first use. */
   counter: number | null;
+  /** What this very credential shows, where it is not what its factor shows. */
+  level: Level | null;
   createdAt: number;
   lastUsedAt: number | null;
 }
@@ -27,9 +35,13 @@ export interface Credential<Secret = unknown> {
 export interface FactorContext {
   realm: { id: string; name: string; displayName: string };
   /** Absent for a user who is not known, or not yet. */
-  user?: { id: string; username: string; email: string | null };
+  user?: FactorUser;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Ours, as the settings of the installation have it, such as `https://id.example.com`. */
+  origin: string;
+  /** The sign-in, recovery or command that codes and challenges are bound to. */
+  transaction: string;
   settings: RealmSettings;
   /** Argon2id with bounded concurrency; `verify(undefined, …)` does the same work and answers false. */
   passwords: PasswordHasher;
@@ -38,7 +50,56 @@ export interface FactorContext {
    * False means that it, or a later one, was spent before.
    */
   spend(credentialId: string, counter: number): Promise<boolean>;
+  /**
+   * True for exactly one caller of a value in this realm: one conditional INSERT of its hash.
+   * @param until how long it is remembered, milliseconds since the epoch
+   */
+  once(value: string, until: number): Promise<boolean>;
+  codes: OneTimeCodes;
+  /** Sends a code, unless a limit or the realm's budget says no. Never throws for what a provider did. */
+  deliver(delivery: Delivery): Promise<Delivered>;
 }
+
+export interface FactorUser {
+  id: string;
+  username: string;
+  email: string | null;
+  emailVerified: boolean;
+  /** Whether the user administers this installation or a realm: some factors are not for administrators. */
+  administrator: boolean;
+}
+
+/** Codes that we make ourselves. At rest there is an HMAC over realm, user, transaction, purpose and code. */
+export interface OneTimeCodes {
+  /** Makes this the one live code of the user and purpose; the one before is worth nothing from then on. */
+  issue(purpose: string, code: string, lifetimeMs: number): Promise<void>;
+  /**
+   * Counts the try before it compares, in one statement; the right code is deleted by whoever spends it first.
+   * `expired` also when there is none, its five tries are used up, or it belongs to another transaction.
+   */
+  check(purpose: string, code: string): Promise<'ok' | 'wrong' | 'expired'>;
+}
+
+/** A code on its way to a person. The delivery room puts it into words. */
+export interface Delivery {
+  /** The factor that sends it: limits are counted by it. */
+  factor: string;
+  channel: 'mail' | 'sms';
+  /** An email address, or a telephone number in E.164. */
+  to: string;
+  code: string;
+  purpose: 'sign-in' | 'enrol';
+  validMs: number;
+}
+
+export type Delivered =
+  | { ok: true }
+  /** `wait`: too soon after the one before, or too many today. */
+  | { ok: false; reason: 'wait'; retryAfterMs: number }
+  | { ok: false; reason: Unavailable };
+
+/** Why a challenge cannot be begun: no address, a channel that is not set up, a provider that failed, the realm's budget. */
+export type Unavailable = 'no-address' | 'not-configured' | 'failed' | 'budget' | 'not-allowed';
 
 export interface PasswordHasher {
   /** A PHC string. Rejects with a `busy` AppError when the queue is full. */
@@ -49,12 +110,21 @@ export interface PasswordHasher {
   needsRehash(phc: string): boolean;
 }
 
-/** A page to show: a view name below views/, its model, and a state that is sealed and stays on the server. */
-export interface Step<State> {
+/** What is shown: a view name below views/ and its model. */
+export interface Page {
   view: string;
   model: Record<string, unknown>;
-  state: State;
 }
+
+/** A challenge that was begun, or sent once more. */
+export type Begun<State> =
+  | { ok: true; state: State }
+  /** Too soon; what was sent before stays good. */
+  | { ok: false; reason: 'wait'; retryAfterMs: number }
+  /** The dispatcher falls back to another factor, if there is one that is enough. */
+  | { ok: false; reason: Unavailable };
+
+export type Refusal = 'wrong' | 'expired' | 'replayed' | 'malformed' | 'cloned';
 
 export type Verdict<Secret = unknown> =
   | {
@@ -65,32 +135,75 @@ export type Verdict<Secret = unknown> =
       amr: string[];
       /** A replacement for the stored secret, such as a rehashed password. */
       renewed?: Secret;
+      /** How many are left, of what runs out: recovery codes. */
+      left?: number;
     }
-  | { ok: false; reason: 'wrong' | 'expired' | 'replayed' | 'malformed'; credentialId?: string };
+  | { ok: false; reason: Refusal; credentialId?: string };
 
-export type Enrolment<Secret = unknown> =
-  | { ok: true; secret: Secret; counter: number | null; label: string; kinds: Kind[]; level: Level; amr: string[] }
-  | { ok: false; reason: 'wrong' | 'malformed' };
+export type Enrolment<Secret = unknown, State = unknown> =
+  | {
+      ok: true;
+      secret: Secret;
+      counter: number | null;
+      label: string;
+      kinds: Kind[];
+      level: Level;
+      amr: string[];
+      /** By which it is found before its user is known. */
+      lookup?: string;
+      /** It takes the place of what the user had of this factor: those go in the same transaction. */
+      replaces?: boolean;
+      /** The address of the account was proved by it. */
+      provesEmail?: string;
+    }
+  /** One more page of the same enrolment. */
+  | { ok: 'next'; state: State }
+  | { ok: false; reason: Refusal; field?: string; state?: State }
+  | { ok: false; reason: 'wait'; retryAfterMs: number }
+  | { ok: false; reason: Unavailable; field?: string };
 
 export interface Factor<Secret = unknown, State = unknown> {
   /** Folder, view folder and database value. */
   readonly id: string;
   /** `first` starts a sign-in, `second` is asked after it. */
   readonly role: 'first' | 'second';
-  /** The level that it supports, and what it shows, for the policy and the choice page. */
-  readonly level: Level;
+  /** What it shows, for the policy and the choice page. */
   readonly kinds: readonly Kind[];
   /** What it is called, and one sentence on its strength, in English; pages have the texts `factor.<id>.name` and `.strength` of locales/ where there are any. */
   readonly name: string;
   readonly strength: string;
+  /** Never offered by itself as what to enrol first: recovery codes, what only an administrator gives. */
+  readonly auxiliary?: boolean;
+  /** The level that a credential without a level of its own supports in a realm. */
+  levelIn(settings: RealmSettings): Level;
+  /** Everybody in the realm has it, without a credential; `held` is empty then. */
+  ownedByAll?(settings: RealmSettings): boolean;
   /** Narrows what was stored; throws on anything else. */
   parseSecret(value: unknown): Secret;
   enrol?: {
-    begin(cx: FactorContext): Promise<Step<State>>;
-    /** Shows the same enrolment again after a wrong code: the same secret, not a new one. */
-    show(cx: FactorContext, state: State): Promise<Step<State>>;
-    finish(cx: FactorContext, state: State, input: Form): Promise<Enrolment<Secret>>;
+    /** Whether this user can enrol it here and now: a channel is set up, they have an address. */
+    available?(cx: FactorContext): boolean;
+    begin(cx: FactorContext): Promise<Begun<State>>;
+    /** The page of an enrolment, the same each time it is asked for. */
+    show(cx: FactorContext, state: State): Promise<Page>;
+    finish(cx: FactorContext, state: State, input: Form): Promise<Enrolment<Secret, State>>;
+    resend?(cx: FactorContext, state: State): Promise<Begun<State>>;
   };
-  challenge(cx: FactorContext, held: Credential<Secret>[]): Promise<Step<null>>;
-  verify(cx: FactorContext, input: Form, held: Credential<Secret>[]): Promise<Verdict<Secret>>;
+  /** Sends a code or makes a challenge; absent where a challenge needs nothing to be remembered, and then its state is null. */
+  begin?(cx: FactorContext, held: Credential<Secret>[]): Promise<Begun<State>>;
+  /** The page of a challenge. No side effects. */
+  show(cx: FactorContext, state: State, held: Credential<Secret>[]): Promise<Page>;
+  resend?(cx: FactorContext, state: State, held: Credential<Secret>[]): Promise<Begun<State>>;
+  verify(cx: FactorContext, state: State, input: Form, held: Credential<Secret>[]): Promise<Verdict<Secret>>;
+  /** Finds a counter again by two codes in a row (RFC 4226 section 7.4). */
+  resync?(cx: FactorContext, input: Form, held: Credential<Secret>[]): Promise<Verdict<Secret>>;
+  /** A sign-in that begins with this factor and no name. */
+  discover?: {
+    /** Made with the first page; `model` is what that page needs. Undefined where the realm does not offer it. */
+    begin(cx: FactorContext): Promise<{ state: State; model: Record<string, unknown> } | undefined>;
+    /** What the first page needs when it is shown again. */
+    show(cx: FactorContext, state: State): Record<string, unknown>;
+    /** The lookup of the credential that an answer claims to be; undefined when it is no answer. */
+    lookup(input: Form): string | undefined;
+  };
 }

@@ -22,6 +22,7 @@ export async function openCredentials<Secret>(
       label: row.label,
       secret: factor.parseSecret(json(await keyring.openText(credentialSeal(row), row.secret))),
       counter: row.counter,
+      level: row.level,
       createdAt: row.createdAt,
       lastUsedAt: row.lastUsedAt,
     })),

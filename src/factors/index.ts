@@ -2,15 +2,39 @@
  * The factors of this product: one line each. Pages, policy and the command line find them here and nowhere else, and
  * the contract suite (test/contracts/factor.test.ts) runs against every one.
  */
+import type { RealmSettings } from '../realms/settings.ts';
 import type { Factor } from './factor.ts';
 import { password } from './password/password.ts';
 import { totp } from './totp/totp.ts';
 
 // biome-ignore format: one line a factor
-const all: readonly Factor[] = [
+export const builtIn: readonly Factor[] = [
   password,
   totp,
 ];
 
-/** By id, the database value. */
-export const factors: ReadonlyMap<string, Factor> = new Map(all.map((factor) => [factor.id, factor]));
+/** Factors by id, the database value. */
+export type FactorMap = ReadonlyMap<string, Factor>;
+
+/** The factors of an installation: those of the product, and the modules that its settings name. */
+export interface Factors {
+  /** What a realm uses. A credential of any other factor is not looked at. */
+  in(settings: RealmSettings): FactorMap;
+}
+
+/** @param modules factors that the installation's settings name */
+export function createFactors(modules: readonly Factor[] = []): Factors {
+  const installed: readonly Factor[] = [...builtIn, ...modules];
+  // Settings are read once a version of a realm, so that the same object is asked about again and again.
+  const known = new WeakMap<RealmSettings, FactorMap>();
+  return {
+    in(settings) {
+      const before = known.get(settings);
+      if (before) return before;
+      const off = new Set(settings.disabledFactors);
+      const map: FactorMap = new Map(installed.filter(({ id, role }) => role === 'first' || !off.has(id)).map((factor) => [factor.id, factor]));
+      known.set(settings, map);
+      return map;
+    },
+  };
+}

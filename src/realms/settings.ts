@@ -10,6 +10,11 @@ export const realmSettings = z.object({
   /** Who must prove a second factor: nobody, whoever owns one, everybody. */
   mfa: z.enum(['off', 'optional', 'required']).default('optional'),
 
+  /** Ids of factors that this realm does not use: nobody is asked for them, and nobody can add one. */
+  disabledFactors: z.array(z.string().max(100)).max(100).default([]),
+  /** Where a code cannot be sent (no number, a failed provider), the next of these that the user has and that is enough is asked for. */
+  fallback: z.array(z.string().max(100)).max(20).default(['sms-otp', 'email-otp']),
+
   /** TOTP (RFC 6238) as new authenticator apps are enrolled; existing ones keep what they were made with. */
   totp: z
     .object({

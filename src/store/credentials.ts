@@ -4,6 +4,7 @@
  */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
+import { isLevel, type Level } from '../policy/assurance.ts';
 import { bool } from './rows.ts';
 
 export interface CredentialRow {
@@ -16,6 +17,10 @@ export interface CredentialRow {
   secret: string;
   counter: number | null;
   enabled: boolean;
+  /** What this very credential shows, where it is not what its factor shows. */
+  level: Level | null;
+  /** By which it is found before its user is known. */
+  lookup: string | null;
   createdAt: number;
   lastUsedAt: number | null;
 }
@@ -29,6 +34,8 @@ interface CredentialRecord {
   secret: string;
   counter: number | null;
   enabled: boolean | number;
+  level: string | null;
+  lookup: string | null;
   created_at: number;
   last_used_at: number | null;
 }
@@ -42,6 +49,8 @@ const fromRecord = (row: CredentialRecord): CredentialRow => ({
   secret: row.secret,
   counter: row.counter,
   enabled: bool(row.enabled),
+  level: row.level !== null && isLevel(row.level) ? row.level : null,
+  lookup: row.lookup,
   createdAt: row.created_at,
   lastUsedAt: row.last_used_at,
 });
@@ -70,9 +79,22 @@ export async function insertCredential(trx: Knex, row: CredentialRow): Promise<v
     secret: row.secret,
     counter: row.counter,
     enabled: row.enabled,
+    level: row.level,
+    lookup: row.lookup,
     created_at: row.createdAt,
     last_used_at: row.lastUsedAt,
   });
+}
+
+/** The credential of a factor that is known by `lookup`, whoever's it is. */
+export async function credentialByLookup(knex: Knex, realmId: string, factor: string, lookup: string): Promise<CredentialRow | undefined> {
+  const row = await knex<CredentialRecord>('credentials').where({ realm_id: realmId, factor, lookup }).first();
+  return row && fromRecord(row);
+}
+
+/** Records that a credential was used; of those that spend a counter, that statement does. */
+export async function touchCredential(knex: Knex, row: { realmId: string; id: string }, now: number): Promise<void> {
+  await knex('credentials').where({ realm_id: row.realmId, id: row.id }).update({ last_used_at: now });
 }
 
 /** Spends a counter value: true for exactly one caller, and never for one that is not greater than the last. */
@@ -82,6 +104,11 @@ export async function spendCounter(knex: Knex, row: { realmId: string; userId: s
     .where((unused) => unused.whereNull('counter').orWhere('counter', '<', counter))
     .update({ counter, last_used_at: now });
   return spent === 1;
+}
+
+/** Removes a user's credentials of a factor, such as the codes that new ones take the place of. */
+export async function deleteOfFactor(trx: Knex, realmId: string, userId: string, factor: string): Promise<number> {
+  return trx('credentials').where({ realm_id: realmId, user_id: userId, factor }).delete();
 }
 
 /** Replaces a secret that is still the one that was read, such as a hash with outdated parameters. */

@@ -22,6 +22,8 @@ const EXPIRING: readonly Expiring[] = [
   { table: 'logins', column: 'expires_at', key: ['realm_id', 'id'], grace: MINUTE },
   { table: 'console_sessions', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
   { table: 'revoked_tokens', column: 'expires_at', key: ['realm_id', 'jti'], grace: MINUTE },
+  { table: 'one_time_codes', column: 'expires_at', key: ['realm_id', 'user_id', 'purpose'], grace: MINUTE },
+  { table: 'spent_values', column: 'expires_at', key: ['realm_id', 'id'], grace: MINUTE },
   // Offline tokens outlive their session, and whether they stand is read through it: it stays as long as any of its grants.
   { table: 'sessions', column: 'ends_at', key: ['realm_id', 'id'], grace: DAY, unless: (rows) => rows.whereNotExists(grantsOfSession) },
   // A count of failures that nobody added to for this long is forgotten.

@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { AppError, corrupted } from '../../errors.ts';
-import type { Credential, Factor, FactorContext, Form, Step, Verdict } from '../factor.ts';
+import type { Credential, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
 
 /** What is stored, sealed or not: an argon2id PHC string. */
 export interface PasswordSecret {
@@ -21,10 +21,11 @@ const MAX_BYTES = 1024;
 export const password: Factor<PasswordSecret, null> = {
   id: 'password',
   role: 'first',
-  level: 'aal1',
   kinds: ['knowledge'],
   name: 'Password',
   strength: 'Can be guessed, reused and phished: a second factor beside it keeps the account safe.',
+
+  levelIn: () => 'aal1',
 
   parseSecret(value: unknown): PasswordSecret {
     const parsed = stored.safeParse(value);
@@ -32,12 +33,12 @@ export const password: Factor<PasswordSecret, null> = {
     return parsed.data;
   },
 
-  async challenge(): Promise<Step<null>> {
-    return { view: 'factors/password/challenge', model: {}, state: null };
+  async show(): Promise<Page> {
+    return { view: 'factors/password/challenge', model: {} };
   },
 
   /** Form field `password`. */
-  async verify(cx: FactorContext, input: Form, held: Credential<PasswordSecret>[]): Promise<Verdict<PasswordSecret>> {
+  async verify(cx: FactorContext, _state: unknown, input: Form, held: Credential<PasswordSecret>[]): Promise<Verdict<PasswordSecret>> {
     const typed: unknown = input.password;
     if (!isUsable(typed)) {
       await cx.passwords.verify(undefined, '');

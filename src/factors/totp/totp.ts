@@ -10,7 +10,7 @@
 import { generateSecret, ScureBase32Plugin, verifySync } from 'otplib';
 import { z } from 'zod';
 import { corrupted } from '../../errors.ts';
-import type { Credential, Enrolment, Factor, FactorContext, Form, Step, Verdict } from '../factor.ts';
+import type { Begun, Credential, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
 import { otpauthUri, qrSvg } from './enrolment-qr.ts';
 
 /** What is stored, sealed. An app keeps the parameters it was enrolled with when the realm's change. */
@@ -39,10 +39,11 @@ const stored = z.strictObject({
 export const totp: Factor<TotpSecret, TotpSecret> = {
   id: 'totp',
   role: 'second',
-  level: 'aal2',
   kinds: ['possession'],
   name: 'Authenticator app',
   strength: 'A new code every few seconds, from your phone. Works offline. A convincing fake page can still ask for it.',
+
+  levelIn: () => 'aal2',
 
   parseSecret(value: unknown): TotpSecret {
     const parsed = stored.safeParse(value);
@@ -52,17 +53,15 @@ export const totp: Factor<TotpSecret, TotpSecret> = {
   },
 
   enrol: {
-    async begin(cx: FactorContext): Promise<Step<TotpSecret>> {
+    async begin(cx: FactorContext): Promise<Begun<TotpSecret>> {
       const { digits, period, algorithm } = cx.settings.totp;
-      return enrolmentPage(cx, { secret: generateSecret({ length: SECRET_BYTES }), digits, period, algorithm });
+      return { ok: true, state: { secret: generateSecret({ length: SECRET_BYTES }), digits, period, algorithm } };
     },
 
-    async show(cx: FactorContext, state: TotpSecret): Promise<Step<TotpSecret>> {
-      return enrolmentPage(cx, state);
-    },
+    show: enrolmentPage,
 
     /** Form fields `code`, and `label` for the user's own name of the app. */
-    async finish(cx: FactorContext, state: TotpSecret, input: Form): Promise<Enrolment<TotpSecret>> {
+    async finish(cx: FactorContext, state: TotpSecret, input: Form): Promise<Enrolment<TotpSecret, TotpSecret>> {
       const code = codeOf(input.code, [state.digits]);
       if (code === undefined) return { ok: false, reason: 'malformed' };
       const step = matchedStep(cx, state, code, null);
@@ -71,14 +70,14 @@ export const totp: Factor<TotpSecret, TotpSecret> = {
     },
   },
 
-  async challenge(_cx: FactorContext, held: Credential<TotpSecret>[]): Promise<Step<null>> {
+  async show(_cx: FactorContext, _state: unknown, held: Credential<TotpSecret>[]): Promise<Page> {
     const [first, ...others] = held;
     const digits = Math.max(...held.map((credential) => credential.secret.digits), 6);
-    return { view: 'factors/totp/challenge', model: { digits, label: others.length === 0 ? (first?.label ?? null) : null }, state: null };
+    return { view: 'factors/totp/challenge', model: { digits, label: others.length === 0 ? (first?.label ?? null) : null } };
   },
 
   /** Form field `code`. Every app that is held is compared, each once. */
-  async verify(cx: FactorContext, input: Form, held: Credential<TotpSecret>[]): Promise<Verdict<TotpSecret>> {
+  async verify(cx: FactorContext, _state: unknown, input: Form, held: Credential<TotpSecret>[]): Promise<Verdict<TotpSecret>> {
     const code = codeOf(input.code, held.length > 0 ? held.map((credential) => credential.secret.digits) : [6, 8]);
     if (code === undefined) return { ok: false, reason: 'malformed' };
 
@@ -136,7 +135,7 @@ function labelOf(typed: unknown): string {
   return [...label].slice(0, MAX_LABEL).join('');
 }
 
-async function enrolmentPage(cx: FactorContext, state: TotpSecret): Promise<Step<TotpSecret>> {
+async function enrolmentPage(cx: FactorContext, state: TotpSecret): Promise<Page> {
   if (cx.user === undefined) throw new Error('an authenticator app is enrolled for a user who is known');
   const issuer = cx.realm.displayName || cx.realm.name;
   const account = cx.user.username;
@@ -145,7 +144,6 @@ async function enrolmentPage(cx: FactorContext, state: TotpSecret): Promise<Step
     view: 'factors/totp/enrol',
     // In groups of four, as it is easier typed; apps take the spaces.
     model: { qr: await qrSvg(otpauth), key: state.secret.replace(/(.{4})(?=.)/g, '$1 '), otpauth, digits: state.digits, issuer, account },
-    state,
   };
 }
 

@@ -1,0 +1,88 @@
+/**
+ * What a factor is handed, the same at every door: the sign-in, the recovery, the account console, the command line.
+ * Here the promises of the contract become statements of the store.
+ */
+import { hmac, safeEqual, sha256 } from '../crypto/codes.ts';
+import { derive } from '../crypto/keyring.ts';
+import { spendCounter } from '../store/credentials.ts';
+import type { Database } from '../store/database.ts';
+import { countTry, spendCode, storeCode } from '../store/one-time-codes.ts';
+import type { RealmRow } from '../store/realms.ts';
+import { spendValue } from '../store/spent-values.ts';
+import type { UserRow } from '../store/users.ts';
+import type { Delivered, Delivery, FactorContext, OneTimeCodes, PasswordHasher } from './factor.ts';
+
+/** What somebody guesses at a code before it is worth nothing. */
+const TRIES_A_CODE = 5;
+
+export interface ContextDeps {
+  db: Database;
+  passwords: PasswordHasher;
+  origin: string;
+  /** Sends codes by mail and text message. */
+  sendCode: SendCode;
+}
+
+/** The delivery room's side of `FactorContext.deliver`. */
+export type SendCode = (about: Occasion, delivery: Delivery) => Promise<Delivered>;
+
+/** Whose factor it is, where and when. */
+export interface Occasion {
+  realm: RealmRow;
+  rootSecret: Buffer;
+  user: UserRow | undefined;
+  administrator: boolean;
+  /** The sign-in, recovery or command that codes and challenges are bound to. */
+  transaction: string;
+  /** The language of the page that asks, such as `de`; undefined where there is none. */
+  language?: string;
+  now: number;
+}
+
+export function factorContext(deps: ContextDeps, occasion: Occasion): FactorContext {
+  const { realm, user, now, transaction } = occasion;
+  return {
+    realm: { id: realm.id, name: realm.name, displayName: realm.displayName },
+    ...(user
+      ? {
+          user: {
+            id: user.id,
+            username: user.username,
+            email: user.email,
+            emailVerified: user.emailVerified,
+            administrator: occasion.administrator,
+          },
+        }
+      : {}),
+    now,
+    origin: deps.origin,
+    transaction,
+    settings: realm.settings,
+    passwords: deps.passwords,
+    spend: (credentialId, counter) =>
+      user ? spendCounter(deps.db.knex, { realmId: realm.id, userId: user.id, id: credentialId }, counter, now) : Promise.resolve(false),
+    once: (value, until) => spendValue(deps.db.knex, { realmId: realm.id, id: sha256(value), expiresAt: until }),
+    codes: codesOf(deps, occasion),
+    deliver: (delivery) => deps.sendCode(occasion, delivery),
+  };
+}
+
+function codesOf({ db }: ContextDeps, { realm, rootSecret, user, transaction, now }: Occasion): OneTimeCodes {
+  const keyOf = (purpose: string) => {
+    if (!user) throw new Error('a code is for a user who is known');
+    return { realmId: realm.id, userId: user.id, purpose };
+  };
+  const macOf = (purpose: string, code: string): string =>
+    hmac(derive(rootSecret, 'one-time-codes'), realm.id, keyOf(purpose).userId, transaction, purpose, code);
+  return {
+    issue: (purpose, code, lifetimeMs) =>
+      storeCode(db.knex, keyOf(purpose), { transactionId: transaction, mac: macOf(purpose, code), expiresAt: now + lifetimeMs }),
+    async check(purpose, code) {
+      const key = keyOf(purpose);
+      const mac = await countTry(db.knex, key, { transactionId: transaction, most: TRIES_A_CODE, now });
+      if (mac === undefined) return 'expired';
+      if (!safeEqual(mac, macOf(purpose, code))) return 'wrong';
+      return (await spendCode(db.knex, key, mac)) ? 'ok' : 'expired';
+    },
+  };
+}
