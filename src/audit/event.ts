@@ -1,33 +1,116 @@
-/** Everything that is recorded, as one union. Never a code, a secret or a token. */
+/**
+ * Everything that is recorded, as one union: grouped by what it is about, each type with details of its own. Never a
+ * code, a secret, a token or an address that something was sent to.
+ *
+ * What stands in a column of its own (who, about whom, which client and sign-in, from where) is the origin, not the
+ * details. What may name or describe a person stands in PERSONAL_DETAILS, and goes when that person is erased.
+ */
 
-export type AuditEvent =
+/** A sign-in, from its first page to its session. */
+type LoginEvent =
   | { type: 'login.ok'; details: { acr: string; amr: string[]; rules: string[] } }
+  /** Answered from a session that was there. */
+  | { type: 'login.sso'; details: { acr: string; amr: string[]; rules: string[] } }
   | { type: 'login.failed'; details: { reason: 'credentials' | 'throttled' | 'disabled' | 'refused' } }
   | { type: 'login.cancelled'; details: Record<string, never> }
   | { type: 'logout'; details: { sessions: number } }
-  | { type: 'mfa.challenge.ok'; details: { factor: string; credential: string } }
-  | { type: 'mfa.challenge.failed'; details: { factor: string } }
+  | { type: 'flow.refused'; details: { reason: string } }
+  | { type: 'consent.given'; details: { scopes: string[] } }
+  | { type: 'consent.denied'; details: Record<string, never> };
+
+/** One question for a factor, and its answers. `factor` is `enrol-<id>` where the code confirms an enrolment. */
+type ChallengeEvent =
+  /** `resent` when the user asked for another code. */
+  | { type: 'mfa.challenge.issued'; details: { factor: string; resent?: boolean } }
+  /** `ms` is the time since the question was asked. */
+  | { type: 'mfa.challenge.ok'; details: { factor: string; credential: string; ms?: number } }
+  | { type: 'mfa.challenge.failed'; details: { factor: string; credential?: string } }
+  | { type: 'mfa.challenge.expired'; details: { factor: string } }
   | { type: 'mfa.challenge.throttled'; details: { factor: string } }
-  | { type: 'mfa.replay'; details: { factor: string } }
+  | { type: 'mfa.replay'; details: { factor: string; credential?: string } }
+  /** A counter of an authenticator that went back: there may be two of it (WebAuthn section 6.1.1). */
+  | { type: 'mfa.clone_suspected'; details: { factor: string; credential: string } }
+  /** One factor was asked in the place of another. */
+  | { type: 'mfa.fallback'; details: { factor: string; from: string; reason: 'no-number' | 'provider' | 'budget' | 'hook' } };
+
+/** What a user has to sign in with. */
+type FactorEvent =
   | { type: 'mfa.factor.enrolled'; details: { factor: string; credential: string } }
   | { type: 'mfa.factor.renamed'; details: { factor: string; credential: string } }
   | { type: 'mfa.factor.removed'; details: { factor: string; credential: string } }
   | { type: 'mfa.factor.disabled'; details: { factor: string } }
+  | { type: 'mfa.factor.restored'; details: { factor: string } }
+  | { type: 'mfa.factor.resynced'; details: { factor: string; credential: string } }
+  | { type: 'mfa.recovery.generated'; details: { codes: number } }
+  | { type: 'mfa.recovery.used'; details: { left: number } }
+  | { type: 'mfa.recovery.low'; details: { left: number } }
+  | { type: 'mfa.trusted_device.added'; details: { device: string; until: number } }
+  | { type: 'mfa.trusted_device.used'; details: { device: string } }
+  | { type: 'mfa.trusted_device.reuse_detected'; details: { device: string } }
+  | { type: 'mfa.trusted_device.revoked'; details: { devices: string[]; reason: 'user' | 'administrator' | 'credentials' | 'reuse' | 'expired' } };
+
+/** What is asked of whom, and the ways around it. */
+type PolicyEvent =
+  | { type: 'policy.changed'; details: { version: number; changes: PolicyChange[] } }
+  | { type: 'mfa.exception.granted'; details: { exception: string; level: string; until: number; reason: string } }
+  | { type: 'mfa.exception.revoked'; details: { exception: string } }
+  /** An enrolment pass: asked for by one administrator, approved by another where the realm wants two. */
+  | { type: 'mfa.reset.requested'; details: { reset: string; reason: string } }
+  | { type: 'mfa.reset.approved'; details: { reset: string } }
+  | { type: 'mfa.reset.refused'; details: { reset: string; reason: 'administrator' | 'own-request' | 'expired' } }
+  | { type: 'mfa.reset.used'; details: { reset: string; removed: string[] } }
   | { type: 'stepup.required'; details: { acr: string[] } }
-  | { type: 'stepup.unmet'; details: { reason: string } }
+  | { type: 'stepup.ok'; details: { acr: string } }
+  | { type: 'stepup.unmet'; details: { reason: string } };
+
+/** What was sent, never to which address. `country` is that of a number, as ISO 3166-1 has it. */
+type DeliveryEvent =
+  | { type: 'delivery.sent'; details: { channel: 'mail' | 'sms'; purpose: string; country?: string } }
+  | { type: 'delivery.failed'; details: { channel: 'mail' | 'sms'; purpose: string; reason: string; country?: string } }
+  /** Not sent: the user, the realm or the country has had as many as it may. */
+  | { type: 'delivery.budget'; details: { channel: 'mail' | 'sms'; purpose: string; limit: 'user' | 'realm' | 'country' } };
+
+/** Alarms, and the keys behind everything. */
+type SecurityEvent =
   | { type: 'token.reuse'; details: { kind: string } }
-  | { type: 'flow.refused'; details: { reason: string } }
-  | { type: 'consent.given'; details: { scopes: string[] } }
-  | { type: 'consent.denied'; details: Record<string, never> }
+  /** A sealed value that does not open: moved, changed, or its key is gone. */
   | { type: 'crypto.unreadable'; details: { what: string } }
+  | { type: 'crypto.data_key.made'; details: { key: string } }
+  | { type: 'crypto.data_key.retired'; details: { keys: string[]; resealed: number } }
+  | { type: 'crypto.master_key.rotated'; details: { key: string; rewrapped: number } }
+  | { type: 'keys.rotated'; details: { kids: string[] } }
+  /** The rows of the chain from which a person was erased, as ranges of their numbers. */
+  | { type: 'audit.erased'; details: { rows: string } };
+
+/** What administrators make and change. */
+type ResourceEvent =
   | { type: 'realm.created' | 'client.created' | 'user.created'; details: { name: string } }
   | { type: 'role.created' | 'role.deleted' | 'user.role-added' | 'user.role-removed'; details: NamedRole }
   | { type: 'role.composite-added' | 'role.composite-removed'; details: NamedRole & { contained: NamedRole } }
   | { type: 'group.created' | 'group.deleted' | 'group.member-added' | 'group.member-removed'; details: { path: string } }
   | { type: 'group.moved'; details: { from: string; to: string } }
   | { type: 'group.role-added' | 'group.role-removed'; details: { path: string } & NamedRole }
-  | { type: 'user.password-set'; details: Record<string, never> }
-  | { type: 'keys.rotated'; details: { kids: string[] } };
+  | { type: 'user.password-set'; details: Record<string, never> };
+
+export type AuditEvent = LoginEvent | ChallengeEvent | FactorEvent | PolicyEvent | DeliveryEvent | SecurityEvent | ResourceEvent;
+
+/**
+ * The details that name or describe the subject. A new event with such a detail is named here, or erasing a person
+ * leaves it behind.
+ */
+export const PERSONAL_DETAILS: Readonly<Partial<Record<AuditEvent['type'], readonly string[]>>> = {
+  'user.created': ['name'],
+  'mfa.exception.granted': ['reason'],
+  'mfa.reset.requested': ['reason'],
+};
+
+/** One difference between two policies: where it is, what was there and what is. */
+export interface PolicyChange {
+  /** Such as `rules.payroll.need.level`. */
+  at: string;
+  from?: unknown;
+  to?: unknown;
+}
 
 /** A role by its name, and its client's client_id; null for a realm role. */
 export interface NamedRole {
