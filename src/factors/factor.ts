@@ -69,6 +69,19 @@ export interface FactorUser {
   administrator: boolean;
 }
 
+/** What says whether a factor can be enrolled, before anything is begun. */
+export interface Enroller {
+  settings: RealmSettings;
+  user: { email: string | null; administrator: boolean } | null;
+  channels: Channels;
+}
+
+/** What a realm can send by. */
+export interface Channels {
+  mail: boolean;
+  sms: boolean;
+}
+
 /** Codes that we make ourselves. At rest there is an HMAC over realm, user, transaction, purpose and code. */
 export interface OneTimeCodes {
   /** Makes this the one live code of the user and purpose; the one before is worth nothing from then on. */
@@ -181,8 +194,8 @@ export interface Factor<Secret = unknown, State = unknown> {
   /** Narrows what was stored; throws on anything else. */
   parseSecret(value: unknown): Secret;
   enrol?: {
-    /** Whether this user can enrol it here and now: a channel is set up, they have an address. */
-    available?(cx: FactorContext): boolean;
+    /** Whether this user can enrol it at all: a channel is set up, they have an address. By default everybody can. */
+    available?(who: Enroller): boolean;
     begin(cx: FactorContext): Promise<Begun<State>>;
     /** The page of an enrolment, the same each time it is asked for. */
     show(cx: FactorContext, state: State): Promise<Page>;

@@ -3,7 +3,7 @@
  * the contract suite (test/contracts/factor.test.ts) runs against every one.
  */
 import type { RealmSettings } from '../realms/settings.ts';
-import type { Factor } from './factor.ts';
+import type { Channels, Factor } from './factor.ts';
 import { password } from './password/password.ts';
 import { totp } from './totp/totp.ts';
 
@@ -20,11 +20,16 @@ export type FactorMap = ReadonlyMap<string, Factor>;
 export interface Factors {
   /** What a realm uses. A credential of any other factor is not looked at. */
   in(settings: RealmSettings): FactorMap;
+  /** What it can send codes by. */
+  channels(settings: RealmSettings): Channels;
 }
 
-/** @param modules factors that the installation's settings name */
-export function createFactors(modules: readonly Factor[] = []): Factors {
-  const installed: readonly Factor[] = [...builtIn, ...modules];
+/**
+ * @param options.modules factors that the installation's settings name
+ * @param options.channels what a realm can send by, as the delivery room says; nothing by default
+ */
+export function createFactors(options: { modules?: readonly Factor[]; channels?: (settings: RealmSettings) => Channels } = {}): Factors {
+  const installed: readonly Factor[] = [...builtIn, ...(options.modules ?? [])];
   // Settings are read once a version of a realm, so that the same object is asked about again and again.
   const known = new WeakMap<RealmSettings, FactorMap>();
   return {
@@ -36,5 +41,6 @@ export function createFactors(modules: readonly Factor[] = []): Factors {
       known.set(settings, map);
       return map;
     },
+    channels: options.channels ?? (() => ({ mail: false, sms: false })),
   };
 }

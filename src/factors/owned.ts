@@ -3,19 +3,19 @@ import type { Level, Proof } from '../policy/assurance.ts';
 import { strongest } from '../policy/assurance.ts';
 import type { OwnedFactor } from '../policy/policy.ts';
 import type { RealmSettings } from '../realms/settings.ts';
-import type { Factor } from './factor.ts';
-import type { FactorMap } from './index.ts';
+import type { Enroller, Factor } from './factor.ts';
+import type { FactorMap, Factors } from './index.ts';
 
 /**
  * The second factors among a user's credentials, one entry a factor. One that was switched off after too many failures is
  * still owned: whoever has the password must not get in by using up the codes.
  */
 export function ownedFactors(
-  factors: FactorMap,
+  factors: Factors,
   settings: RealmSettings,
   credentials: readonly { factor: string; enabled: boolean; level: Level | null }[],
 ): OwnedFactor[] {
-  return secondFactors(factors).flatMap((factor) => {
+  return secondFactors(factors.in(settings)).flatMap((factor) => {
     const held = credentials.filter((credential) => credential.factor === factor.id);
     if (held.length === 0) return factor.ownedByAll?.(settings) ? [shownBy(factor, settings)] : [];
     const usable = held.filter((credential) => credential.enabled);
@@ -35,12 +35,19 @@ export function heldProofs(proofs: readonly Proof[], credentials: readonly { id:
 export const everybodys = (factor: string): string => `all:${factor}`;
 
 /**
- * The second factors that a realm lets its users enrol. Whether this very user can, `Factor.enrol.available` says.
+ * The second factors that a realm lets this user enrol.
  * @param wanted ids that were asked for by name: an auxiliary factor, such as recovery codes, is only offered so
  */
-export function enrollableFactors(factors: FactorMap, settings: RealmSettings, wanted: readonly string[] = []): OwnedFactor[] {
-  return secondFactors(factors)
-    .filter((factor) => factor.enrol !== undefined && (factor.auxiliary !== true || wanted.includes(factor.id)))
+export function enrollableFactors(
+  factors: Factors,
+  settings: RealmSettings,
+  user: Enroller['user'],
+  wanted: readonly string[] = [],
+): OwnedFactor[] {
+  const who: Enroller = { settings, user, channels: factors.channels(settings) };
+  return secondFactors(factors.in(settings))
+    .filter((factor) => factor.enrol !== undefined && factor.enrol.available?.(who) !== false)
+    .filter((factor) => factor.auxiliary !== true || wanted.includes(factor.id))
     .map((factor) => shownBy(factor, settings));
 }
 
