@@ -3,20 +3,22 @@
  * Here the promises of the contract become statements of the store.
  */
 import { hmac, safeEqual, sha256 } from '../crypto/codes.ts';
-import { derive } from '../crypto/keyring.ts';
+import { derive, type Keyring } from '../crypto/keyring.ts';
 import { spendCounter } from '../store/credentials.ts';
 import type { Database } from '../store/database.ts';
+import { hardwareTokenBySerial, hardwareTokenSeal } from '../store/hardware-tokens.ts';
 import { countTry, spendCode, storeCode } from '../store/one-time-codes.ts';
 import type { RealmRow } from '../store/realms.ts';
 import { spendValue } from '../store/spent-values.ts';
 import type { UserRow } from '../store/users.ts';
-import type { Delivered, Delivery, FactorContext, OneTimeCodes, PasswordHasher } from './factor.ts';
+import type { Delivered, Delivery, FactorContext, OneTimeCodes, PasswordHasher, TokenStock } from './factor.ts';
 
 /** What somebody guesses at a code before it is worth nothing. */
 const TRIES_A_CODE = 5;
 
 export interface ContextDeps {
   db: Database;
+  keyring: Keyring;
   passwords: PasswordHasher;
   origin: string;
   /** Sends codes by mail and text message. */
@@ -63,6 +65,7 @@ export function factorContext(deps: ContextDeps, occasion: Occasion): FactorCont
       user ? spendCounter(deps.db.knex, { realmId: realm.id, userId: user.id, id: credentialId }, counter, now) : Promise.resolve(false),
     once: (value, until) => spendValue(deps.db.knex, { realmId: realm.id, id: sha256(value), expiresAt: until }),
     codes: codesOf(deps, occasion),
+    stock: stockOf(deps, realm),
     deliver: (delivery) => deps.sendCode(occasion, delivery),
   };
 }
@@ -83,6 +86,18 @@ function codesOf({ db }: ContextDeps, { realm, rootSecret, user, transaction, no
       if (mac === undefined) return 'expired';
       if (!safeEqual(mac, macOf(purpose, code))) return 'wrong';
       return (await spendCode(db.knex, key, mac)) ? 'ok' : 'expired';
+    },
+  };
+}
+
+function stockOf({ db, keyring }: ContextDeps, realm: RealmRow): TokenStock {
+  return {
+    async find(serial) {
+      const token = await hardwareTokenBySerial(db.knex, realm.id, serial);
+      if (token?.factor !== 'hotp' || token.credentialId !== null) return undefined;
+      const { id, serial: printed, model, digits, algorithm, counter } = token;
+      const secret = await keyring.openText(hardwareTokenSeal(token), token.secret);
+      return { id, serial: printed, model, secret: { secret, digits, algorithm }, counter };
     },
   };
 }

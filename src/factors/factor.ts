@@ -55,7 +55,14 @@ export interface FactorContext {
    * @param until how long it is remembered, milliseconds since the epoch
    */
   once(value: string, until: number): Promise<boolean>;
+  /**
+   * By what the user's credentials of these factors are found, switched off or not: an authenticator is not bound twice.
+   */
+  lookups(factors: readonly string[]): Promise<string[]>;
+  /** 64 bytes that stand for the user in this realm, the same each time, and tell nothing of them (WebAuthn section 14.6.1). */
+  handle(): Buffer;
   codes: OneTimeCodes;
+  stock: TokenStock;
   /** Sends a code, unless a limit or the realm's budget says no. Never throws for what a provider did. */
   deliver(delivery: Delivery): Promise<Delivered>;
 }
@@ -91,6 +98,21 @@ export interface OneTimeCodes {
    * `expired` also when there is none, its five tries are used up, or it belongs to another transaction.
    */
   check(purpose: string, code: string): Promise<'ok' | 'wrong' | 'expired'>;
+}
+
+/** The hardware tokens of the realm that are nobody's. */
+export interface TokenStock {
+  /** One that counts its codes, by the serial number that is printed on it; undefined when there is none in stock. */
+  find(serial: string): Promise<StockToken | undefined>;
+}
+
+export interface StockToken {
+  id: string;
+  serial: string;
+  model: string | null;
+  /** As a credential of it will hold it. */
+  secret: unknown;
+  counter: number | null;
 }
 
 /** A code on its way to a person. The delivery room puts it into words. */
@@ -168,6 +190,8 @@ export type Enrolment<Secret = unknown, State = unknown> =
       replaces?: boolean;
       /** The address of the account was proved by it. */
       provesEmail?: string;
+      /** The id of the token that it takes out of the realm's stock, in the same transaction, if nobody else has taken it. */
+      takes?: string;
     }
   /** One more page of the same enrolment. */
   | { ok: 'next'; state: State }
