@@ -4,7 +4,7 @@
  */
 import { hmac, safeEqual, sha256 } from '../crypto/codes.ts';
 import { derive, type Keyring } from '../crypto/keyring.ts';
-import { spendCounter } from '../store/credentials.ts';
+import { credentialsOf, spendCounter } from '../store/credentials.ts';
 import type { Database } from '../store/database.ts';
 import { hardwareTokenBySerial, hardwareTokenSeal } from '../store/hardware-tokens.ts';
 import { countTry, spendCode, storeCode } from '../store/one-time-codes.ts';
@@ -15,6 +15,8 @@ import type { Delivered, Delivery, FactorContext, OneTimeCodes, PasswordHasher, 
 
 /** What somebody guesses at a code before it is worth nothing. */
 const TRIES_A_CODE = 5;
+/** The longest that a WebAuthn user handle may be (WebAuthn section 14.6.1). */
+const HANDLE_BYTES = 64;
 
 export interface ContextDeps {
   db: Database;
@@ -64,6 +66,14 @@ export function factorContext(deps: ContextDeps, occasion: Occasion): FactorCont
     spend: (credentialId, counter) =>
       user ? spendCounter(deps.db.knex, { realmId: realm.id, userId: user.id, id: credentialId }, counter, now) : Promise.resolve(false),
     once: (value, until) => spendValue(deps.db.knex, { realmId: realm.id, id: sha256(value), expiresAt: until }),
+    lookups: async (factors) => {
+      const rows = user ? await credentialsOf(deps.db.knex, realm.id, user.id) : [];
+      return rows.flatMap((row) => (row.lookup !== null && factors.includes(row.factor) ? [row.lookup] : []));
+    },
+    handle() {
+      if (!user) throw new Error('a handle is for a user who is known');
+      return derive(occasion.rootSecret, `user-handle ${realm.id} ${user.id}`, HANDLE_BYTES);
+    },
     codes: codesOf(deps, occasion),
     stock: stockOf(deps, realm),
     deliver: (delivery) => deps.sendCode(occasion, delivery),
