@@ -9,6 +9,8 @@ import * as clients from './0003_clients.ts';
 import * as sessions from './0004_sessions.ts';
 import * as audit from './0005_audit.ts';
 import * as factors from './0006_factors.ts';
+import * as auditChain from './0009_audit_chain.ts';
+import * as hardwareTokens from './0012_hardware_tokens.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -18,6 +20,8 @@ const migrations = new Map<string, Knex.Migration>([
   ['0004_sessions', sessions],
   ['0005_audit', audit],
   ['0006_factors', factors],
+  ['0009_audit_chain', auditChain],
+  ['0012_hardware_tokens', hardwareTokens],
 ]);
 
 /** What knex asks for migrations. */

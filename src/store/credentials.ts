@@ -5,6 +5,7 @@
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
 import { isLevel, type Level } from '../policy/assurance.ts';
+import { returnHardwareTokens } from './hardware-tokens.ts';
 import { bool } from './rows.ts';
 
 export interface CredentialRow {
@@ -108,6 +109,7 @@ export async function spendCounter(knex: Knex, row: { realmId: string; userId: s
 
 /** Removes a user's credentials of a factor, such as the codes that new ones take the place of. */
 export async function deleteOfFactor(trx: Knex, realmId: string, userId: string, factor: string): Promise<number> {
+  await returnHardwareTokens(trx, realmId, { userId, factor });
   return trx('credentials').where({ realm_id: realmId, user_id: userId, factor }).delete();
 }
 
@@ -132,5 +134,8 @@ export async function renameCredential(trx: Knex, realmId: string, userId: strin
 
 /** True when there was such a credential of this user. Passwords are not removed this way. */
 export async function deleteCredential(trx: Knex, realmId: string, userId: string, id: string): Promise<boolean> {
-  return (await trx('credentials').where({ realm_id: realmId, user_id: userId, id }).whereNot({ factor: 'password' }).delete()) === 1;
+  const mine = trx('credentials').where({ realm_id: realmId, user_id: userId, id }).whereNot({ factor: 'password' });
+  if ((await mine.clone().first('id')) === undefined) return false;
+  await returnHardwareTokens(trx, realmId, { credentialId: id });
+  return (await mine.delete()) === 1;
 }
