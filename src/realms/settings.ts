@@ -6,6 +6,24 @@ import { z } from 'zod';
 
 const seconds = (fallback: number, floor = 1, ceiling = 10 * 365 * 86_400) => z.number().int().min(floor).max(ceiling).default(fallback);
 
+/** What an authenticator that is bound anew has to say of itself. */
+const authenticators = {
+  /** `direct` asks it to say what model it is; by default it is not asked, and most browsers then tell nothing. */
+  attestation: z.enum(['none', 'direct']).default('none'),
+  /** The models that may be bound, by AAGUID; empty for any. With a list, a signed statement of the model is required. */
+  aaguids: z.array(z.guid().toLowerCase()).max(1_000).default([]),
+  /** Certificates in PEM that must stand behind such a statement. Without any nobody vouches for it, and it raises no level. */
+  trustAnchors: z
+    .array(
+      z
+        .string()
+        .max(10_000)
+        .regex(/^\s*-----BEGIN CERTIFICATE-----[\w+/=\s]+-----END CERTIFICATE-----\s*$/),
+    )
+    .max(200)
+    .default([]),
+};
+
 export const realmSettings = z.object({
   /** Who must prove a second factor: nobody, whoever owns one, everybody. */
   mfa: z.enum(['off', 'optional', 'required']).default('optional'),
@@ -24,6 +42,40 @@ export const realmSettings = z.object({
       algorithm: z.enum(['sha1', 'sha256', 'sha512']).default('sha1'),
       /** Steps before and after the current one that are accepted (RFC 6238 section 5.2). */
       window: z.number().int().min(0).max(2).default(1),
+    })
+    .prefault({}),
+
+  /** Security keys and passkeys (WebAuthn Level 3); existing ones keep what they were made with. */
+  webauthn: z
+    .object({
+      /** A domain that our host belongs to, for keys that several of its hosts share; our host itself when null. To change it makes every existing key useless. */
+      rpId: z
+        .string()
+        .max(253)
+        .regex(/^(?!\d+(\.\d+){3}$)[a-z0-9-]+(\.[a-z0-9-]+)*$/)
+        .nullable()
+        .default(null),
+      /** Names of COSE algorithms (RFC 9053), the preferred one first. */
+      algorithms: z
+        .array(z.enum(['EdDSA', 'ES256', 'ES384', 'ES512', 'PS256', 'RS256']))
+        .min(1)
+        .default(['EdDSA', 'ES256', 'RS256']),
+      securityKey: z
+        .object({
+          /** Whether a key also asks for its PIN or a finger. A passkey always does. */
+          userVerification: z.enum(['required', 'preferred', 'discouraged']).default('preferred'),
+          ...authenticators,
+        })
+        .prefault({}),
+      passkey: z
+        .object({
+          /** Whether a passkey may begin a sign-in, on its first page. */
+          signIn: z.boolean().default(true),
+          /** Whether users who signed in with an app are offered a passkey, once. */
+          offer: z.boolean().default(true),
+          ...authenticators,
+        })
+        .prefault({}),
     })
     .prefault({}),
 
