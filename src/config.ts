@@ -32,11 +32,24 @@ export interface Config {
     readonly admin?: { readonly username: string; readonly password: string };
     readonly client?: { readonly clientId: string; readonly secret: string };
   };
+  /** Where the server may connect to besides public addresses by https, when somebody else chose the address. */
+  readonly outboundAllow: readonly AllowedTarget[];
+  /** Modules of custom factors: paths or names of packages. */
+  readonly factorModules: readonly string[];
   /** How many proxies in front of us write X-Forwarded-For; 0 believes none. */
   readonly trustProxy: number;
   readonly logLevel: LogLevel;
   /** Argon2id, as new passwords are hashed. */
   readonly passwordHash: { readonly memoryKiB: number; readonly passes: number; readonly parallelism: number };
+}
+
+/** One entry of CARDEA_OUTBOUND_ALLOW. */
+export interface AllowedTarget {
+  readonly kind: 'host' | 'range';
+  /** A name or an address as URL.hostname has it, IPv6 without brackets; or a range in CIDR notation. */
+  readonly target: string;
+  /** Null stands for the usual ones, `*` for all. */
+  readonly port: number | '*' | null;
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -109,6 +122,34 @@ const originOnly = z.string().transform((text, context) => {
   return url.origin;
 });
 
+const EXAMPLE_TARGETS = 'for example hooks.intranet.example, localhost:9000 or 10.20.0.0/16';
+const listed = z.string().transform((text) => text.split(',').flatMap((entry) => entry.trim() || []));
+const allowedTargets = listed.transform((entries, context) =>
+  entries.map((entry) => {
+    const target = allowedTarget(entry);
+    if (target !== undefined) return target;
+    const message = `has ${shown(entry)}, which is neither a host nor a range of addresses with an optional port; ${EXAMPLE_TARGETS}`;
+    context.issues.push({ code: 'custom', message, input: entry });
+    return z.NEVER;
+  }),
+);
+
+/** `host`, `host:port`, `host:*`, `address/bits`, `[address/bits]:port`; IPv6 in brackets where a port follows. */
+function allowedTarget(entry: string): AllowedTarget | undefined {
+  const [, bracketed, plain, written] =
+    /^(?:\[([^\]]+)\]|([^:]+|[0-9a-f:./]*))(?::(\d{1,5}|\*))?$/i.exec(isIP(entry) === 6 ? `[${entry}]` : entry) ?? [];
+  const target = bracketed ?? plain;
+  if (!target || (written !== undefined && written !== '*' && (Number(written) < 1 || Number(written) > 65_535))) return undefined;
+  const port = written === undefined || written === '*' ? (written ?? null) : Number(written);
+  const [address = '', bits, ...rest] = target.split('/');
+  if (bits !== undefined) {
+    const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+    return rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most ? { kind: 'range', target, port } : undefined;
+  }
+  const url = /[@?#%\\\s]/.test(target) ? null : URL.parse(`http://${isIP(target) === 6 ? `[${target}]` : target}`);
+  return url === null ? undefined : { kind: 'host', target: url.hostname.replace(/^\[(.*)\]$/, '$1'), port };
+}
+
 const databaseUrl = z.string().refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
   error:
     'is not the address of a PostgreSQL database; for example postgresql://user:password@db.example.com:5432/cardea (write @ : / ? # in the password as %40 %3A %2F %3F %23)',
@@ -161,6 +202,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     production,
     ...readDemo(reader, port, production),
     bootstrap: Object.freeze({ admin: readAdmin(reader), client: readClient(reader) }),
+    outboundAllow: Object.freeze(read('CARDEA_OUTBOUND_ALLOW', allowedTargets) ?? []),
+    factorModules: Object.freeze(read('CARDEA_FACTOR_MODULES', listed) ?? []),
     trustProxy: read('CARDEA_TRUST_PROXY', whole(0, 10, 1)) ?? 0,
     logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS, 'info')) ?? 'info',
     passwordHash: readPasswordHash(reader, production),

@@ -40,6 +40,11 @@ const KEPT_IN: { packages: RegExp; places: RegExp; why: string }[] = [
   { packages: /^(otplib|qrcode)$/, places: /^src\/factors\//, why: 'one-time codes and their QR codes are the business of factors' },
   { packages: /^@node-rs\/argon2$/, places: /^src\/crypto\//, why: 'only src/crypto hashes passwords' },
   { packages: /^i18next$/, places: /^src\/languages\//, why: 'only src/languages puts things into words' },
+  {
+    packages: /^(undici|ipaddr\.js)$/,
+    places: /^src\/http\/(guarded-client|outbound-rules)\.ts$/,
+    why: 'what the server fetches goes through the guarded client',
+  },
   { packages: /^nodemailer$/, places: /^src\/delivery\//, why: 'only src/delivery sends mail' },
   {
     packages: /^(ava|fast-check|jsqr|playwright-core|axe-core|openid-client)$/,

@@ -32,10 +32,28 @@ test('nothing set: a server for this machine, with the demo', (t) => {
     demo: true,
     demoPort: 8081,
     bootstrap: { admin: undefined, client: undefined },
+    outboundAllow: [],
+    factorModules: [],
     trustProxy: 0,
     logLevel: 'info',
     passwordHash: { memoryKiB: 7168, passes: 5, parallelism: 1 },
   });
+});
+
+test('where the server may connect to besides: hosts and ranges, each with a port, all ports or the usual ones', (t) => {
+  const read = (entry: string) => loadConfig({ CARDEA_OUTBOUND_ALLOW: entry }).outboundAllow;
+  const cases: [string, 'host' | 'range', string, number | '*' | null][] = [
+    ['hooks.example', 'host', 'hooks.example', null],
+    ['bücher.example:*', 'host', 'xn--bcher-kva.example', '*'],
+    ['127.0.0.1:80', 'host', '127.0.0.1', 80],
+    ['::1', 'host', '::1', null],
+    ['[0:0::1]:8080', 'host', '::1', 8080],
+    ['10.0.0.0/8:443', 'range', '10.0.0.0/8', 443],
+    ['fd00::/8', 'range', 'fd00::/8', null],
+    ['[fd00::/8]:443', 'range', 'fd00::/8', 443],
+    ['0.0.0.0/0:*', 'range', '0.0.0.0/0', '*'],
+  ];
+  for (const [entry, kind, target, port] of cases) t.deepEqual(read(entry), [{ kind, target, port }], entry);
 });
 
 test('everything set', (t) => {
@@ -53,6 +71,8 @@ test('everything set', (t) => {
     CARDEA_BOOTSTRAP_ADMIN_PASSWORD: 'correct horse',
     CARDEA_BOOTSTRAP_CLIENT_ID: 'terraform',
     CARDEA_BOOTSTRAP_CLIENT_SECRET: 'a-long-enough-secret',
+    CARDEA_OUTBOUND_ALLOW: 'Hooks.intranet.example, localhost:9000,10.20.0.0/16',
+    CARDEA_FACTOR_MODULES: './badge.js, @example/pager,',
     CARDEA_TRUST_PROXY: '2',
     LOG_LEVEL: 'WARN',
     CARDEA_ARGON2_MEMORY_KIB: '19456',
@@ -68,6 +88,12 @@ test('everything set', (t) => {
     demo: true,
     demoPort: 9100,
     bootstrap: { admin: { username: 'Zoë', password: 'correct horse' }, client: { clientId: 'terraform', secret: 'a-long-enough-secret' } },
+    outboundAllow: [
+      { kind: 'host', target: 'hooks.intranet.example', port: null },
+      { kind: 'host', target: 'localhost', port: 9000 },
+      { kind: 'range', target: '10.20.0.0/16', port: null },
+    ],
+    factorModules: ['./badge.js', '@example/pager'],
     trustProxy: 2,
     logLevel: 'warn',
     passwordHash: { memoryKiB: 19456, passes: 2, parallelism: 1 },
@@ -267,6 +293,22 @@ test('a password is taken as it is written, spaces and all', (t) => {
 });
 
 test('proxies are counted from 0 to 10', (t) => {
+  for (const entry of [
+    'a b',
+    'https://x.example',
+    'x.example/path',
+    'x@y.example',
+    'x:0',
+    'x:65536',
+    'x:y',
+    '10.0.0.0/33',
+    '10.0/8',
+    'fd00::/8:443',
+    ':443',
+    '1:2:3',
+    '10.0.0.0/8/8',
+  ])
+    oneProblem(t, { CARDEA_OUTBOUND_ALLOW: `fine.example,${entry}` }, 'CARDEA_OUTBOUND_ALLOW', /neither a host nor a range of addresses/);
   for (const CARDEA_TRUST_PROXY of ['true', '11', '-1', '1.5', 'loopback'])
     oneProblem(t, { CARDEA_TRUST_PROXY }, 'CARDEA_TRUST_PROXY', /from 0 to 10; for example 1$/);
 });
