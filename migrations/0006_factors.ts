@@ -27,6 +27,17 @@ export async function up(knex: Knex): Promise<void> {
     table.index(['expires_at']);
   });
 
+  // What we remember about a user besides their profile, such as that a passkey was offered.
+  await knex.schema.createTable('user_notes', (table) => {
+    table.text('realm_id').notNullable();
+    table.text('user_id').notNullable();
+    table.text('name').notNullable();
+    table.text('value').notNullable();
+    table.bigInteger('updated_at').notNullable();
+    table.primary(['realm_id', 'user_id', 'name']);
+    table.foreign(['realm_id', 'user_id']).references(['realm_id', 'id']).inTable('users').onDelete('CASCADE');
+  });
+
   // What may happen once: the hash of a challenge, a nonce, a link.
   await knex.schema.createTable('spent_values', (table) => {
     table.text('realm_id').notNullable().references('id').inTable('realms').onDelete('CASCADE');

@@ -195,7 +195,7 @@ export type Enrolment<Secret = unknown, State = unknown> =
     }
   /** One more page of the same enrolment. */
   | { ok: 'next'; state: State }
-  | { ok: false; reason: Refusal; field?: string; state?: State }
+  | { ok: false; reason: Refusal; field?: string }
   | { ok: false; reason: 'wait'; retryAfterMs: number }
   | { ok: false; reason: Unavailable; field?: string };
 

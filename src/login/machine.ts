@@ -22,7 +22,7 @@ import { ENROL_FRESH_MS } from '../policy/policy.ts';
 export interface LoginState {
   /**
    * The page that is due. `identify` asks for a name and the first factor, `password` for the first factor of a known
-   * user, `choose` which factor to use or to enrol, `action` for a required action.
+   * user, `choose` which factor to use or to enrol, `action` for a required action or an offer.
    */
   at: 'identify' | 'password' | 'choose' | 'challenge' | 'enrol' | 'action' | 'done' | 'refused';
   /** Set once: by the accepted first factor, or by the session that is stepped up. */
@@ -36,8 +36,24 @@ export interface LoginState {
   credentialId: string | null;
   /** The factor's state of the enrolment at hand; null until it was begun. */
   step: unknown;
-  /** Required actions still to do, besides enrolment. */
-  actions: string[];
+  /**
+   * The states of the challenges that were begun, by factor: a code that was sent stays good while the user looks for
+   * another way and comes back.
+   */
+  challenges: Record<string, unknown>;
+  /** Why a challenge could not be begun, by factor: no number, a provider that failed. */
+  unavailable: Record<string, Unavailability>;
+  /** The challenge of a sign-in without a name, as the first page has it; null where there is none. */
+  discovery: unknown;
+  /** The action that is due, and those that were answered. */
+  due: string | null;
+  answered: string[];
+  /** An enrolment that is due was put off. */
+  skipped: boolean;
+  /** The user asked that this device be remembered. */
+  rememberDevice: boolean;
+  /** This browser says that it can make a passkey. */
+  capable: boolean;
   /** What became of the enrolment that the request asked for (`kc_action`); null when it asked for none. */
   action: 'pending' | 'done' | 'cancelled' | null;
   /** Ids of the credentials that were made here. */
@@ -47,17 +63,31 @@ export interface LoginState {
   refusal: null | 'cancelled' | 'attempts' | 'unmet';
 }
 
+export interface Unavailability {
+  reason: string;
+  /** When it may be tried again; null where time does not help. */
+  until: number | null;
+}
+
 export type LoginEvent =
   /** A password or a factor was accepted. */
-  | { type: 'proved'; userId: string; proof: Proof; remember?: boolean }
+  | { type: 'proved'; userId: string; proof: Proof; remember?: boolean; rememberDevice?: boolean; capable?: boolean }
   /** It was not; `last` when the limit is reached, which ends the transaction. */
   | { type: 'failed'; last: boolean }
   /** From the choice page: a factor to be challenged (null: any credential of it) or one to enrol (always null). */
   | { type: 'chosen'; factor: string; credentialId: string | null }
   /** "Another way": back to the choice page. */
   | { type: 'another' }
-  /** An enrolment was begun, with its state. */
-  | { type: 'begun'; step: unknown }
+  /** An enrolment or a challenge was begun, with its state; `again` when it takes the place of one, such as a code sent once more. */
+  | { type: 'begun'; step: unknown; again?: boolean }
+  /** A challenge could not be begun. */
+  | { type: 'unavailable'; why: Unavailability }
+  /** The first page got another challenge for a sign-in without a name. */
+  | { type: 'rediscovered'; discovery: unknown }
+  /** "Skip for now": the enrolment that is due is put off. */
+  | { type: 'skipped' }
+  /** The action that is due was done, or declined where it was an offer. */
+  | { type: 'answered'; action: string }
   /** It was confirmed and stored. The confirming code is that proof and is not asked for twice. */
   | { type: 'enrolled'; credential: OwnedFactor & { id: string }; proof: Proof }
   | { type: 'cancelled' }
@@ -71,14 +101,27 @@ export interface LoginRules {
   sessionProofs: readonly Proof[];
   /** The user's active second-factor credentials; empty while the user is unknown. */
   choices: readonly { factor: string; credentialId: string }[];
+  /** What this user may be shown before the end, once each. */
+  offers: readonly Offer[];
+  /** Factors to fall back to, in order, where a challenge cannot be begun. */
+  fallback: readonly string[];
+}
+
+/** Something between the last proof and the end: what has to be done, or is offered after one of these factors. */
+export interface Offer {
+  action: string;
+  /** `always`: whoever signs in has to do it. Else it is due when one of `factors` was proved, or enrolled, in this sign-in. */
+  after: 'always' | 'proved' | 'enrolled';
+  factors?: readonly string[];
 }
 
 /**
  * A sign-in at its first page.
  *
  * @param options.userId the user of the session when there is one: a step-up or a re-authentication
+ * @param options.discovery the challenge of a sign-in without a name
  */
-export function start(rules: LoginRules, options: { userId: string | null }, now: number): LoginState {
+export function start(rules: LoginRules, options: { userId: string | null; discovery?: unknown }, now: number): LoginState {
   const blank: LoginState = {
     at: 'identify',
     userId: options.userId,
@@ -87,7 +130,14 @@ export function start(rules: LoginRules, options: { userId: string | null }, now
     factor: null,
     credentialId: null,
     step: null,
-    actions: [],
+    challenges: {},
+    unavailable: {},
+    discovery: options.discovery ?? null,
+    due: null,
+    answered: [],
+    skipped: false,
+    rememberDevice: false,
+    capable: false,
     action: rules.facts.action === 'enrol' ? 'pending' : null,
     enrolled: [],
     remember: false,
@@ -114,7 +164,15 @@ export function next(state: LoginState, event: LoginEvent, rules: LoginRules, no
     case 'another':
       return another(state, rules, now);
     case 'begun':
-      return begun(state, event.step, rules, now);
+      return begun(state, event, rules, now);
+    case 'unavailable':
+      return unavailable(state, event.why, rules, now);
+    case 'rediscovered':
+      return state.at === 'identify' || state.at === 'password' ? { ...state, discovery: event.discovery } : state;
+    case 'skipped':
+      return skipped(state, rules, now);
+    case 'answered':
+      return answered(state, event.action, rules, now);
     case 'enrolled':
       return enrolled(state, event, rules, now);
     case 'cancelled':
@@ -134,8 +192,12 @@ export function decisionOf(state: LoginState, rules: LoginRules, now: number): D
   const session = state.expected ? rules.sessionProofs : [];
   const proofs = state.userId === null ? [] : [...session, ...state.proofs];
   const { action, ...facts } = rules.facts;
-  return decide({ ...facts, ...(action !== undefined && state.action === 'pending' ? { action } : {}), now, proofs });
+  const asked = action !== undefined && state.action === 'pending' ? { action } : {};
+  return decide({ ...facts, ...asked, skipped: facts.skipped || state.skipped, now, proofs });
 }
+
+/** The state of the challenge at hand; null when it was not begun, or needs none. */
+export const challengeOf = ({ factor, challenges }: LoginState): unknown => (factor === null ? null : (challenges[factor] ?? null));
 
 /**
  * Whether the enrolment at hand may still be confirmed. Another tab may have bound a factor since the page was shown, and
@@ -147,7 +209,9 @@ export function decisionOf(state: LoginState, rules: LoginRules, now: number): D
 export function mayConfirm(state: LoginState, rules: LoginRules, startedAt: number, now: number): boolean {
   const session = state.expected ? rules.sessionProofs : [];
   const facts: Facts = { ...rules.facts, action: 'enrol', actionFreshSince: startedAt - ENROL_FRESH_MS, now, proofs: [...session, ...state.proofs] };
-  return decide(facts).ask === 'enrol';
+  // What the page shows is wanted, whatever else the request asked for.
+  const wanted = state.factor === null ? {} : { actionFactors: [state.factor] };
+  return decide({ ...facts, ...wanted }).ask === 'enrol';
 }
 
 type Event<T extends LoginEvent['type']> = Extract<LoginEvent, { type: T }>;
@@ -163,7 +227,9 @@ function proved(state: LoginState, event: Event<'proved'>, rules: LoginRules, no
   }
   const proofs = withProof(state.proofs, proof);
   if (proofs === state.proofs) return state;
-  return proceed({ ...state, userId: event.userId, proofs, remember: event.remember ?? state.remember }, rules, now);
+  const rememberDevice = event.rememberDevice ?? state.rememberDevice;
+  const capable = event.capable ?? state.capable;
+  return proceed({ ...state, userId: event.userId, proofs, remember: event.remember ?? state.remember, rememberDevice, capable }, rules, now);
 }
 
 function isChallenged(state: LoginState, proof: Proof): boolean {
@@ -196,12 +262,62 @@ function another(state: LoginState, rules: LoginRules, now: number): LoginState 
   return proceed(state, rules, now);
 }
 
-function begun(state: LoginState, step: unknown, rules: LoginRules, now: number): LoginState {
+function begun(state: LoginState, event: Event<'begun'>, rules: LoginRules, now: number): LoginState {
+  if (state.at === 'challenge') return challengeBegun(state, event, rules, now);
+  // An offer that was taken up: what it sets up is no answer to what `decide` asks.
+  if (state.at === 'action') return state.step === null || event.again === true ? { ...state, step: event.step } : state;
   // An enrolment that was begun keeps its secret: a second tab must not replace what the user has already scanned.
-  if (state.at !== 'enrol' || state.step !== null) return state;
+  if (state.at !== 'enrol' || (state.step !== null && event.again !== true)) return state;
   const decision = decisionOf(state, rules, now);
   if (decision.ask !== 'enrol' || state.factor === null || !decision.factors.includes(state.factor)) return proceed(state, rules, now);
-  return { ...state, step };
+  return { ...state, step: event.step };
+}
+
+function challengeBegun(state: LoginState, event: Event<'begun'>, rules: LoginRules, now: number): LoginState {
+  const { factor } = state;
+  if (factor === null || (challengeOf(state) !== null && event.again !== true)) return state;
+  const decision = decisionOf(state, rules, now);
+  if (decision.ask !== 'factor' || !decision.factors.includes(factor)) return proceed(state, rules, now);
+  const { [factor]: _before, ...unavailable } = state.unavailable;
+  return { ...state, challenges: { ...state.challenges, [factor]: event.step }, unavailable };
+}
+
+/** Falls back to the next factor of the realm's list that is enough; never to a weaker one, since only what `decide` names counts. */
+function unavailable(state: LoginState, why: Unavailability, rules: LoginRules, now: number): LoginState {
+  const { factor } = state;
+  if ((state.at !== 'challenge' && state.at !== 'enrol') || factor === null) return state;
+  const without = { ...state, unavailable: { ...state.unavailable, [factor]: why } };
+  // To wait is not to fail: nobody is sent a second code by another way because the first is on its way.
+  if (state.at === 'enrol' || why.until !== null || !rules.fallback.includes(factor)) return without;
+  const decision = decisionOf(without, rules, now);
+  if (decision.ask !== 'factor') return without;
+  const usable = candidates(decision.factors, rules);
+  const next = rules.fallback.find((other) => !(other in without.unavailable) && usable.some((choice) => choice.factor === other));
+  return next === undefined ? without : place(without, { at: 'challenge', factor: next });
+}
+
+function skipped(state: LoginState, rules: LoginRules, now: number): LoginState {
+  if (state.at !== 'enrol' && state.at !== 'choose') return state;
+  const decision = decisionOf(state, rules, now);
+  if (decision.ask !== 'enrol' || decision.skip === null) return state;
+  return proceed({ ...state, skipped: true }, rules, now);
+}
+
+function answered(state: LoginState, action: string, rules: LoginRules, now: number): LoginState {
+  if (state.at !== 'action' || state.due !== action) return state;
+  return proceed({ ...state, answered: [...state.answered, action] }, rules, now);
+}
+
+/** The first of the actions that are due now. */
+function dueAction(state: LoginState, rules: LoginRules): string | undefined {
+  const enrolled = state.proofs.filter((proof) => state.enrolled.includes(proof.credentialId));
+  const isDue = ({ action, after, factors }: Offer): boolean => {
+    if (state.answered.includes(action)) return false;
+    if (after === 'always') return true;
+    const made = after === 'enrolled' ? enrolled : state.proofs;
+    return made.some((proof) => factors?.includes(proof.factor));
+  };
+  return rules.offers.find(isDue)?.action;
 }
 
 function enrolled(state: LoginState, event: Event<'enrolled'>, rules: LoginRules, now: number): LoginState {
@@ -251,15 +367,21 @@ function otherAccount(state: LoginState, rules: LoginRules, now: number): LoginS
 function proceed(state: LoginState, rules: LoginRules, now: number): LoginState {
   const decision = decisionOf(state, rules, now);
   switch (decision.ask) {
-    case 'nothing':
-      return place(state, { at: state.actions.length > 0 ? 'action' : 'done' });
+    case 'nothing': {
+      const due = dueAction(state, rules);
+      return due === undefined ? place(state, { at: 'done' }) : place(state, { at: 'action', due });
+    }
     case 'password':
       return place(state, { at: state.userId === null ? 'identify' : 'password' });
     case 'unmet':
       return refuse(state, 'unmet');
     case 'factor': {
-      const [only, ...more] = candidates(decision.factors, rules);
-      return place(state, only !== undefined && more.length === 0 ? { at: 'challenge', ...only } : { at: 'choose' });
+      // Any credential of one factor will do, and each is looked at: there is nothing to choose.
+      const usable = candidates(decision.factors, rules);
+      const [factor, ...others] = new Set(usable.map((choice) => choice.factor));
+      if (factor === undefined || others.length > 0) return place(state, { at: 'choose' });
+      const [only, ...more] = usable;
+      return place(state, { at: 'challenge', factor, ...(only !== undefined && more.length === 0 ? { credentialId: only.credentialId } : {}) });
     }
     case 'enrol': {
       const [only, ...more] = decision.factors;
@@ -268,15 +390,16 @@ function proceed(state: LoginState, rules: LoginRules, now: number): LoginState 
   }
 }
 
-function place(state: LoginState, to: { at: LoginState['at']; factor?: string; credentialId?: string }): LoginState {
+function place(state: LoginState, to: { at: LoginState['at']; factor?: string; credentialId?: string; due?: string }): LoginState {
   const factor = to.factor ?? null;
   const credentialId = to.credentialId ?? null;
-  if (state.at === to.at && state.factor === factor && state.credentialId === credentialId) return state;
-  return { ...state, at: to.at, factor, credentialId, step: null };
+  const due = to.due ?? null;
+  if (state.at === to.at && state.factor === factor && state.credentialId === credentialId && state.due === due) return state;
+  return { ...state, at: to.at, factor, credentialId, due, step: null };
 }
 
 function refuse(state: LoginState, refusal: NonNullable<LoginState['refusal']>): LoginState {
-  return { ...state, at: 'refused', factor: null, credentialId: null, step: null, refusal };
+  return { ...state, at: 'refused', factor: null, credentialId: null, step: null, due: null, refusal };
 }
 
 function candidates(factors: readonly string[], rules: LoginRules): { factor: string; credentialId: string }[] {

@@ -1,0 +1,18 @@
+/** What is remembered about a user besides their profile. */
+import type { Knex } from 'knex';
+
+export async function userNotes(knex: Knex, realmId: string, userId: string): Promise<Map<string, string>> {
+  const rows: { name: string; value: string }[] = await knex('user_notes').where({ realm_id: realmId, user_id: userId }).select('name', 'value');
+  return new Map(rows.map(({ name, value }) => [name, value]));
+}
+
+export async function setUserNote(
+  knex: Knex,
+  user: { realmId: string; userId: string },
+  note: { name: string; value: string; now: number },
+): Promise<void> {
+  await knex('user_notes')
+    .insert({ realm_id: user.realmId, user_id: user.userId, name: note.name, value: note.value, updated_at: note.now })
+    .onConflict(['realm_id', 'user_id', 'name'])
+    .merge();
+}
