@@ -9,7 +9,9 @@ import * as clients from './0003_clients.ts';
 import * as sessions from './0004_sessions.ts';
 import * as audit from './0005_audit.ts';
 import * as factors from './0006_factors.ts';
+import * as devices from './0008_devices.ts';
 import * as auditChain from './0009_audit_chain.ts';
+import * as delivery from './0010_delivery.ts';
 import * as hardwareTokens from './0012_hardware_tokens.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
@@ -20,7 +22,9 @@ const migrations = new Map<string, Knex.Migration>([
   ['0004_sessions', sessions],
   ['0005_audit', audit],
   ['0006_factors', factors],
+  ['0008_devices', devices],
   ['0009_audit_chain', auditChain],
+  ['0010_delivery', delivery],
   ['0012_hardware_tokens', hardwareTokens],
 ]);
 
