@@ -1,0 +1,38 @@
+/**
+ * A passkey: a key that the device keeps together with whose it is, and gives out only to a finger, a face or a PIN. By
+ * itself it is a complete sign-in, something one has and something one is, and it may begin one: then nobody has to
+ * type a name.
+ */
+
+import type { RealmSettings } from '../../realms/settings.ts';
+import type { FactorContext } from '../factor.ts';
+import { authenticationOptions, type Challenge, newChallenge, type Terms } from './ceremony.ts';
+import { relyingPartyAt } from './relying-party.ts';
+import { assertionIn } from './responses.ts';
+import { type WebauthnFactor, webauthnFactor } from './webauthn.ts';
+
+const terms = ({ webauthn: { passkey: settings } }: RealmSettings): Terms => ({ ...settings, userVerification: 'required', discoverable: true });
+
+export const passkey: WebauthnFactor = {
+  ...webauthnFactor({
+    id: 'passkey',
+    name: 'Passkey',
+    strength: 'Your device confirms that it is you, by finger, face or PIN. Nothing to type, and a fake page cannot use it.',
+    kinds: ['possession', 'inherence'],
+    terms,
+  }),
+
+  discover: {
+    async begin(cx) {
+      if (!cx.settings.webauthn.passkey.signIn || relyingPartyAt(cx.origin, cx.settings) === undefined) return undefined;
+      const state = newChallenge(cx.now, true);
+      return { state, model: modelOf(cx, state) };
+    },
+    show: modelOf,
+    lookup: (input) => assertionIn(input)?.id,
+  },
+};
+
+function modelOf(cx: FactorContext, state: Challenge): Record<string, unknown> {
+  return { options: authenticationOptions(cx, terms(cx.settings), state, []) };
+}

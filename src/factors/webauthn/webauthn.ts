@@ -1,0 +1,122 @@
+/**
+ * What a security key and a passkey have in common, which is nearly all: the same two ceremonies (ceremony.ts), asked for
+ * on other terms. Something one has, phr beside a password or by itself; the origin that it signs for is the browser's
+ * word, so that no fake page can pass an answer on.
+ *
+ * A credential shows phrh when it was bound with a statement of its model that a trust anchor of the realm stands behind,
+ * the model is on the realm's list, and its key never leaves the device.
+ */
+import type { Kind, Level } from '../../policy/assurance.ts';
+import type { RealmSettings } from '../../realms/settings.ts';
+import type { Begun, Credential, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
+import {
+  authenticationOptions,
+  type Challenge,
+  checkAuthentication,
+  checkRegistration,
+  newChallenge,
+  type RegistrationChallenge,
+  registrationOptions,
+  type Terms,
+} from './ceremony.ts';
+import { relyingPartyAt } from './relying-party.ts';
+import { parseWebauthnSecret, type WebauthnSecret } from './stored.ts';
+
+/** A challenge to answer, or one to bind a new key by. */
+export type WebauthnState = Challenge & Partial<RegistrationChallenge>;
+export type WebauthnFactor = Factor<WebauthnSecret, WebauthnState>;
+
+/** The ids of the factors whose credentials are WebAuthn's: no authenticator is bound to one user twice. */
+const FAMILY = ['security-key', 'passkey'];
+const MAX_LABEL = 60;
+
+/** What the two differ in. */
+export interface Species {
+  id: string;
+  name: string;
+  strength: string;
+  kinds: Kind[];
+  terms(settings: RealmSettings): Terms;
+}
+
+export function webauthnFactor(species: Species): WebauthnFactor {
+  const { id, name, strength, kinds } = species;
+  const termsOf = (cx: FactorContext): Terms => species.terms(cx.settings);
+  const isPossible = (cx: FactorContext): boolean => relyingPartyAt(cx.origin, cx.settings) !== undefined;
+
+  return {
+    id,
+    role: 'second',
+    kinds,
+    name,
+    strength,
+    levelIn: () => 'phr',
+    parseSecret: parseWebauthnSecret,
+
+    enrol: {
+      async begin(cx): Promise<Begun<WebauthnState>> {
+        if (!isPossible(cx)) return { ok: false, reason: 'not-configured' };
+        return { ok: true, state: { ...newChallenge(cx.now), handle: cx.handle().toString('base64url'), exclude: await cx.lookups(FAMILY) } };
+      },
+
+      async show(cx, state): Promise<Page> {
+        const options = await registrationOptions(cx, termsOf(cx), registrationOf(state));
+        return { view: `factors/${id}/enrol`, model: { options, realmName: cx.realm.displayName || cx.realm.name } };
+      },
+
+      /** Form fields `response`, and `label` for the user's own name of it. */
+      async finish(cx, state, input): Promise<Enrolment<WebauthnSecret, WebauthnState>> {
+        const result = await checkRegistration(cx, termsOf(cx), registrationOf(state), input);
+        if (!result.ok) return result;
+        const { secret, counter } = result;
+        const shown = shownBy(species, secret, levelOf(secret));
+        return { ok: true, secret, counter, label: labelOf(input.label), lookup: secret.credentialId, ...shown };
+      },
+    },
+
+    async begin(cx): Promise<Begun<WebauthnState>> {
+      return isPossible(cx) ? { ok: true, state: newChallenge(cx.now) } : { ok: false, reason: 'not-configured' };
+    },
+
+    async show(cx, state, held): Promise<Page> {
+      const [only, ...others] = held;
+      const options = authenticationOptions(cx, termsOf(cx), state, held);
+      return { view: `factors/${id}/challenge`, model: { options, label: others.length === 0 ? (only?.label ?? '') : '' } };
+    },
+
+    /** Form field `response`. */
+    async verify(cx: FactorContext, state: WebauthnState, input: Form, held: Credential<WebauthnSecret>[]): Promise<Verdict<WebauthnSecret>> {
+      const result = await checkAuthentication(cx, termsOf(cx), state, input, held);
+      if (!result.ok) return result;
+      const { held: credential, renewed } = result;
+      const shown = shownBy(species, credential.secret, credential.level ?? 'phr');
+      return { ok: true, credentialId: credential.id, ...shown, ...(renewed && { renewed }) };
+    },
+  };
+}
+
+const levelOf = ({ attested, backupEligible }: WebauthnSecret): Level => (attested && !backupEligible ? 'phrh' : 'phr');
+
+/**
+ * RFC 8176 section 2: `pop` for the signature; `hwk` for a key that stays in its device, `swk` for one that may be copied to
+ * another; `user`, because somebody had to touch it (every answer without the flag UP is refused).
+ */
+function shownBy({ kinds }: Species, { backupEligible }: WebauthnSecret, level: Level): { kinds: Kind[]; level: Level; amr: string[] } {
+  return { kinds: [...kinds], level, amr: ['pop', backupEligible ? 'swk' : 'hwk', 'user'] };
+}
+
+function registrationOf(state: WebauthnState): RegistrationChallenge {
+  const { handle, exclude } = state;
+  if (handle === undefined || exclude === undefined) throw new Error('That challenge was made for a sign-in.');
+  return { ...state, handle, exclude };
+}
+
+/** The user's own name for it, without characters that are not seen and could turn a line around; empty when they gave none. */
+function labelOf(typed: unknown): string {
+  if (typeof typed !== 'string') return '';
+  const label = typed
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Cf}]/gu, '')
+    .trim();
+  return [...label].slice(0, MAX_LABEL).join('');
+}
