@@ -3,6 +3,7 @@
  * Every field has a default, so that an older row stays readable after a release that adds one.
  */
 import { z } from 'zod';
+import { deliverySettings } from './delivery-settings.ts';
 
 const seconds = (fallback: number, floor = 1, ceiling = 10 * 365 * 86_400) => z.number().int().min(floor).max(ceiling).default(fallback);
 
@@ -32,6 +33,8 @@ export const realmSettings = z.object({
   disabledFactors: z.array(z.string().max(100)).max(100).default([]),
   /** Where a code cannot be sent (no number, a failed provider), the next of these that the user has and that is enough is asked for. */
   fallback: z.array(z.string().max(100)).max(20).default(['sms-otp', 'email-otp']),
+
+  ...deliverySettings,
 
   /** TOTP (RFC 6238) as new authenticator apps are enrolled; existing ones keep what they were made with. */
   totp: z

@@ -28,6 +28,10 @@ const EXPIRING: readonly Expiring[] = [
   { table: 'sessions', column: 'ends_at', key: ['realm_id', 'id'], grace: DAY, unless: (rows) => rows.whereNotExists(grantsOfSession) },
   // A count of failures that nobody added to for this long is forgotten.
   { table: 'attempts', column: 'updated_at', key: ['realm_id', 'subject'], grace: 7 * DAY },
+  // Nothing counts codes for longer than a day.
+  { table: 'delivery_counts', column: 'updated_at', key: ['realm_id', 'subject'], grace: 2 * DAY },
+  // Long after the last try. What was delivered has no payload any more.
+  { table: 'outbox', column: 'due_at', key: ['realm_id', 'id'], grace: 30 * DAY },
 ];
 
 function grantsOfSession(this: Knex.QueryBuilder): void {
