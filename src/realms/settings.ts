@@ -82,6 +82,34 @@ export const realmSettings = z.object({
     })
     .prefault({}),
 
+  /** What bounds guessing (docs/throttling.md). A failure is counted before anything is compared; a success gives back what it was counted. */
+  throttling: z
+    .object({
+      /** Wrong codes in a row that end a sign-in, and how far apart the pauses are. */
+      attemptsPerSignIn: z.number().int().min(3).max(10).default(5),
+      /** Failures in a row, of one account's password or one factor, that bring the first pause. */
+      pauseAfter: z.number().int().min(5).max(50).default(10),
+      firstPause: seconds(900, 60, 86_400),
+      /** Pauses double up to this one; a longer one protects no better and is a way to lock somebody out. */
+      longestPause: seconds(86_400, 60, 86_400),
+      /** Wrong codes in a row that switch a factor off. NIST SP 800-63B-4 section 3.2.2 allows a hundred; half of that leaves room for the user's own slips. */
+      disableAfter: z.number().int().min(10).max(100).default(50),
+      /** One address: an IPv4 address or an IPv6 /64. A whole office may share one. */
+      address: z
+        .object({
+          failures: z.number().int().min(10).max(10_000).default(100),
+          within: seconds(900, 60, 86_400),
+          /** Sign-ins that were begun and are not finished. */
+          openSignIns: z.number().int().min(20).max(20_000).default(1_000),
+        })
+        .prefault({}),
+      /** Wrong client secrets, of one client at one address. */
+      client: z.object({ failures: z.number().int().min(5).max(1_000).default(30), within: seconds(300, 60, 86_400) }).prefault({}),
+      /** Failed sign-ins of the whole realm: more of them are an alarm, and slow down whoever comes from a new device. */
+      realm: z.object({ failures: z.number().int().min(50).max(1_000_000).default(1_000), within: seconds(60, 10, 3_600) }).prefault({}),
+    })
+    .prefault({}),
+
   /** Lifetimes in seconds. Keycloak's names where it has one. */
   accessTokenLifespan: seconds(300, 30, 86_400),
   accessCodeLifespan: seconds(60, 10, 600),
