@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import type { Operator } from './admin/resources/context.ts';
 import type { Config } from './config.ts';
 import {
+  AUDIT_KEY_PLACE,
   checkCanary,
   type KeyProvider,
   Keyring,
   type MasterKey,
+  makeAuditKey,
   makeCanary,
   masterKeyOfFolder,
   masterKeyProvider,
@@ -18,6 +20,7 @@ import {
 import { Argon2Hasher } from './crypto/passwords.ts';
 import { createNotices, type Notices } from './delivery/notices.ts';
 import { cannotStart } from './errors.ts';
+import { createFactors, type Factors } from './factors/index.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { dataKeys, insertInstallationValue, installationValue } from './store/realms.ts';
 import type { Log } from './telemetry/log.ts';
@@ -25,13 +28,18 @@ import type { Log } from './telemetry/log.ts';
 export interface Installation {
   config: Config;
   db: Database;
+  /** The master key. */
+  keys: KeyProvider;
   keyring: Keyring;
   passwords: Argon2Hasher;
+  factors: Factors;
   close(): Promise<void>;
 }
 
 /** The installation's value that only the right master key opens. */
-const CANARY = 'master-key-canary';
+export const CANARY = 'master-key-canary';
+/** Wrapped by the master key. */
+export const AUDIT_KEY = 'audit-key';
 
 /**
  * Opens the database, brings its tables up to date and checks the master key against it.
@@ -41,8 +49,10 @@ export async function openInstallation(config: Config, log: Log): Promise<Instal
   const db = await openDatabaseOf(config, log);
   try {
     await db.migrate();
-    const keyring = new Keyring(await fittingMasterKey(config, db, log), (realmId) => dataKeys(db.knex, realmId));
-    return { config, db, keyring, passwords: new Argon2Hasher(config.passwordHash), close: () => db.close() };
+    const keys = await fittingMasterKey(config, db, log);
+    const keyring = new Keyring(keys, (realmId) => dataKeys(db.knex, realmId), await auditKey(db, keys));
+    db.changes.onChange((topic) => keyring.changed(topic));
+    return { config, db, keys, keyring, passwords: new Argon2Hasher(config.passwordHash), factors: createFactors(), close: () => db.close() };
   } catch (error) {
     await db.close();
     throw error;
@@ -95,6 +105,14 @@ async function firstCanary(config: Config, db: Database, log: Log): Promise<stri
   const canary = await makeCanary(masterKeyProvider(keys));
   await insertInstallationValue(db.knex, CANARY, canary);
   return canary;
+}
+
+/** Made by the first process; of two at once the one that was first counts. */
+async function auditKey(db: Database, keys: KeyProvider): Promise<Buffer> {
+  const stored = await installationValue(db.knex, AUDIT_KEY);
+  if (stored !== undefined) return keys.unwrap(stored, AUDIT_KEY_PLACE);
+  await insertInstallationValue(db.knex, AUDIT_KEY, await makeAuditKey(keys));
+  return auditKey(db, keys);
 }
 
 /** Never makes one: a new key beside an existing database would only hide that the old one is gone. */

@@ -3,6 +3,9 @@
  * memory. The newest seals, all of them open. The database is reached through `loadRows`, which is handed in.
  *
  * Sealing or opening for a realm that is not in memory asks the database: do it before a transaction begins, not inside.
+ *
+ * Another process may make a newer key at any time. A notice of it (`changed`) makes the next sealing look; where the
+ * notice is lost, SEALS_FOR_MS does. Whoever deletes an old key relies on that: nobody seals with it much later.
  */
 import { hkdfSync, randomBytes, randomUUID } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
@@ -11,9 +14,12 @@ import type { KeyProvider } from './master-key.ts';
 import { keyIdOf, openWith, type SealContext, type SealKey, sealWith } from './seal.ts';
 
 export {
+  AUDIT_KEY_PLACE,
+  CANARY_PLACE,
   checkCanary,
   type KeyProvider,
   type MasterKey,
+  makeAuditKey,
   makeCanary,
   masterKeyOfFolder,
   masterKeyProvider,
@@ -37,21 +43,28 @@ interface RealmKeys {
   newest: SealKey;
   /** Read from the database; the others were minted here and may not be stored yet. */
   stored: boolean;
+  /** When the database has to be asked again before anything is sealed, by the clock of this process. */
+  sealsUntil: number;
 }
 
 /** A few hundred bytes each. Beyond it a realm costs one query and one unwrapping again. */
 const REALMS_IN_MEMORY = 10_000;
+/** How long a realm's newest key is believed to be the newest. */
+const SEALS_FOR_MS = 60_000;
 
 export class Keyring {
   readonly #provider: KeyProvider;
   readonly #loadRows: (realmId: string) => Promise<DataKeyRow[]>;
   readonly #realms = new LRUCache<string, RealmKeys>({ max: REALMS_IN_MEMORY });
   readonly #loading = new Map<string, Promise<RealmKeys>>();
+  /** Under which the ends of the audit chains are kept; 256 bits, the installation's own. */
+  readonly auditKey: Buffer;
 
   /** @param loadRows all data keys of a realm, in any order */
-  constructor(provider: KeyProvider, loadRows: (realmId: string) => Promise<DataKeyRow[]>) {
+  constructor(provider: KeyProvider, loadRows: (realmId: string) => Promise<DataKeyRow[]>, auditKey: Buffer) {
     this.#provider = provider;
     this.#loadRows = loadRows;
+    this.auditKey = auditKey;
   }
 
   /**
@@ -66,14 +79,22 @@ export class Keyring {
     const bytes = randomBytes(32);
     const wrapped = await this.#provider.wrap(bytes, wrappedFor(realmId, id));
     const held = this.#realms.get(realmId);
-    const newest = held?.stored === true ? held.newest : { id, bytes };
-    this.#realms.set(realmId, { byId: new Map(held?.byId).set(id, bytes), newest, stored: held?.stored === true });
+    const byId = new Map(held?.byId).set(id, bytes);
+    if (held?.stored) this.#realms.set(realmId, { ...held, byId });
+    else this.#realms.set(realmId, { byId, newest: { id, bytes }, stored: false, sealsUntil: Number.POSITIVE_INFINITY });
     return { row: { realmId, id, wrapped, createdAt: now } };
   }
 
   /** Seals to a row with the realm's newest data key. Throws `corrupted` when the realm has none. */
   async seal(cx: SealContext, plaintext: string | Buffer): Promise<string> {
-    return sealWith((await this.#keysOf(cx.realm)).newest, cx, plaintext);
+    const held = await this.#keysOf(cx.realm);
+    const { newest } = performance.now() < held.sealsUntil ? held : await (this.#loading.get(cx.realm) ?? this.#load(cx.realm));
+    return sealWith(newest, cx, plaintext);
+  }
+
+  /** The id of the key that seals for a realm, as the database has it now. */
+  async newestKeyId(realmId: string): Promise<string> {
+    return (await this.#load(realmId)).newest.id;
   }
 
   /**
@@ -91,7 +112,18 @@ export class Keyring {
     return (await this.open(cx, sealed)).toString('utf8');
   }
 
-  /** Drops a realm's keys from memory: it was changed or deleted, or a minted key was not stored. */
+  /** Hears of a change (store/changes.ts): a realm that may have a newer key is looked up before it seals again. */
+  changed(topic: string): void {
+    const realmIds = topic === '*' ? [...this.#realms.keys(), ...this.#loading.keys()] : [topic.replace(/^realm:/, '')];
+    for (const realmId of realmIds) {
+      const held = this.#realms.peek(realmId);
+      // What was minted here is not stored yet: nobody else can have changed it.
+      if (held?.stored) held.sealsUntil = 0;
+      this.#loading.delete(realmId);
+    }
+  }
+
+  /** Drops a realm's keys from memory: it was deleted, or a minted key was not stored. */
   forget(realmId: string): void {
     this.#realms.delete(realmId);
     this.#loading.delete(realmId);
@@ -118,21 +150,26 @@ export class Keyring {
   }
 
   async #read(realmId: string): Promise<RealmKeys> {
-    const rows = [...(await this.#loadRows(realmId))].sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    const sealsUntil = performance.now() + SEALS_FOR_MS;
+    const rows = inOrder(await this.#loadRows(realmId));
+    const known = this.#realms.peek(realmId)?.byId;
     const byId = new Map<string, Buffer>();
     let newest: SealKey | undefined;
     for (const row of rows) {
-      const bytes = await this.#provider.unwrap(row.wrapped, wrappedFor(realmId, row.id));
+      const bytes = known?.get(row.id) ?? (await this.#provider.unwrap(row.wrapped, wrappedFor(realmId, row.id)));
       byId.set(row.id, bytes);
       newest = { id: row.id, bytes };
     }
     if (newest === undefined) throw corrupted('A realm has no data key.');
-    return { byId, newest, stored: true };
+    return { byId, newest, stored: true, sealsUntil };
   }
 }
 
-/** Realm and id are bound into the wrapping, so that a data key that is moved to another realm does not unwrap. */
-const wrappedFor = (realmId: string, id: string): string => JSON.stringify(['data-key', realmId, id]);
+/** Data keys of a realm, the newest last: it is the one that seals. */
+export const inOrder = (rows: readonly DataKeyRow[]): DataKeyRow[] => [...rows].sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+
+/** What a data key is wrapped for: realm and id are bound into it, so that one that is moved to another realm does not unwrap. */
+export const wrappedFor = (realmId: string, id: string): string => JSON.stringify(['data-key', realmId, id]);
 
 /** A key for one purpose out of a root secret (HKDF-SHA-256, RFC 5869): knowing one tells nothing of another. */
 export function derive(secret: Buffer, purpose: string, length = 32): Buffer {

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
-import { decryptFor, encryptFor, isKeyId } from './seal.ts';
+import { decryptFor, encryptFor, isKeyId, keyIdOf } from './seal.ts';
 
 /** A key-encryption key; the first of a list wraps, the others only unwrap what they wrapped before. */
 export interface MasterKey {
@@ -23,13 +23,17 @@ export interface KeyProvider {
   readonly keyId: string;
   wrap(plain: Buffer, aad: string): Promise<string>;
   unwrap(wrapped: string, aad: string): Promise<Buffer>;
+  /** The id of the key that something was wrapped with. */
+  wrappedBy(wrapped: string): string;
 }
 
 /** Beside the database in the data folder, when no key is given in the environment. */
 const MASTER_KEY_FILE = 'master.key';
 /** Encrypted for this place; whoever opens it holds the right key. */
 const CANARY = 'cardea';
-const CANARY_PLACE = 'canary';
+/** What the canary and the installation's audit key are wrapped for. */
+export const CANARY_PLACE = 'canary';
+export const AUDIT_KEY_PLACE = 'audit-key';
 
 /**
  * Reads `id:base64url of 32 bytes[,older…]`.
@@ -66,6 +70,7 @@ export function masterKeyProvider(keys: readonly MasterKey[]): KeyProvider {
     async unwrap(wrapped, aad) {
       return decryptFor((id) => byId.get(id), ['wrap', aad], wrapped);
     },
+    wrappedBy: keyIdOf,
   };
 }
 
@@ -152,6 +157,11 @@ export async function checkCanary(provider: KeyProvider, canary: string): Promis
     if (error instanceof AppError && error.code === 'corrupted') return false;
     throw error;
   }
+}
+
+/** A new key under which the ends of the audit chains are kept, wrapped. */
+export function makeAuditKey(provider: KeyProvider): Promise<string> {
+  return provider.wrap(randomBytes(32), AUDIT_KEY_PLACE);
 }
 
 const isCode = (error: unknown, code: string): boolean => error instanceof Error && 'code' in error && error.code === code;

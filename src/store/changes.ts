@@ -8,6 +8,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import pg from 'pg';
+import { onceCommitted } from './lastly.ts';
 
 /** The topic that says that something unknown changed: drop all caches. */
 export const EVERYTHING = '*';
@@ -25,13 +26,6 @@ export interface Changes {
 }
 
 type Listener = (topic: string) => void;
-
-/** Calls `then` once the outermost transaction around `trx` has committed. */
-function onceCommitted(trx: Knex.Transaction, then: () => void): void {
-  let outermost = trx;
-  while (outermost.parentTransaction) outermost = outermost.parentTransaction;
-  outermost.executionPromise.then(then, () => undefined);
-}
 
 /** The changes of this process, told to this process. */
 class LocalChanges implements Changes {

@@ -12,6 +12,7 @@ import type { Knex } from 'knex';
 import { migrationSource } from '../../migrations/index.ts';
 import type { Changes } from './changes.ts';
 import { type Engine, type EngineName, openPostgres, openSqlite } from './engines.ts';
+import { withPlan } from './lastly.ts';
 
 export { isUniqueViolation } from './engines.ts';
 
@@ -111,7 +112,7 @@ function guardedTransactions(knex: Knex): Database['transaction'] {
     knex.transaction(async (trx) => {
       const scope = { open: true };
       try {
-        return await within.run(scope, () => work(trx));
+        return await within.run(scope, () => withPlan(trx, () => work(trx)));
       } finally {
         scope.open = false;
       }

@@ -10,16 +10,17 @@ import { createRealm } from '../../src/admin/resources/realms.ts';
 import { createUser, type NewUser } from '../../src/admin/resources/users.ts';
 import { startServer } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
-import { Keyring, masterKeyProvider } from '../../src/crypto/keyring.ts';
+import { type Keyring, masterKeyProvider } from '../../src/crypto/keyring.ts';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
 import type { Installation } from '../../src/installation.ts';
 import type { RealmSettings } from '../../src/realms/settings.ts';
 import type { ClientRow } from '../../src/store/clients.ts';
 import type { Database } from '../../src/store/database.ts';
-import { dataKeys, type RealmRow } from '../../src/store/realms.ts';
+import type { RealmRow } from '../../src/store/realms.ts';
 import type { UserRow } from '../../src/store/users.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { atEnd } from './cleanup.ts';
+import { keyringOn, MASTER_KEY } from './keyring.ts';
 import { freePort } from './postgres.ts';
 
 export interface TestClient {
@@ -47,8 +48,6 @@ export interface Cardea {
 
 /** Nobody listens there: tests read where they are sent, and do not go. */
 export const REDIRECT_URI = 'https://app.example/callback';
-/** One for all processes of a test that share a database. */
-const MASTER_KEY = { id: 'test', bytes: Buffer.alloc(32, 7) };
 
 let names = 0;
 const unique = (prefix: string): string => {
@@ -62,7 +61,7 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
   const config = { ...loadConfig({ CARDEA_DEMO: 'off', LOG_LEVEL: 'debug', ...env, PORT: String(port), CARDEA_ORIGIN: origin }) };
   const lines: string[] = [];
   const log = createLog({ level: config.logLevel, production: true, write: (line) => lines.push(line) });
-  const keyring = new Keyring(masterKeyProvider([MASTER_KEY]), (realmId) => dataKeys(db.knex, realmId));
+  const keyring = keyringOn(db);
   let verified = 0;
   const counted = {
     hash: argon2.hash,
@@ -72,7 +71,7 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
     },
   };
   const passwords = new Argon2Hasher({ memoryKiB: 256, passes: 1, parallelism: 1 }, counted);
-  const installation: Installation = { config, db, keyring, passwords, close: async () => undefined };
+  const installation: Installation = { config, db, keys: masterKeyProvider([MASTER_KEY]), keyring, passwords, close: async () => undefined };
   const server = await startServer({ installation, log });
   atEnd(() => server.close());
   const operator = (now = Date.now()): Operator => ({ db, keyring, passwords, actor: 'test', now });

@@ -1,7 +1,6 @@
 /** Clients: applications that send their users here, and services that speak for themselves. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { record } from '../../audit/record.ts';
 import { randomToken } from '../../crypto/codes.ts';
 import { badInput, conflict } from '../../errors.ts';
 import { validRedirectUri } from '../../realms/redirect-uris.ts';
@@ -10,7 +9,7 @@ import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
 import { insertUser } from '../../store/users.ts';
-import { type Operator, requireRealmRole, validated } from './context.ts';
+import { audit, type Operator, requireRealmRole, validated } from './context.ts';
 import { type DefaultClient, defaultRoleName } from './realm-defaults.ts';
 
 const newClient = z.object({
@@ -78,11 +77,7 @@ export async function createClient(operator: Operator, realm: RealmRow, input: N
       await assignRealmScopes(trx, realm.id, id);
       if (account) await insertUser(trx, account);
       if (account) for (const role of roles) await assignRole(trx, realm.id, account.id, role);
-      await record(
-        trx,
-        { realmId: realm.id, at: now, actor: operator.actor, clientId: asked.clientId },
-        { type: 'client.created', details: { name: asked.clientId } },
-      );
+      await audit(operator, { realmId: realm.id, clientId: asked.clientId }, { type: 'client.created', details: { name: asked.clientId } }, trx);
       await db.changes.announce(`client:${realm.id}`, trx);
     });
   } catch (error) {

@@ -3,12 +3,15 @@
  * Each takes what it stands on and who asks, validates with its schema, and records what it changed in the same transaction.
  */
 import { z } from 'zod';
+import type { AuditEvent, AuditOrigin } from '../../audit/event.ts';
+import { recordInChain } from '../../audit/record.ts';
 import type { Keyring } from '../../crypto/keyring.ts';
 import { badInput, notFound } from '../../errors.ts';
 import type { PasswordHasher } from '../../factors/factor.ts';
 import type { Database } from '../../store/database.ts';
 import { type RealmRow, realmByName } from '../../store/realms.ts';
 import { realmRoleId } from '../../store/roles.ts';
+import type { Queries } from '../../store/rows.ts';
 
 export interface Operator {
   db: Database;
@@ -17,6 +20,25 @@ export interface Operator {
   /** A user id, or the name of the door: `command line`, `first start`. */
   actor: string;
   now: number;
+  /** Where the request came from, if it was one. */
+  from?: { ip: string | null; userAgent: string | null };
+}
+
+/**
+ * Records what an operation did, in the chain of administrators' rows. The row is appended right before the commit.
+ * @param about which realm, user, client or sign-in
+ * @param trx the transaction of the change; without one the row is written by itself
+ */
+export async function audit(
+  operator: Pick<Operator, 'db' | 'keyring' | 'actor' | 'now' | 'from'>,
+  about: Pick<AuditOrigin, 'realmId' | 'subject' | 'clientId' | 'transactionId'>,
+  event: AuditEvent,
+  trx?: Queries,
+): Promise<void> {
+  const { db, keyring, actor, now, from } = operator;
+  const append = (within: Queries): void => recordInChain(within, keyring.auditKey, { ...about, ...from, actor, at: now }, event);
+  if (trx) append(trx);
+  else await db.transaction(async (own) => append(own));
 }
 
 /** Control characters and direction marks have no business in a name that others read (security-tests D04). */

@@ -5,7 +5,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { AuditEvent } from '../../audit/event.ts';
-import { record } from '../../audit/record.ts';
 import type { Notices } from '../../delivery/notices.ts';
 import { badInput, notFound } from '../../errors.ts';
 import type { Factor, FactorContext } from '../../factors/factor.ts';
@@ -15,8 +14,9 @@ import { rootSecretSeal } from '../../realms/registry.ts';
 import { Throttle } from '../../sessions/throttle.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, disableFactor, insertCredential, spendCounter } from '../../store/credentials.ts';
 import type { RealmRow } from '../../store/realms.ts';
+import type { Queries } from '../../store/rows.ts';
 import type { UserRow } from '../../store/users.ts';
-import { type Operator, validated } from './context.ts';
+import { audit, type Operator, validated } from './context.ts';
 
 /** The factor that is an app with codes: the one that can be enrolled and tried without a browser. */
 const APP = 'totp';
@@ -86,7 +86,7 @@ export async function finishEnrolment(
   const enrolment = await factor.enrol.finish(factorContext(operator, realm, user), begun.state, { code, label: begun.app.label });
   if (!enrolment.ok) {
     await counted.failed();
-    await audit(operator, user, { type: 'mfa.challenge.failed', details: { factor: `enrol-${factor.id}` } });
+    await note(operator, user, { type: 'mfa.challenge.failed', details: { factor: `enrol-${factor.id}` } });
     throw badInput('code', 'That code is not right. Type the one that the app shows now; if none is accepted, check the clocks.');
   }
   await counted.succeeded();
@@ -105,7 +105,7 @@ export async function finishEnrolment(
   const tell = await notices.tellOfNewFactor(user, factor.name, now);
   await db.transaction(async (trx) => {
     await insertCredential(trx, row);
-    await audit(operator, user, { type: 'mfa.factor.enrolled', details: { factor: factor.id, credential: row.id } }, trx);
+    await note(operator, user, { type: 'mfa.factor.enrolled', details: { factor: factor.id, credential: row.id } }, trx);
     await tell(trx);
   });
   return withoutSecret(row);
@@ -129,12 +129,12 @@ export async function verifyCode(operator: Operator, realm: RealmRow, user: User
     const { disables } = await counted.failed();
     if (disables) await disableFactor(db.knex, realm.id, user.id, factor.id);
     const reason = verdict.reason === 'replayed' ? 'replayed' : 'wrong';
-    await audit(operator, user, { type: reason === 'replayed' ? 'mfa.replay' : 'mfa.challenge.failed', details: { factor: factor.id } });
-    if (disables) await audit(operator, user, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
+    await note(operator, user, { type: reason === 'replayed' ? 'mfa.replay' : 'mfa.challenge.failed', details: { factor: factor.id } });
+    if (disables) await note(operator, user, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
     return { ok: false, reason };
   }
   await counted.succeeded();
-  await audit(operator, user, { type: 'mfa.challenge.ok', details: { factor: factor.id, credential: verdict.credentialId } });
+  await note(operator, user, { type: 'mfa.challenge.ok', details: { factor: factor.id, credential: verdict.credentialId } });
   const used = rows.find((row) => row.id === verdict.credentialId);
   if (!used) throw new Error('A factor accepted a credential that it was not handed.');
   return { ok: true, credential: { ...withoutSecret(used), lastUsedAt: now } };
@@ -161,7 +161,7 @@ async function throttleOf({ db, keyring }: Operator, realm: RealmRow): Promise<T
   return new Throttle(db, { id: realm.id, rootSecret: await keyring.open(rootSecretSeal(realm.id), realm.rootSecret) });
 }
 
-const audit = ({ db, actor, now }: Operator, user: UserRow, event: AuditEvent, queries = db.knex): Promise<void> =>
-  record(queries, { realmId: user.realmId, at: now, actor, subject: user.id }, event);
+const note = (operator: Operator, user: UserRow, event: AuditEvent, trx?: Queries): Promise<void> =>
+  audit(operator, { realmId: user.realmId, subject: user.id }, event, trx);
 
 const withoutSecret = ({ secret: _sealed, ...shown }: CredentialRow): ShownCredential => shown;

@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { record } from '../../audit/record.ts';
 import { badInput, conflict, notFound } from '../../errors.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import {
@@ -24,7 +23,7 @@ import {
 import { lockRealm, type RealmRow } from '../../store/realms.ts';
 import type { Queries } from '../../store/rows.ts';
 import type { UserRow } from '../../store/users.ts';
-import { type Operator, plainText, validated } from './context.ts';
+import { audit, type Operator, plainText, validated } from './context.ts';
 import { detailsOf, type RoleName, requireRoles } from './roles.ts';
 
 /** A path is a key of an index, which on PostgreSQL takes 2704 bytes: 600 characters of up to four, and the realm's id. */
@@ -51,17 +50,16 @@ export type ChangedGroup = z.input<typeof changedGroup>;
 export async function createGroup(operator: Operator, realm: RealmRow, input: NewGroup, roles: readonly RoleName[] = []): Promise<GroupRow> {
   const { name, parent: parentPath } = validated(newGroup, input);
   const given = await requireRoles(operator, realm, roles);
-  const { now, actor } = operator;
   return changeTree(operator, realm, async (trx) => {
     const parent = parentPath === undefined ? null : await groupAt(trx, realm, parentPath);
     const path = pathOf(parent, name);
     checkLength([...path].length);
-    const group: GroupRow = { realmId: realm.id, id: randomUUID(), parentId: parent?.id ?? null, name, path, createdAt: now };
+    const group: GroupRow = { realmId: realm.id, id: randomUUID(), parentId: parent?.id ?? null, name, path, createdAt: operator.now };
     await insertGroup(trx, group);
-    await record(trx, { realmId: realm.id, at: now, actor }, { type: 'group.created', details: { path } });
+    await audit(operator, { realmId: realm.id }, { type: 'group.created', details: { path } }, trx);
     for (const one of given) {
       await assignGroupRole(trx, realm.id, group.id, one.role.id);
-      await record(trx, { realmId: realm.id, at: now, actor }, { type: 'group.role-added', details: { path, ...detailsOf(one.name) } });
+      await audit(operator, { realmId: realm.id }, { type: 'group.role-added', details: { path, ...detailsOf(one.name) } }, trx);
     }
     return group;
   });
@@ -83,19 +81,17 @@ export async function changeGroup(operator: Operator, realm: RealmRow, path: str
     if (to.path === group.path) return group;
     checkLength((await longestPathFrom(trx, group)) + [...to.path].length - [...group.path].length);
     await moveGroup(trx, group, to);
-    const { now, actor } = operator;
-    await record(trx, { realmId: realm.id, at: now, actor }, { type: 'group.moved', details: { from: group.path, to: to.path } });
+    await audit(operator, { realmId: realm.id }, { type: 'group.moved', details: { from: group.path, to: to.path } }, trx);
     return { ...group, ...to };
   });
 }
 
 /** Deletes a group with all below it; nobody is a member any more. */
 export async function removeGroup(operator: Operator, realm: RealmRow, path: string): Promise<void> {
-  const { now, actor } = operator;
   await changeTree(operator, realm, async (trx) => {
     const group = await groupAt(trx, realm, path);
     await deleteGroup(trx, realm.id, group.id);
-    await record(trx, { realmId: realm.id, at: now, actor }, { type: 'group.deleted', details: { path } });
+    await audit(operator, { realmId: realm.id }, { type: 'group.deleted', details: { path } }, trx);
   });
 }
 
@@ -115,33 +111,30 @@ export async function* allGroups(operator: Pick<Operator, 'db'>, realm: RealmRow
 
 /** Puts a user into a group; one who is in it stays. */
 export async function addMember(operator: Operator, realm: RealmRow, path: string, user: UserRow): Promise<void> {
-  const { now, actor } = operator;
   await changeTree(operator, realm, async (trx) => {
     const group = await groupAt(trx, realm, path);
     if (!(await insertMember(trx, realm.id, group.id, user.id))) return;
-    await record(trx, { realmId: realm.id, at: now, actor, subject: user.id }, { type: 'group.member-added', details: { path } });
+    await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'group.member-added', details: { path } }, trx);
   });
 }
 
 /** Takes a user out of a group. 404 for who is not in it, or only in one below. */
 export async function removeMember(operator: Operator, realm: RealmRow, path: string, user: UserRow): Promise<void> {
-  const { now, actor } = operator;
   await changeTree(operator, realm, async (trx) => {
     const group = await groupAt(trx, realm, path);
     if (!(await deleteMember(trx, realm.id, group.id, user.id))) throw notFound(`User "${user.username}" is no member of group "${path}".`);
-    await record(trx, { realmId: realm.id, at: now, actor, subject: user.id }, { type: 'group.member-removed', details: { path } });
+    await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'group.member-removed', details: { path } }, trx);
   });
 }
 
 /** Gives roles to a group; those that it was given before stay as they are. */
 export async function giveGroupRoles(operator: Operator, realm: RealmRow, path: string, names: readonly RoleName[]): Promise<void> {
   const roles = await requireRoles(operator, realm, names);
-  const { now, actor } = operator;
   await changeTree(operator, realm, async (trx) => {
     const group = await groupAt(trx, realm, path);
     for (const { role, name } of roles) {
       if (!(await assignGroupRole(trx, realm.id, group.id, role.id))) continue;
-      await record(trx, { realmId: realm.id, at: now, actor }, { type: 'group.role-added', details: { path, ...detailsOf(name) } });
+      await audit(operator, { realmId: realm.id }, { type: 'group.role-added', details: { path, ...detailsOf(name) } }, trx);
     }
   });
 }
@@ -149,12 +142,11 @@ export async function giveGroupRoles(operator: Operator, realm: RealmRow, path: 
 /** Takes roles of a group. 404, and none is taken, when one was not given to this group itself. */
 export async function takeGroupRoles(operator: Operator, realm: RealmRow, path: string, names: readonly RoleName[]): Promise<void> {
   const roles = await requireRoles(operator, realm, names);
-  const { now, actor } = operator;
   await changeTree(operator, realm, async (trx) => {
     const group = await groupAt(trx, realm, path);
     for (const { role, name } of roles) {
       if (!(await unassignGroupRole(trx, realm.id, group.id, role.id))) throw notFound(`Role "${role.name}" was not given to group "${path}".`);
-      await record(trx, { realmId: realm.id, at: now, actor }, { type: 'group.role-removed', details: { path, ...detailsOf(name) } });
+      await audit(operator, { realmId: realm.id }, { type: 'group.role-removed', details: { path, ...detailsOf(name) } }, trx);
     }
   });
 }

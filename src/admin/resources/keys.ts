@@ -1,9 +1,8 @@
 /** Signing keys of a realm: listed, and rotated by times in their rows that every node follows. */
-import { record } from '../../audit/record.ts';
 import { ALGORITHMS, KEEP_PUBLISHED_MS, type KeyUse, keyUses, PUBLISH_AHEAD_MS } from '../../realms/keys.ts';
 import { type RealmRow, touchRealm } from '../../store/realms.ts';
 import { deleteRetiredKeys, insertSigningKey, retireOlderKeys, type SigningKeyRow, signingKeys } from '../../store/signing-keys.ts';
-import type { Operator } from './context.ts';
+import { audit, type Operator } from './context.ts';
 import { sealedSigningKey } from './realms.ts';
 
 export type ListedKey = Omit<SigningKeyRow, 'privateJwk' | 'publicJwk'> & { use: KeyUse };
@@ -33,7 +32,7 @@ export async function rotateKeys(
     }
     await deleteRetiredKeys(trx, realm.id, now - KEEP_PUBLISHED_MS);
     await touchRealm(trx, realm.id, now);
-    await record(trx, { realmId: realm.id, at: now, actor: operator.actor }, { type: 'keys.rotated', details: { kids: fresh.map((key) => key.id) } });
+    await audit(operator, { realmId: realm.id }, { type: 'keys.rotated', details: { kids: fresh.map((key) => key.id) } }, trx);
     await db.changes.announce(`realm:${realm.id}`, trx);
   });
   return fresh;

@@ -1,7 +1,6 @@
 /** Realms: created whole, with their keys, scopes, roles and built-in clients, or not at all. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { record } from '../../audit/record.ts';
 import { conflict } from '../../errors.ts';
 import { ALGORITHMS, generateSigningKey, signingKeySeal } from '../../realms/keys.ts';
 import { checkRealmName } from '../../realms/names.ts';
@@ -14,7 +13,7 @@ import { insertComposites, insertRoles, realmRoleId } from '../../store/roles.ts
 import type { Queries } from '../../store/rows.ts';
 import { insertSigningKey, type SigningKeyRow } from '../../store/signing-keys.ts';
 import { builtInClient } from './clients.ts';
-import { type Operator, validated } from './context.ts';
+import { audit, type Operator, validated } from './context.ts';
 import {
   CLIENT_SCOPES,
   DEFAULT_ROLE_CONTAINS,
@@ -61,7 +60,7 @@ export async function createRealm(operator: Operator, input: NewRealm): Promise<
       await insertDataKey(trx, dataKey);
       for (const key of signingKeys) await insertSigningKey(trx, key);
       await insertDefaults(trx, realm, now);
-      await record(trx, { realmId: id, at: now, actor: operator.actor }, { type: 'realm.created', details: { name } });
+      await audit(operator, { realmId: id }, { type: 'realm.created', details: { name } }, trx);
       await db.changes.announce(`realm-name:${name}`, trx);
     });
   } catch (error) {

@@ -1,7 +1,6 @@
 /** Roles of a realm and of its clients: made, put into one another, given to users and taken. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { record } from '../../audit/record.ts';
 import { conflict, notFound } from '../../errors.ts';
 import { clientByClientId } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
@@ -21,7 +20,7 @@ import {
   unassignRole,
 } from '../../store/roles.ts';
 import type { UserRow } from '../../store/users.ts';
-import { type Operator, plainText, validated } from './context.ts';
+import { audit, type Operator, plainText, validated } from './context.ts';
 import { defaultRoleName } from './realm-defaults.ts';
 
 const newRole = z.object({
@@ -41,14 +40,21 @@ export interface RoleName {
 /** Makes a role. 404 for a client that is not there, 409 for a name that is taken. */
 export async function createRole(operator: Operator, realm: RealmRow, input: NewRole): Promise<RoleRow> {
   const asked = validated(newRole, input);
-  const { db, now, actor } = operator;
+  const { db } = operator;
   const clientId = await ownerOf(operator, realm, asked.client);
-  const role: RoleRow = { realmId: realm.id, id: randomUUID(), clientId, name: asked.name, description: asked.description ?? null, createdAt: now };
+  const role: RoleRow = {
+    realmId: realm.id,
+    id: randomUUID(),
+    clientId,
+    name: asked.name,
+    description: asked.description ?? null,
+    createdAt: operator.now,
+  };
   try {
     await db.transaction(async (trx) => {
       await insertRoles(trx, [role]);
       const details = { role: role.name, client: asked.client ?? null };
-      await record(trx, { realmId: realm.id, at: now, actor }, { type: 'role.created', details });
+      await audit(operator, { realmId: realm.id }, { type: 'role.created', details }, trx);
     });
   } catch (error) {
     if (isUniqueViolation(error)) throw conflict(`There is a role "${role.name}" in ${placeOf(realm, asked.client)} already.`, 'name');
@@ -61,10 +67,10 @@ export async function createRole(operator: Operator, realm: RealmRow, input: New
 export async function removeRole(operator: Operator, realm: RealmRow, name: RoleName): Promise<void> {
   const role = await requireRole(operator, realm, name);
   if (isNeeded(realm, role)) throw conflict(`Realm "${realm.name}" cannot do without its role "${role.name}".`, 'name');
-  const { db, now, actor } = operator;
+  const { db } = operator;
   await db.transaction(async (trx) => {
     if (!(await deleteRole(trx, realm.id, role.id))) throw noRole(realm, name);
-    await record(trx, { realmId: realm.id, at: now, actor }, { type: 'role.deleted', details: detailsOf(name) });
+    await audit(operator, { realmId: realm.id }, { type: 'role.deleted', details: detailsOf(name) }, trx);
   });
 }
 
@@ -91,7 +97,7 @@ export async function* allRoles(operator: Pick<Operator, 'db'>, realm: RealmRow,
 export async function addToComposite(operator: Operator, realm: RealmRow, composite: RoleName, contained: RoleName): Promise<void> {
   const role = await requireRole(operator, realm, composite);
   const child = await requireRole(operator, realm, contained);
-  const { db, now, actor } = operator;
+  const { db } = operator;
   await db.transaction(async (trx) => {
     await lockRealm(trx, realm.id);
     // One of them may have been deleted while the lock was waited for.
@@ -102,7 +108,7 @@ export async function addToComposite(operator: Operator, realm: RealmRow, compos
     if ((await compositesOf(trx, realm.id, role.id)).some(({ id }) => id === child.id)) return;
     await insertComposites(trx, realm.id, role.id, [child.id]);
     const details = { ...detailsOf(composite), contained: detailsOf(contained) };
-    await record(trx, { realmId: realm.id, at: now, actor }, { type: 'role.composite-added', details });
+    await audit(operator, { realmId: realm.id }, { type: 'role.composite-added', details }, trx);
   });
 }
 
@@ -110,22 +116,22 @@ export async function addToComposite(operator: Operator, realm: RealmRow, compos
 export async function removeFromComposite(operator: Operator, realm: RealmRow, composite: RoleName, contained: RoleName): Promise<void> {
   const role = await requireRole(operator, realm, composite);
   const child = await requireRole(operator, realm, contained);
-  const { db, now, actor } = operator;
+  const { db } = operator;
   await db.transaction(async (trx) => {
     if (!(await deleteComposite(trx, realm.id, role.id, child.id))) throw notFound(`Role "${role.name}" does not contain "${child.name}".`);
     const details = { ...detailsOf(composite), contained: detailsOf(contained) };
-    await record(trx, { realmId: realm.id, at: now, actor }, { type: 'role.composite-removed', details });
+    await audit(operator, { realmId: realm.id }, { type: 'role.composite-removed', details }, trx);
   });
 }
 
 /** Gives roles to a user; those that the user was given before stay as they are. All of them or, with a 404, none. */
 export async function giveRoles(operator: Operator, realm: RealmRow, user: UserRow, names: readonly RoleName[]): Promise<void> {
   const roles = await requireRoles(operator, realm, names);
-  const { db, now, actor } = operator;
+  const { db } = operator;
   await db.transaction(async (trx) => {
     for (const { role, name } of roles) {
       if (!(await assignRole(trx, realm.id, user.id, role.id))) continue;
-      await record(trx, { realmId: realm.id, at: now, actor, subject: user.id }, { type: 'user.role-added', details: detailsOf(name) });
+      await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.role-added', details: detailsOf(name) }, trx);
     }
   });
 }
@@ -133,12 +139,12 @@ export async function giveRoles(operator: Operator, realm: RealmRow, user: UserR
 /** Takes roles that were given to a user. 404, and none is taken, when one was not given to the user directly. */
 export async function takeRoles(operator: Operator, realm: RealmRow, user: UserRow, names: readonly RoleName[]): Promise<void> {
   const roles = await requireRoles(operator, realm, names);
-  const { db, now, actor } = operator;
+  const { db } = operator;
   await db.transaction(async (trx) => {
     for (const { role, name } of roles) {
       if (!(await unassignRole(trx, realm.id, user.id, role.id)))
         throw notFound(`Role "${role.name}" was not given to ${user.username}; what comes from a group or another role is taken there.`);
-      await record(trx, { realmId: realm.id, at: now, actor, subject: user.id }, { type: 'user.role-removed', details: detailsOf(name) });
+      await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.role-removed', details: detailsOf(name) }, trx);
     }
   });
 }

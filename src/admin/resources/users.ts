@@ -1,7 +1,6 @@
 /** Users and their passwords. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { record } from '../../audit/record.ts';
 import { badInput, conflict, notFound } from '../../errors.ts';
 import { endSessionsIn } from '../../sessions/sessions.ts';
 import { type CredentialRow, credentialSeal, deletePassword, insertCredential } from '../../store/credentials.ts';
@@ -9,7 +8,7 @@ import { isUniqueViolation } from '../../store/database.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
 import { insertUser, listUsers, type UserRow, userByUsername } from '../../store/users.ts';
-import { type Operator, plainText, requireRealmRole, validated } from './context.ts';
+import { audit, type Operator, plainText, requireRealmRole, validated } from './context.ts';
 import { defaultRoleName } from './realm-defaults.ts';
 
 const newUser = z.object({
@@ -53,11 +52,7 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
       await insertUser(trx, user);
       if (password) await insertCredential(trx, password);
       for (const roleId of roles) await assignRole(trx, realm.id, user.id, roleId);
-      await record(
-        trx,
-        { realmId: realm.id, at: now, actor: operator.actor, subject: user.id },
-        { type: 'user.created', details: { name: user.username } },
-      );
+      await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.created', details: { name: user.username } }, trx);
     });
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
@@ -77,7 +72,7 @@ export async function setPassword(operator: Operator, realm: RealmRow, username:
     await deletePassword(trx, realm.id, user.id);
     await insertCredential(trx, credential);
     await endSessionsIn(trx, realm.id, { userId: user.id }, operator.now);
-    await record(trx, { realmId: realm.id, at: operator.now, actor: operator.actor, subject: user.id }, { type: 'user.password-set', details: {} });
+    await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.password-set', details: {} }, trx);
   });
   return user;
 }

@@ -5,20 +5,19 @@ import type { Operator } from '../../../src/admin/resources/context.ts';
 import { beginEnrolment, finishEnrolment, secondFactorsOf, verifyCode } from '../../../src/admin/resources/credentials.ts';
 import { createRealm } from '../../../src/admin/resources/realms.ts';
 import { createUser } from '../../../src/admin/resources/users.ts';
-import { Keyring, masterKeyProvider } from '../../../src/crypto/keyring.ts';
 import { createNotices, type Notices } from '../../../src/delivery/notices.ts';
 import { AppError } from '../../../src/errors.ts';
 import type { Database } from '../../../src/store/database.ts';
-import { dataKeys } from '../../../src/store/realms.ts';
 import { testOnEngines } from '../../support/databases.ts';
 import { quickHasher, totpCode } from '../../support/factors.ts';
+import { keyringOn } from '../../support/keyring.ts';
 
 const START = Date.UTC(2030, 0, 15, 12, 0, 7);
 const STEP = 30_000;
 const APP = { account: 'erin@example.com', issuer: 'Example', label: 'Phone' };
 
 async function scene(db: Database) {
-  const keyring = new Keyring(masterKeyProvider([{ id: 'test', bytes: Buffer.alloc(32, 7) }]), (realmId) => dataKeys(db.knex, realmId));
+  const keyring = keyringOn(db);
   const at = (now: number): Operator => ({ db, keyring, passwords: quickHasher(), actor: 'test', now });
   const realm = await createRealm(at(START), { name: `realm-${randomBytes(4).toString('hex')}` });
   const user = await createUser(at(START), realm, { username: 'erin', email: 'erin@example.com' });

@@ -25,21 +25,21 @@ import {
   takeRoles,
 } from '../../../src/admin/resources/roles.ts';
 import { createUser } from '../../../src/admin/resources/users.ts';
-import { Keyring, masterKeyProvider } from '../../../src/crypto/keyring.ts';
 import { AppError } from '../../../src/errors.ts';
 import { type Database, openDatabase } from '../../../src/store/database.ts';
 import { hasRealmRole, isHeldByUser } from '../../../src/store/effective-roles.ts';
 import { groupsOfUser } from '../../../src/store/groups.ts';
-import { dataKeys, type RealmRow, realmByName } from '../../../src/store/realms.ts';
+import { type RealmRow, realmByName } from '../../../src/store/realms.ts';
 import { compositesOf, realmRoleId, roleByName } from '../../../src/store/roles.ts';
 import { serviceAccountUser, type UserRow } from '../../../src/store/users.ts';
 import { forEachEngine, testOnEngines } from '../../support/databases.ts';
 import { quickHasher } from '../../support/factors.ts';
+import { keyringOn } from '../../support/keyring.ts';
 
 const BY_DEFAULT = ['account/manage-account', 'account/manage-account-links', 'account/view-profile', 'offline_access', 'uma_authorization'];
 
 function operatorOn(db: Database): Operator {
-  const keyring = new Keyring(masterKeyProvider([{ id: 'test', bytes: Buffer.alloc(32, 7) }]), (realmId) => dataKeys(db.knex, realmId));
+  const keyring = keyringOn(db);
   return { db, keyring, passwords: quickHasher(), actor: 'test', now: Date.UTC(2030, 0, 15) };
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import test from 'ava';
 import { type DataKeyRow, derive, type KeyProvider, Keyring, masterKeyProvider } from '../../../src/crypto/keyring.ts';
 import { keyIdOf, type SealContext } from '../../../src/crypto/seal.ts';
+import { AUDIT_KEY } from '../../support/keyring.ts';
 
 const place = (realm: string): SealContext => ({ purpose: 'p', realm, row: 'r', column: 'c' });
 
@@ -14,7 +15,7 @@ function table() {
     reads.push(realmId);
     return rows.filter((row) => row.realmId === realmId);
   };
-  return { rows, reads, provider, process: (other: KeyProvider = provider) => new Keyring(other, load) };
+  return { rows, reads, provider, process: (other: KeyProvider = provider) => new Keyring(other, load, AUDIT_KEY) };
 }
 
 test('a new realm seals before its key is stored, and another process opens it afterwards', async (t) => {
@@ -131,10 +132,14 @@ test('a database that fails once does not fail for ever', async (t) => {
   const shared = table();
   const { row } = await shared.process().mint('a', 1);
   let fail = true;
-  const here = new Keyring(shared.provider, async () => {
-    if (fail) throw new Error('no connection');
-    return [row];
-  });
+  const here = new Keyring(
+    shared.provider,
+    async () => {
+      if (fail) throw new Error('no connection');
+      return [row];
+    },
+    AUDIT_KEY,
+  );
   await t.throwsAsync(here.seal(place('a'), 'x'), { message: 'no connection' });
   fail = false;
   t.is(await here.openText(place('a'), await here.seal(place('a'), 'x')), 'x');

@@ -133,6 +133,6 @@ test('the canary tells the right key from a wrong one', async (t) => {
 });
 
 test('a key service that does not answer is a fault, not a wrong key', async (t) => {
-  const broken = { keyId: 'm1', wrap: async () => 'x', unwrap: async () => Promise.reject(new Error('timed out')) };
+  const broken = { keyId: 'm1', wrap: async () => 'x', unwrap: async () => Promise.reject(new Error('timed out')), wrappedBy: () => 'm1' };
   await t.throwsAsync(checkCanary(broken, 'x'), { message: 'timed out' });
 });

@@ -2,22 +2,21 @@ import { randomBytes } from 'node:crypto';
 import test from 'ava';
 import { createRealm } from '../../../src/admin/resources/realms.ts';
 import { createUser } from '../../../src/admin/resources/users.ts';
-import { Keyring, masterKeyProvider } from '../../../src/crypto/keyring.ts';
 import { oneLine } from '../../../src/delivery/channel.ts';
 import { readInbox } from '../../../src/delivery/inbox.ts';
 import { createNotices } from '../../../src/delivery/notices.ts';
 import { enqueueMail, openMessage } from '../../../src/delivery/outbox.ts';
 import type { Database } from '../../../src/store/database.ts';
 import { newestMessages } from '../../../src/store/outbox.ts';
-import { dataKeys } from '../../../src/store/realms.ts';
 import { testOnEngines } from '../../support/databases.ts';
 import { quickHasher } from '../../support/factors.ts';
+import { keyringOn } from '../../support/keyring.ts';
 
 const NOW = Date.UTC(2027, 0, 4, 9, 30);
 const origin = 'https://id.example.com';
 
 async function world(db: Database, displayName = 'Acme') {
-  const keyring = new Keyring(masterKeyProvider([{ id: 'test', bytes: Buffer.alloc(32, 7) }]), (realmId) => dataKeys(db.knex, realmId));
+  const keyring = keyringOn(db);
   const operator = { db, keyring, passwords: quickHasher(), actor: 'test', now: NOW };
   const realm = await createRealm(operator, { name: `delivery-${randomBytes(3).toString('hex')}`, displayName });
   const user = await createUser(operator, realm, { username: 'ada', email: 'ada@example.com', firstName: 'Ada' });

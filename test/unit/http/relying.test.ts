@@ -9,19 +9,18 @@ import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import Koa from 'koa';
 import { createRealm } from '../../../src/admin/resources/realms.ts';
 import { createUser } from '../../../src/admin/resources/users.ts';
-import { Keyring, masterKeyProvider } from '../../../src/crypto/keyring.ts';
 import { createRelying } from '../../../src/http/relying.ts';
 import { inEnglish } from '../../../src/languages/messages.ts';
 import type { RealmContext } from '../../../src/realms/registry.ts';
 import { endSessionsOf } from '../../../src/sessions/sessions.ts';
 import { clientByClientId } from '../../../src/store/clients.ts';
 import { credentialsOf } from '../../../src/store/credentials.ts';
-import { dataKeys } from '../../../src/store/realms.ts';
 import { insertSession, joinSessionClient } from '../../../src/store/sessions.ts';
 import { Agent, type Page } from '../../support/agent.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { onSqlite } from '../../support/databases.ts';
 import { quickHasher } from '../../support/factors.ts';
+import { keyringOn } from '../../support/keyring.ts';
 import { freePort } from '../../support/postgres.ts';
 
 /** What the provider does otherwise than it should. */
@@ -36,7 +35,7 @@ const NOW = Date.now();
 
 async function world() {
   const db = await onSqlite.database();
-  const keyring = new Keyring(masterKeyProvider([{ id: 'test', bytes: Buffer.alloc(32, 7) }]), (realmId) => dataKeys(db.knex, realmId));
+  const keyring = keyringOn(db);
   const operator = { db, keyring, passwords: quickHasher(), actor: 'test', now: NOW };
   const realm = await createRealm(operator, { name: `relying-${randomUUID().slice(0, 8)}` });
   const user = await createUser(operator, realm, { username: 'ada', password: 'correct horse battery' });
