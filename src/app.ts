@@ -10,6 +10,7 @@ import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts
 import { readInbox } from './delivery/inbox.ts';
 import { createNotices } from './delivery/notices.ts';
 import { notFound } from './errors.ts';
+import type { SendCode } from './factors/context.ts';
 import { answerErrors, underRealm } from './http/errors.ts';
 import { securityHeaders } from './http/headers.ts';
 import { setLanguage } from './http/language.ts';
@@ -84,20 +85,21 @@ export async function startServer(options: { installation: Installation; log: Lo
  */
 export function createApp(options: { installation: Installation; log: Log; now: () => number; listening: () => string }): Koa {
   const { installation, log, now } = options;
-  const { config, db, keyring, passwords } = installation;
+  const { config, db, keyring, passwords, factors } = installation;
   const { origin } = config;
   const statics = createStatics();
   const renderer = createRenderer({ production: config.production, statics });
   const signIns = new SignIns<LoginState>(db, keyring);
   const shown = { origin, render: renderer.render, now, log };
+  const sendCode: SendCode = async () => ({ ok: false, reason: 'not-configured' });
   // Until there is a channel for mail, notices go to the development inbox alone.
   const notices = createNotices({ db, keyring, origin, deliverable: !config.production });
-  const login: LoginDeps = { ...shown, db, keyring, passwords, signIns, ...notices };
-  const relying = createRelying({ ...shown, db, listening: options.listening });
+  const login: LoginDeps = { ...shown, db, keyring, passwords, factors, signIns, sendCode, ...notices };
+  const relying = createRelying({ ...shown, db, factors, listening: options.listening });
   const realms = new RealmRegistry<OidcRealm>({
     db,
     keyring,
-    build: (context) => buildRealm({ ...shown, db, keyring, signIns, context }),
+    build: (context) => buildRealm({ ...shown, db, keyring, factors, signIns, context }),
     clientsChanged: ({ clients }) => clients.clear(),
   });
   const requireRealm = async (ctx: Koa.Context, name: string): Promise<OidcRealm> => {
@@ -130,7 +132,7 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   router.all(/^\/realms\/([^/]+)\/account(\/.*)?$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
     const { room } = await requireRealm(ctx, name);
-    await handleAccount({ ...shown, db, relying, ...notices }, ctx, room.context, path);
+    await handleAccount({ ...shown, db, factors, relying, ...notices }, ctx, room.context, path);
   });
   router.get(/^\/admin\/?$/, redirectToConsole);
   router.all(/^\/admin\/master\/console(\/.*)?$/, async (ctx) => {

@@ -1,7 +1,7 @@
 /** Adding an authenticator app: the hosted sign-in does it, and sends the user back here. */
 import { RECENT_SECONDS } from '../http/recent.ts';
 import { isSecond } from './methods.ts';
-import { type AccountRequest, done } from './room.ts';
+import { type AccountRequest, done, methodsIn } from './room.ts';
 
 /** Keycloak's name for it (its application-initiated actions). */
 const ACTION = 'CONFIGURE_TOTP';
@@ -18,6 +18,6 @@ export async function arrive(request: AccountRequest): Promise<void> {
   const arrival = await request.relying.callback(request.ctx, request.realm, 'account');
   if (!arrival) return;
   const { action, credentials, startedAt, returnTo } = arrival;
-  const added = credentials.some((row) => isSecond(row) && row.createdAt >= startedAt);
+  const added = credentials.some((row) => isSecond(methodsIn(request), row) && row.createdAt >= startedAt);
   done(request, action !== ACTION ? null : added ? 'added' : 'not-added', returnTo);
 }

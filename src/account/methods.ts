@@ -1,6 +1,6 @@
 /** A user's sign-in methods as the pages show them, and which of them may go. */
 import { notFound } from '../errors.ts';
-import { factors } from '../factors/index.ts';
+import type { FactorMap } from '../factors/index.ts';
 import { nameOf } from '../factors/names.ts';
 import { say, type Words } from '../languages/messages.ts';
 import type { CredentialRow } from '../store/credentials.ts';
@@ -21,33 +21,39 @@ export interface MethodModel {
 
 const iso = (at: number): string => new Date(at).toISOString();
 
-export const isSecond = (row: CredentialRow): boolean => factors.get(row.factor)?.role === 'second';
+/** A realm, and the factors that it uses. */
+export interface MethodsIn {
+  realm: RealmRow;
+  factors: FactorMap;
+}
+
+export const isSecond = ({ factors }: Pick<MethodsIn, 'factors'>, row: CredentialRow): boolean => factors.get(row.factor)?.role === 'second';
 
 /**
  * True when this realm asks everybody for a second step, and nothing that works would be left (security-tests C04). One
  * that was switched off after too many wrong codes is nothing that works.
  */
-export function mustStay(realm: RealmRow, held: readonly CredentialRow[], id: string): boolean {
-  return realm.settings.mfa === 'required' && !held.some((row) => row.id !== id && row.enabled && isSecond(row));
+export function mustStay(on: MethodsIn, held: readonly CredentialRow[], id: string): boolean {
+  return on.realm.settings.mfa === 'required' && !held.some((row) => row.id !== id && row.enabled && isSecond(on, row));
 }
 
-export function methodModel(realm: RealmRow, held: readonly CredentialRow[], row: CredentialRow): MethodModel {
-  const second = isSecond(row);
-  const stays = second && mustStay(realm, held, row.id);
+export function methodModel(on: MethodsIn, held: readonly CredentialRow[], row: CredentialRow): MethodModel {
+  const second = isSecond(on, row);
+  const stays = second && mustStay(on, held, row.id);
   return {
     id: row.id,
     factor: row.factor,
-    name: factorName(row),
+    name: factorName(on, row),
     // A user has one password, and it needs no name.
     label: second ? row.label : '',
     createdAt: iso(row.createdAt),
     lastUsedAt: row.lastUsedAt === null ? null : iso(row.lastUsedAt),
     removable: second && !stays,
-    reason: reasonOf(realm, row, stays),
+    reason: reasonOf(on.realm, row, stays),
   };
 }
 
-function factorName({ factor: id }: CredentialRow): Words {
+function factorName({ factors }: MethodsIn, { factor: id }: CredentialRow): Words {
   const factor = factors.get(id);
   return factor ? nameOf(factor) : id;
 }
@@ -59,13 +65,13 @@ function reasonOf(realm: RealmRow, row: CredentialRow, stays: boolean): Words | 
 }
 
 /** Passwords first, then second steps, each from the oldest. */
-export function inOrder(held: readonly CredentialRow[]): CredentialRow[] {
-  return [...held].sort((a, b) => Number(isSecond(a)) - Number(isSecond(b)) || a.createdAt - b.createdAt);
+export function inOrder(on: MethodsIn, held: readonly CredentialRow[]): CredentialRow[] {
+  return [...held].sort((a, b) => Number(isSecond(on, a)) - Number(isSecond(on, b)) || a.createdAt - b.createdAt);
 }
 
 /** A second step of this user, or a 404: also for an id that is somebody else's. */
-export function requireMethod(held: readonly CredentialRow[], id: string): CredentialRow {
-  const row = held.find((one) => one.id === id && isSecond(one));
+export function requireMethod(on: MethodsIn, held: readonly CredentialRow[], id: string): CredentialRow {
+  const row = held.find((one) => one.id === id && isSecond(on, one));
   if (!row) throw notFound(say('account.methods.gone'));
   return row;
 }

@@ -6,7 +6,7 @@ import { readForm } from '../http/input.ts';
 import { say, type Words } from '../languages/messages.ts';
 import { renameCredential } from '../store/credentials.ts';
 import { requireMethod } from './methods.ts';
-import { type AccountRequest, auditOrigin, done } from './room.ts';
+import { type AccountRequest, auditOrigin, done, methodsIn } from './room.ts';
 import { methodsPage } from './sign-in-methods.ts';
 
 const MAX_LABEL = 60;
@@ -20,7 +20,7 @@ export async function renameMethod(request: AccountRequest, id: string): Promise
   const signedIn = await relying.requireSession(ctx, realm, 'account', { recent: true, returnTo });
   if (!signedIn) return;
   const { user, credentials } = signedIn;
-  const { factor } = requireMethod(credentials, id);
+  const { factor } = requireMethod(methodsIn(request), credentials, id);
   const problem = problemOf(label);
   if (problem !== undefined)
     return methodsPage(request, signedIn, { renaming: { id, label }, errors: [{ field: 'label', message: problem }], status: 400 });

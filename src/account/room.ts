@@ -10,15 +10,18 @@
  */
 import type Koa from 'koa';
 import type { AuditOrigin } from '../audit/event.ts';
+import type { Factors } from '../factors/index.ts';
 import type { Relying } from '../http/relying.ts';
 import { type MessageKey, say, type Words } from '../languages/messages.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { Database } from '../store/database.ts';
 import type { Queries } from '../store/rows.ts';
 import type { UserRow } from '../store/users.ts';
+import type { MethodsIn } from './methods.ts';
 
 export interface AccountDeps {
   db: Database;
+  factors: Factors;
   relying: Relying;
   origin: string;
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
@@ -35,6 +38,9 @@ export interface AccountRequest extends AccountDeps {
   base: string;
   at: number;
 }
+
+/** The realm at hand with its factors. */
+export const methodsIn = ({ realm: { realm }, factors }: AccountRequest): MethodsIn => ({ realm, factors: factors.in(realm.settings) });
 
 /** What every page is told. */
 export function common({ realm: { realm }, base }: AccountRequest, user: UserRow) {

@@ -3,7 +3,7 @@ import type { ConsoleSession } from '../http/relying.ts';
 import type { FormError } from '../http/render.ts';
 import { say, type Words } from '../languages/messages.ts';
 import { inOrder, isSecond, methodModel } from './methods.ts';
-import { type AccountRequest, common, takeNotice } from './room.ts';
+import { type AccountRequest, common, methodsIn, takeNotice } from './room.ts';
 
 /** A name that is being typed: after it was refused, or after the user had to sign in before it could be saved. */
 export interface Renaming {
@@ -25,8 +25,9 @@ export async function methodsPage(
   { user, credentials }: ConsoleSession,
   shown: { renaming?: Renaming | undefined; notice?: Words | null; errors?: FormError[]; status?: number },
 ): Promise<void> {
-  const { ctx, realm, render } = request;
-  const renaming = credentials.some((row) => row.id === shown.renaming?.id && isSecond(row)) ? shown.renaming : undefined;
+  const { ctx, render } = request;
+  const on = methodsIn(request);
+  const renaming = credentials.some((row) => row.id === shown.renaming?.id && isSecond(on, row)) ? shown.renaming : undefined;
   const again = renaming && !shown.errors ? say('account.notice.signedInAgain') : null;
   await render(
     ctx,
@@ -35,7 +36,7 @@ export async function methodsPage(
       ...common(request, user),
       notice: shown.notice ?? again,
       errors: shown.errors ?? [],
-      methods: inOrder(credentials).map((row) => methodModel(realm.realm, credentials, row)),
+      methods: inOrder(on, credentials).map((row) => methodModel(on, credentials, row)),
       renaming: renaming ?? null,
     },
     shown.status ?? 200,

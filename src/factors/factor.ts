@@ -195,7 +195,8 @@ export type Enrolment<Secret = unknown, State = unknown> =
     }
   /** One more page of the same enrolment. */
   | { ok: 'next'; state: State }
-  | { ok: false; reason: Refusal; field?: string }
+  /** With a state where the next try needs another one: a challenge that was answered. */
+  | { ok: false; reason: Refusal; field?: string; state?: State }
   | { ok: false; reason: 'wait'; retryAfterMs: number }
   | { ok: false; reason: Unavailable; field?: string };
 
@@ -236,10 +237,10 @@ export interface Factor<Secret = unknown, State = unknown> {
   resync?(cx: FactorContext, input: Form, held: Credential<Secret>[]): Promise<Verdict<Secret>>;
   /** A sign-in that begins with this factor and no name. */
   discover?: {
-    /** Made with the first page; `model` is what that page needs. Undefined where the realm does not offer it. */
-    begin(cx: FactorContext): Promise<{ state: State; model: Record<string, unknown> } | undefined>;
-    /** What the first page needs when it is shown again. */
-    show(cx: FactorContext, state: State): Record<string, unknown>;
+    /** A challenge, made with the first page. Undefined where the realm does not offer it. */
+    begin(cx: FactorContext): Promise<{ state: State } | undefined>;
+    /** What the first page needs of it. */
+    show(cx: FactorContext, state: State): Promise<Record<string, unknown>>;
     /** The lookup of the credential that an answer claims to be; undefined when it is no answer. */
     lookup(input: Form): string | undefined;
   };

@@ -11,6 +11,7 @@
 import type Koa from 'koa';
 import * as client from 'openid-client';
 import { randomToken, sha256 } from '../crypto/codes.ts';
+import type { Factors } from '../factors/index.ts';
 import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
 import { type MessageKey, say } from '../languages/messages.ts';
 import type { Level } from '../policy/assurance.ts';
@@ -31,6 +32,7 @@ import { askRecent, isRecent } from './recent.ts';
 
 export interface RelyingDeps {
   db: Database;
+  factors: Factors;
   /** Ours, as the settings have it. */
   origin: string;
   /** The base URL that our own server listens on, such as `http://127.0.0.1:8080`. */
@@ -147,7 +149,7 @@ export function createRelying(deps: RelyingDeps): Relying {
       return undefined;
     }
     const { session, credentials } = signedIn;
-    const owned = ownedFactors(credentials);
+    const owned = ownedFactors(deps.factors, realm.realm.settings, credentials);
     const proofs = heldProofs(freshProofs(session.proofs, at, session.lastSeenAt), credentials);
     const decision = decide({
       policy: policyOf(realm.realm.settings.mfa),
@@ -155,7 +157,7 @@ export function createRelying(deps: RelyingDeps): Relying {
       now: at,
       proofs,
       owned,
-      enrollable: enrollableFactors(),
+      enrollable: enrollableFactors(deps.factors, realm.realm.settings, null),
       requested: { acr: needed.level === undefined ? [] : [needed.level], essential: false },
     });
     const recent = !needed.recent || isRecent(proofs, owned, at);

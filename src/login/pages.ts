@@ -3,17 +3,20 @@
 import type Koa from 'koa';
 import type { AppError } from '../errors.ts';
 import { openCredentials } from '../factors/held.ts';
-import { factors } from '../factors/index.ts';
 import { nameOf, strengthOf } from '../factors/names.ts';
+import { secondFactors } from '../factors/owned.ts';
 import type { FormError } from '../http/render.ts';
-import { inEnglish } from '../languages/messages.ts';
+import { inEnglish, type MessageKey, say, type Words } from '../languages/messages.ts';
 import { homeOf } from '../realms/home.ts';
 import { clientByClientId } from '../store/clients.ts';
-import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
+import { credentialsOf } from '../store/credentials.ts';
 import { userById } from '../store/users.ts';
-import { decisionOf, type LoginState } from './machine.ts';
+import { discoveryModel } from './discovery.ts';
+import { enrolling, unavailableKey } from './enrolment.ts';
+import { challengeOf, decisionOf, type LoginState } from './machine.ts';
+import { offeredFactor } from './offers.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { factorContext, rulesOf } from './steps.ts';
+import { contextOf, requireFactor, rulesOf } from './steps.ts';
 
 export interface Shown {
   errors?: FormError[];
@@ -21,6 +24,12 @@ export interface Shown {
   username?: string;
   label?: string;
   remember?: boolean;
+  number?: string;
+  serial?: string;
+  /** What was done, such as that a code was sent again. */
+  notice?: Words;
+  /** The page of a token that is out of step. */
+  resyncing?: boolean;
   status?: number;
 }
 
@@ -36,6 +45,7 @@ export async function showPage(request: LoginRequest, login: Login, shown: Shown
       client: await clientModel(request),
       version: login.row.version,
       errors: shown.errors ?? [],
+      notice: shown.notice ?? null,
       ...model,
     },
     shown.status ?? 200,
@@ -43,15 +53,16 @@ export async function showPage(request: LoginRequest, login: Login, shown: Shown
 }
 
 /** Whether there is a page for where a sign-in stands; otherwise asking for it leads on. */
-export const hasPage = ({ at, step }: LoginState): boolean =>
-  at !== 'done' && at !== 'refused' && at !== 'action' && (at !== 'enrol' || step !== null);
+export const hasPage = ({ at, step, factor, unavailable }: LoginState): boolean =>
+  at !== 'done' && at !== 'refused' && (at !== 'enrol' || step !== null || (factor ?? '') in unavailable);
 
 /** The fields that the page of a state has. */
 const FIELDS: Partial<Record<LoginState['at'], readonly string[]>> = {
   identify: ['username', 'password'],
   password: ['password'],
-  challenge: ['code'],
-  enrol: ['code', 'label'],
+  challenge: ['code', 'next_code'],
+  enrol: ['code', 'next_code', 'label', 'number', 'serial', 'confirm'],
+  action: ['code', 'label', 'confirm'],
 };
 
 /** What is wrong with a form, next to its field if the page has it. */
@@ -85,59 +96,104 @@ async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promis
   const { state } = login;
   const { realm } = request.realm;
   switch (state.at) {
-    case 'identify':
-      return { view: 'login/sign-in', model: { username: shown.username ?? (await suggested(request)), remember: shown.remember ?? false } };
+    case 'identify': {
+      const typed = { username: shown.username ?? (await suggested(request)), remember: shown.remember ?? false };
+      return { view: 'login/sign-in', model: { ...typed, discovery: await discoveryModel(request, login) } };
+    }
     case 'password': {
       const user = state.userId ? await userById(request.db.knex, realm.id, state.userId) : undefined;
-      return { view: 'login/password', model: { username: user?.username ?? '', canSwitch: !state.expected } };
+      const discovery = await discoveryModel(request, login);
+      return { view: 'login/password', model: { username: user?.username ?? '', canSwitch: !state.expected, discovery } };
     }
     case 'choose':
       return { view: 'login/choose', model: await choices(request, login) };
-    case 'challenge': {
-      const factor = factors.get(state.factor ?? '');
-      if (!factor || !state.userId) throw new Error('A challenge without a factor or a user.');
-      const rows = await credentialsOf(request.db.knex, realm.id, state.userId);
-      const held = await openCredentials(request.keyring, factor, rows, state.credentialId);
-      const step = await factor.challenge(factorContext(request, undefined), held);
-      return { view: step.view, model: { ...step.model, another: rows.filter(isActiveSecond).length > 1 } };
-    }
-    case 'enrol': {
-      const factor = factors.get(state.factor ?? '');
-      const user = state.userId ? await userById(request.db.knex, realm.id, state.userId) : undefined;
-      if (!factor?.enrol || !user) throw new Error('An enrolment without a factor or a user.');
-      const step = await factor.enrol.show(factorContext(request, user), state.step);
-      return { view: step.view, model: { ...step.model, label: shown.label ?? '', another: false, cancellable: true } };
-    }
+    case 'challenge':
+      return challengePage(request, login, shown);
+    case 'enrol':
+    case 'action':
+      return enrolmentPage(request, login, shown);
     default:
       throw new Error(`There is no page for a sign-in at ${state.at}.`);
   }
 }
 
+async function challengePage(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {
+  const { state } = login;
+  const { realm } = request.realm;
+  const factor = requireFactor(request, state.factor);
+  if (!state.userId) throw new Error('A challenge without a user.');
+  const rows = await credentialsOf(request.db.knex, realm.id, state.userId);
+  const rules = await rulesOf(request, login, state.userId, rows);
+  const decision = decisionOf(state, rules, request.at);
+  const others = decision.ask === 'factor' ? decision.factors.filter((id) => rules.choices.some((choice) => choice.factor === id)) : [];
+  const ways = { another: new Set(others).size > 1, factorName: nameOf(factor) };
+  const why = state.unavailable[factor.id];
+  if (why !== undefined) return { view: 'login/unavailable', model: { ...ways, message: whyOf(why, request.at) } };
+  const held = await openCredentials(request.keyring, factor, rows, state.credentialId);
+  const user = await userById(request.db.knex, realm.id, state.userId);
+  const page = await factor.show(contextOf(request, login.row, user, rules), challengeOf(state), held);
+  const rememberDays = decision.ask === 'factor' ? Math.ceil(decision.remember / 86_400) : 0;
+  const can = { resend: factor.resend !== undefined, resync: factor.resync !== undefined, resyncing: shown.resyncing ?? false };
+  return { view: page.view, model: { ...page.model, ...ways, ...can, rememberDays } };
+}
+
+/** Why one would want what is offered. */
+const WHY: Readonly<Record<string, MessageKey>> = { passkey: 'login.offer.passkey', 'recovery-codes': 'login.offer.recoveryCodes' };
+
+const whyOf = ({ reason, until }: { reason: string; until: number | null }, now: number): Words =>
+  until === null ? say(unavailableKey(reason)) : say('login.code.wait', { wait: Math.max(1, Math.ceil((until - now) / 1000)) });
+
+async function enrolmentPage(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {
+  const { state } = login;
+  const factor = enrolling(request, login);
+  const offered = offeredFactor(state.due) !== undefined;
+  const names = { factor: factor.id, factorName: nameOf(factor), strength: strengthOf(factor) };
+  if (offered && state.step === null) return { view: 'login/offer', model: { ...names, why: say(WHY[factor.id] ?? 'login.offer.passkey') } };
+  const user = state.userId ? await userById(request.db.knex, request.realm.realm.id, state.userId) : undefined;
+  if (!factor.enrol || !user) throw new Error('An enrolment without a factor or a user.');
+  const rules = await rulesOf(request, login, user.id);
+  const decision = decisionOf(state, rules, request.at);
+  const asked = decision.ask === 'enrol' ? decision : undefined;
+  const ways = { another: (asked?.factors.length ?? 0) > 1, skip: asked?.skip ?? null, offered, cancellable: !offered };
+  const why = state.unavailable[factor.id];
+  if (why !== undefined && state.step === null) return { view: 'login/unavailable', model: { ...names, ...ways, message: whyOf(why, request.at) } };
+  const page = await factor.enrol.show(contextOf(request, login.row, user, rules), state.step);
+  const typed = { label: shown.label ?? '', number: shown.number ?? '', serial: shown.serial ?? '' };
+  return { view: page.view, model: { ...typed, ...page.model, ...names, ...ways, resend: factor.enrol.resend !== undefined } };
+}
+
 async function choices(request: LoginRequest, login: Login): Promise<object> {
   const { state } = login;
+  const factors = request.factors.in(request.realm.realm.settings);
   const rows = state.userId ? await credentialsOf(request.db.knex, request.realm.realm.id, state.userId) : [];
-  const decision = decisionOf(state, await rulesOf(request, login, state.userId), request.at);
+  const rules = await rulesOf(request, login, state.userId, rows);
+  const decision = decisionOf(state, rules, request.at);
   const named = (id: string) => {
     const factor = factors.get(id);
-    return { factor: id, name: factor ? nameOf(factor) : id, strength: factor ? strengthOf(factor) : '' };
+    const { level, kinds } = [...rules.facts.owned, ...rules.facts.enrollable].find((one) => one.factor === id) ?? { level: null, kinds: [] };
+    return { factor: id, name: factor ? nameOf(factor) : id, strength: factor ? strengthOf(factor) : '', level, kinds };
   };
   if (decision.ask === 'enrol') {
-    return { purpose: 'enrol', choices: decision.factors.map((id) => ({ ...named(id), credentialId: null, label: '', lastUsed: false })) };
+    const offered = decision.factors.map((id) => ({ ...named(id), credentialId: null, label: '', lastUsed: false }));
+    return { purpose: 'enrol', choices: offered, skip: decision.skip };
   }
   const wanted = decision.ask === 'factor' ? decision.factors : [];
-  const usable = rows.filter((row) => isActiveSecond(row) && wanted.includes(row.factor)).sort((a, b) => (b.lastUsedAt ?? 0) - (a.lastUsedAt ?? 0));
+  const usable = secondFactors(factors)
+    .filter(({ id }) => wanted.includes(id) && rules.choices.some((choice) => choice.factor === id))
+    .map(({ id }) => ({ id, held: rows.filter((row) => row.enabled && row.factor === id) }))
+    .map(({ id, held }) => ({ id, held, usedAt: Math.max(0, ...held.map((row) => row.lastUsedAt ?? 0)) }))
+    .sort((a, b) => b.usedAt - a.usedAt);
   return {
     purpose: 'challenge',
-    choices: usable.map((row, index) => ({
-      ...named(row.factor),
-      credentialId: row.id,
-      label: row.label,
-      lastUsed: index === 0 && row.lastUsedAt !== null,
+    skip: null,
+    choices: usable.map(({ id, held, usedAt }, index) => ({
+      ...named(id),
+      credentialId: null,
+      label: held.length === 1 ? (held[0]?.label ?? '') : '',
+      lastUsed: index === 0 && usedAt > 0,
     })),
   };
 }
-
-const isActiveSecond = (row: CredentialRow): boolean => row.enabled && factors.get(row.factor)?.role === 'second';
 
 /** The name to begin with: what the application suggests (OpenID Connect Core 1.0 section 3.1.2.1), or who is signed in and may choose another. */
 async function suggested({ asked, db, realm }: LoginRequest): Promise<string> {

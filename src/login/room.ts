@@ -10,7 +10,8 @@
  */
 import type Koa from 'koa';
 import type { Keyring } from '../crypto/keyring.ts';
-import type { PasswordHasher } from '../factors/factor.ts';
+import type { ContextDeps } from '../factors/context.ts';
+import type { Factors } from '../factors/index.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { SignIn, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
@@ -44,12 +45,11 @@ export interface LoginPort {
   deny(ctx: Koa.Context, error: { error: string; error_description: string }): Promise<string>;
 }
 
-export interface LoginDeps {
+export interface LoginDeps extends ContextDeps {
   db: Database;
   keyring: Keyring;
-  passwords: PasswordHasher;
+  factors: Factors;
   signIns: SignIns<LoginState>;
-  origin: string;
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
   now(): number;
   log: { warn(details: object, message: string): void; error(details: object, message: string): void };

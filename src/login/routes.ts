@@ -3,7 +3,6 @@ import type Koa from 'koa';
 import type { AuditEvent } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
 import { AppError, conflict, forbidden, gone } from '../errors.ts';
-import type { Form } from '../factors/factor.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { formActionOf, securityHeaders } from '../http/headers.ts';
 import { askLanguage } from '../http/language.ts';
@@ -14,12 +13,15 @@ import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import type { Queries } from '../store/rows.ts';
 import { userById } from '../store/users.ts';
 import { currentRequestId } from '../telemetry/log.ts';
+import { beginChallenge, challengeStep, mustBegin } from './challenge.ts';
 import { answerConsent, showConsent } from './consent.ts';
-import { type LoginForm, type Posted, readPosted, retyped } from './form.ts';
+import { beginDiscovery, discoveryStep } from './discovery.ts';
+import { beginEnrolment, declineStep, enrolStep, skipStep } from './enrolment.ts';
+import { fieldsOf, hasAnswer, type LoginForm, type Posted, readPosted, retyped } from './form.ts';
 import { type LoginState, next, start } from './machine.ts';
 import { hasPage, problemOn, showPage } from './pages.ts';
 import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
-import { auditOrigin, beginEnrolment, challengeStep, chooseStep, enrolStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
+import { auditOrigin, chooseStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
 
 /** Answers `GET` and `POST /realms/{realm}/login/{uid}`. */
 export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: RealmContext, port: LoginPort, uid: string): Promise<void> {
@@ -49,7 +51,9 @@ async function getPage(request: LoginRequest, login: Login): Promise<void> {
   const { state } = login;
   if (state.at === 'done') return finish(request, login);
   if (state.at === 'refused') return refuse(request, login);
-  if (state.at === 'enrol' && state.step === null) return apply(request, login, await beginEnrolment(request, login), {});
+  if (state.at === 'enrol' && state.step === null && !((state.factor ?? '') in state.unavailable))
+    return apply(request, login, await beginEnrolment(request, login), {});
+  if (mustBegin(request, login)) return apply(request, login, await beginChallenge(request, login), {});
   try {
     return await showPage(request, login);
   } catch (error) {
@@ -73,6 +77,7 @@ async function postStep(request: LoginRequest, login: Login, { form, problem }: 
   if (form.version !== undefined && form.version !== String(login.row.version)) {
     return showProblem(request, login, {}, conflict(say('login.stepDone')));
   }
+  if (form.do === 'resync' && form.code === undefined) return showPage(request, login, { resyncing: true });
   try {
     const outcome = await stepOf(request, login, form);
     if (outcome) return await apply(request, login, outcome, form);
@@ -116,18 +121,27 @@ async function stepOf(request: LoginRequest, login: Login, form: LoginForm): Pro
   if (form.do === 'cancel') return asEvent('cancelled');
   if (form.do === 'another') return asEvent('another');
   if (form.do === 'switch') return asEvent('other-account');
-  const fields: Form = Object.fromEntries(Object.entries(form).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+  const fields = fieldsOf(form);
   switch (state.at) {
     case 'identify':
-      return form.username === undefined && form.password === undefined ? undefined : passwordStep(request, login, fields);
     case 'password':
-      return form.password === undefined ? undefined : passwordStep(request, login, fields);
+      if (form.response !== undefined) return discoveryStep(request, login, form);
+      if (form.password === undefined && (state.at === 'password' || form.username === undefined)) return undefined;
+      return passwordStep(request, login, fields);
     case 'choose':
+      if (form.do === 'skip') return skipStep(request, login);
       return form.factor === undefined ? undefined : chooseStep(request, login, fields);
     case 'challenge':
-      return form.code === undefined ? undefined : challengeStep(request, login, fields);
+      if (form.do === 'resend') return beginChallenge(request, login);
+      return hasAnswer(form) ? challengeStep(request, login, form) : undefined;
     case 'enrol':
-      return form.code === undefined || state.step === null ? undefined : enrolStep(request, login, fields);
+      if (form.do === 'skip') return skipStep(request, login);
+      if (form.do === 'resend') return beginEnrolment(request, login);
+      return hasAnswer(form) && state.step !== null ? enrolStep(request, login, form) : undefined;
+    case 'action':
+      if (form.do === 'skip' || form.do === 'never') return declineStep(request, login, form.do);
+      if (form.do === 'accept' || form.do === 'resend') return beginEnrolment(request, login);
+      return hasAnswer(form) && state.step !== null ? enrolStep(request, login, form) : undefined;
     default:
       return undefined;
   }
@@ -160,6 +174,7 @@ async function apply(request: LoginRequest, login: Login, outcome: Outcome, form
   const after: Login = { row: { ...login.row, at: state.at, version: login.row.version + 1 }, state };
   if (state.at === 'done') return finish(request, after);
   if (state.at === 'refused') return refuse(request, after);
+  if (outcome.shown) return showPage(request, after, { ...retyped(form), ...outcome.shown });
   return redirectTo(ctx, selfOf(request));
 }
 
@@ -235,7 +250,7 @@ async function firstState(request: LoginRequest, startedAt: number): Promise<Log
   const user = asked.session && answers ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
   const userId = user?.enabled ? user.id : null;
   const rules = await rulesOf(request, { row: { createdAt: startedAt }, state: null }, userId);
-  return start(rules, { userId }, request.at);
+  return start(rules, { userId, discovery: await beginDiscovery(request) }, request.at);
 }
 
 async function requireNewestBrowser(request: LoginRequest, login: Login | undefined): Promise<void> {

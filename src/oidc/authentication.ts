@@ -160,8 +160,8 @@ export async function decisionFor(room: RealmRoom, ctx: KoaContextWithOIDC, stan
     ...neutralFacts(),
     now,
     proofs: heldProofs(freshProofs(session.proofs, now, session.lastSeenAt), credentials),
-    owned: ownedFactors(credentials),
-    enrollable: enrollableFactors(),
+    owned: ownedFactors(room.factors, realm.settings, credentials),
+    enrollable: enrollableFactors(room.factors, realm.settings, null),
     ...requested,
     ...(action !== undefined && !acted ? { action } : {}),
   });

@@ -9,6 +9,7 @@
  */
 import type Koa from 'koa';
 import type { Keyring } from '../crypto/keyring.ts';
+import type { Factors } from '../factors/index.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { SignInState, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
@@ -17,6 +18,7 @@ import type { Database } from '../store/database.ts';
 export interface OidcDeps {
   db: Database;
   keyring: Keyring;
+  factors: Factors;
   signIns: SignIns<SignInState>;
   origin: string;
   /** Shows a page of ours on any Koa context. */

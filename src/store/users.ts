@@ -134,3 +134,10 @@ export async function countUsers(knex: Knex, realmIds: string[]): Promise<Map<st
     .count('* as users');
   return new Map(rows.map((row) => [String(row.realm_id), Number(row.users)]));
 }
+
+/** The address that a code has just proved is theirs; nothing when it was changed meanwhile. */
+export async function confirmEmail(trx: Knex, user: { realmId: string; id: string }, email: string, now: number): Promise<void> {
+  await trx('users')
+    .where({ realm_id: user.realmId, id: user.id, email: normalise(email) })
+    .update({ email_verified: true, updated_at: now });
+}

@@ -102,5 +102,16 @@ async function passwordCredential(operator: Operator, realm: RealmRow, userId: s
   const id = randomUUID();
   const key = { realmId: realm.id, userId, id };
   const secret = await operator.keyring.seal(credentialSeal(key), JSON.stringify({ phc: await operator.passwords.hash(password) }));
-  return { ...key, factor: 'password', label: 'Password', secret, counter: null, enabled: true, createdAt: operator.now, lastUsedAt: null };
+  return {
+    ...key,
+    factor: 'password',
+    label: 'Password',
+    secret,
+    counter: null,
+    enabled: true,
+    level: null,
+    lookup: null,
+    createdAt: operator.now,
+    lastUsedAt: null,
+  };
 }

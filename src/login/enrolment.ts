@@ -1,0 +1,209 @@
+/** Enrolments during a sign-in: the one that is due, and the ones that are offered. */
+import { randomUUID } from 'node:crypto';
+import type { AuditEvent } from '../audit/event.ts';
+import { record } from '../audit/record.ts';
+import { conflict, tooMany } from '../errors.ts';
+import type { Begun, Enrolment, Factor } from '../factors/factor.ts';
+import { secondFactors } from '../factors/owned.ts';
+import { type MessageKey, say } from '../languages/messages.ts';
+import { type CredentialRow, credentialSeal, credentialsOf, deleteOfFactor, insertCredential } from '../store/credentials.ts';
+import { isUniqueViolation } from '../store/database.ts';
+import type { Queries } from '../store/rows.ts';
+import { setUserNote } from '../store/user-notes.ts';
+import { confirmEmail, lockUser, type UserRow } from '../store/users.ts';
+import { secondsOf } from './challenge.ts';
+import { fieldsOf, type LoginForm } from './form.ts';
+import { type LoginRules, mayConfirm } from './machine.ts';
+import { offeredFactor, offerNote, offersAfter } from './offers.ts';
+import type { Login, LoginRequest } from './room.ts';
+import { auditOrigin, contextOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
+
+const MAX_LABEL = 60;
+
+/** Why an enrolment could not be begun or sent; each is said next to the form. */
+const UNAVAILABLE: Readonly<Record<string, MessageKey>> = {
+  'no-address': 'login.unavailable.noAddress',
+  'not-configured': 'login.unavailable.notConfigured',
+  'not-allowed': 'login.unavailable.notAllowed',
+  failed: 'login.unavailable.failed',
+  budget: 'login.unavailable.budget',
+};
+
+export const unavailableKey = (reason: string): MessageKey => UNAVAILABLE[reason] ?? 'login.unavailable.failed';
+
+/** The factor that is being enrolled: the one that is due, or the one that is offered. */
+export const enrolling = (request: LoginRequest, { state }: Login): Factor => requireFactor(request, offeredFactor(state.due) ?? state.factor);
+
+/** The first page of an enrolment, or its code once more. */
+export async function beginEnrolment(request: LoginRequest, login: Login): Promise<Outcome> {
+  const user = await signingIn(request, login);
+  const { enrol, id } = enrolling(request, login);
+  if (!enrol) throw new Error(`Factor ${id} cannot be enrolled.`);
+  const rules = await rulesOf(request, login, user.id);
+  const cx = contextOf(request, login.row, user, rules);
+  const again = login.state.step !== null;
+  const begun: Begun<unknown> | undefined = again ? await enrol.resend?.(cx, login.state.step) : await enrol.begin(cx);
+  if (begun === undefined) return { errors: [], status: 200 };
+  if (begun.ok) {
+    const shown = again ? { shown: { notice: say('login.code.sentAgain') } } : {};
+    return { event: { type: 'begun', step: begun.state, again }, rules, renew: false, ...shown };
+  }
+  const until = begun.reason === 'wait' ? request.at + begun.retryAfterMs : null;
+  if (again && begun.reason === 'wait') throw tooSoon(begun.retryAfterMs);
+  if (again || login.state.at === 'action') return wrong(null, say(unavailableKey(begun.reason)));
+  return { event: { type: 'unavailable', why: { reason: begun.reason, until } }, rules, renew: false };
+}
+
+const tooSoon = (ms: number) => tooMany(say('login.code.wait', { wait: secondsOf(ms) }), secondsOf(ms));
+
+/** What confirms an enrolment; it counts as the factor's proof where the enrolment was due, and cannot be used again. */
+export async function enrolStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome> {
+  const { realm, at } = request;
+  const { state } = login;
+  const user = await signingIn(request, login);
+  const factor = enrolling(request, login);
+  if (!factor.enrol) throw new Error(`Factor ${factor.id} cannot be enrolled.`);
+  const rows = await credentialsOf(request.db.knex, realm.realm.id, user.id);
+  const rules = await rulesOf(request, login, user.id, rows);
+  if (!mayConfirm(state, rules, login.row.createdAt, at)) return { event: { type: 'another' }, rules, renew: false };
+  const label = (form.label ?? '').trim();
+  if (label.length > MAX_LABEL) return wrong('label', say('login.code.labelTooLong', { most: MAX_LABEL }));
+  if (form.code !== undefined && form.code.trim() === '') return wrong('code', say('login.code.type'));
+
+  const counted = await throttleOf(request).factor(`enrol-${factor.id}`, user.id, login.row.id, at);
+  const enrolment = await factor.enrol.finish(contextOf(request, login.row, user, rules), state.step, fieldsOf(form));
+  if (enrolment.ok === 'next') {
+    await counted.succeeded();
+    return { event: { type: 'begun', step: enrolment.state, again: true }, rules, renew: false };
+  }
+  if (!enrolment.ok) return refused(request, login, { factor, user, rules, enrolment, counted });
+  await counted.succeeded();
+  return confirmed(request, login, { factor, user, rows, rules, enrolment });
+}
+
+interface Refused {
+  factor: Factor;
+  user: UserRow;
+  rules: LoginRules;
+  enrolment: Extract<Enrolment, { ok: false }>;
+  counted: { failed(): Promise<{ endsTransaction: boolean }>; succeeded(): Promise<void> };
+}
+
+async function refused(request: LoginRequest, login: Login, { factor, user, rules, enrolment, counted }: Refused): Promise<Outcome> {
+  if (enrolment.reason === 'wait') {
+    await counted.succeeded();
+    throw tooSoon(enrolment.retryAfterMs);
+  }
+  if (enrolment.reason in UNAVAILABLE) {
+    // Nothing was guessed: what was typed may be right, and cannot be reached.
+    await counted.succeeded();
+    return wrong('field' in enrolment ? (enrolment.field ?? null) : null, say(unavailableKey(enrolment.reason)));
+  }
+  const { endsTransaction } = await counted.failed();
+  await record(request.db.knex, auditOrigin(request, login, user.id), {
+    type: 'mfa.challenge.failed',
+    details: { factor: `enrol-${factor.id}` },
+  });
+  if (endsTransaction) return { event: { type: 'failed', last: true }, rules, renew: false };
+  const { reason } = enrolment;
+  const said =
+    reason === 'wrong' || reason === 'malformed' || reason === 'expired' || reason === 'replayed' || reason === 'cloned' ? reason : 'wrong';
+  const shown = wrong(
+    'field' in enrolment && enrolment.field !== undefined ? enrolment.field : 'code',
+    refusalOf(said, 'login.code.wrongAtEnrolment'),
+  );
+  if (!('state' in enrolment) || enrolment.state === undefined || 'event' in shown) return shown;
+  return { event: { type: 'begun', step: enrolment.state, again: true }, rules, renew: false, shown };
+}
+
+interface Confirmed {
+  factor: Factor;
+  user: UserRow;
+  rows: readonly CredentialRow[];
+  rules: LoginRules;
+  enrolment: Extract<Enrolment, { ok: true }>;
+}
+
+async function confirmed(request: LoginRequest, login: Login, done: Confirmed): Promise<Outcome> {
+  const { factor, user, rows, rules, enrolment } = done;
+  const { realm, keyring, at } = request;
+  const id = randomUUID();
+  const key = { realmId: realm.realm.id, userId: user.id, id };
+  const row: CredentialRow = {
+    ...key,
+    factor: factor.id,
+    label: enrolment.label,
+    secret: await keyring.seal(credentialSeal(key), JSON.stringify(enrolment.secret)),
+    counter: enrolment.counter,
+    enabled: true,
+    level: enrolment.level === factor.levelIn(realm.realm.settings) ? null : enrolment.level,
+    lookup: enrolment.lookup ?? null,
+    createdAt: at,
+    lastUsedAt: at,
+  };
+  const tell = await request.tellOfNewFactor(user, factor.name, at);
+  const offered = offeredFactor(login.state.due);
+  const audit: AuditEvent = { type: 'mfa.factor.enrolled', details: { factor: factor.id, credential: id } };
+  const store = async (trx: Queries): Promise<void> => {
+    await lockUser(trx, realm.realm.id, user.id);
+    await requireNothingNew(request, trx, user, rules);
+    if (enrolment.replaces === true) await deleteOfFactor(trx, realm.realm.id, user.id, factor.id);
+    await insertOnce(trx, row);
+    if (enrolment.provesEmail !== undefined) await confirmEmail(trx, user, enrolment.provesEmail, at);
+    if (offered !== undefined)
+      await setUserNote(trx, { realmId: user.realmId, userId: user.id }, { name: offerNote(offered), value: 'accepted', now: at });
+    await tell(trx);
+  };
+  const common = { renew: true, audit, subject: user.id, within: store };
+  if (offered !== undefined)
+    return { ...common, event: { type: 'answered', action: login.state.due ?? '' }, rules: await withOffers(request, login, done) };
+  const proof = proofOf(factor, { ...enrolment, credentialId: id }, at);
+  return {
+    ...common,
+    event: { type: 'enrolled', credential: { id, factor: factor.id, level: enrolment.level, kinds: factor.kinds }, proof },
+    rules: { ...rules, offers: await offersAfter(request, { user, rows: [...rows, row], rules, capable: login.state.capable }) },
+  };
+}
+
+async function withOffers(request: LoginRequest, { state }: Login, { user, rows, rules }: Confirmed): Promise<LoginRules> {
+  return { ...rules, offers: await offersAfter(request, { user, rows, rules, capable: state.capable }) };
+}
+
+/** Two tabs in one moment: the second has to show what the first has bound. */
+async function requireNothingNew({ factors, realm }: LoginRequest, trx: Queries, user: UserRow, rules: LoginRules): Promise<void> {
+  const second = new Set(secondFactors(factors.in(realm.realm.settings)).map(({ id }) => id));
+  const others = (await credentialsOf(trx, realm.realm.id, user.id)).filter((other) => other.enabled && second.has(other.factor));
+  if (others.some((other) => !rules.choices.some((choice) => choice.credentialId === other.id))) throw conflict(say('login.code.anotherAdded'));
+}
+
+async function insertOnce(trx: Queries, row: CredentialRow): Promise<void> {
+  try {
+    await insertCredential(trx, row);
+  } catch (error) {
+    // The same authenticator, to the same or to somebody else's account.
+    if (isUniqueViolation(error)) throw conflict(say('login.code.boundAlready'));
+    throw error;
+  }
+}
+
+/** "Not now" and "Don't ask again" to what was offered. */
+export async function declineStep(request: LoginRequest, login: Login, answer: 'skip' | 'never'): Promise<Outcome | undefined> {
+  const { due } = login.state;
+  const offered = offeredFactor(due);
+  if (due === null || offered === undefined) return undefined;
+  const user = await signingIn(request, login);
+  const rows = await credentialsOf(request.db.knex, user.realmId, user.id);
+  const rules = await rulesOf(request, login, user.id, rows);
+  return {
+    event: { type: 'answered', action: due },
+    rules: { ...rules, offers: await offersAfter(request, { user, rows, rules, capable: login.state.capable }) },
+    renew: false,
+    within: (trx) => setUserNote(trx, { realmId: user.realmId, userId: user.id }, { name: offerNote(offered), value: answer, now: request.at }),
+  };
+}
+
+/** "Skip for now": an enrolment that is due is put off. */
+export async function skipStep(request: LoginRequest, login: Login): Promise<Outcome> {
+  const user = await signingIn(request, login);
+  return { event: { type: 'skipped' }, rules: await rulesOf(request, login, user.id), renew: false, subject: user.id };
+}
