@@ -11,6 +11,7 @@ import { generateSecret, ScureBase32Plugin, verifySync } from 'otplib';
 import { z } from 'zod';
 import { corrupted } from '../../errors.ts';
 import type { Begun, Credential, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
+import { codeOf, labelOf } from '../typed.ts';
 import { otpauthUri, qrSvg } from './enrolment-qr.ts';
 
 /** What is stored, sealed. An app keeps the parameters it was enrolled with when the realm's change. */
@@ -23,11 +24,8 @@ export interface TotpSecret {
   algorithm: 'sha1' | 'sha256' | 'sha512';
 }
 
-/** 160 bits, the length that RFC 4226 section 4, R6 recommends. */
-const SECRET_BYTES = 20;
-/** Longer input is no code, however it is written. */
-const MAX_INPUT = 64;
-const MAX_LABEL = 64;
+/** Bytes: as long as the hash (RFC 6238 section 5.1), which for SHA-1 are the 160 bits that RFC 4226 section 4, R6 recommends. */
+const SECRET_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
 
 const stored = z.strictObject({
   secret: z.string().refine(isBase32Secret),
@@ -55,7 +53,7 @@ export const totp: Factor<TotpSecret, TotpSecret> = {
   enrol: {
     async begin(cx: FactorContext): Promise<Begun<TotpSecret>> {
       const { digits, period, algorithm } = cx.settings.totp;
-      return { ok: true, state: { secret: generateSecret({ length: SECRET_BYTES }), digits, period, algorithm } };
+      return { ok: true, state: { secret: generateSecret({ length: SECRET_BYTES[algorithm] }), digits, period, algorithm } };
     },
 
     show: enrolmentPage,
@@ -116,23 +114,6 @@ function matchedStep(cx: FactorContext, secret: TotpSecret, code: string, last: 
     ...(last !== null && { afterTimeStep: last }),
   });
   return result.valid && 'timeStep' in result ? result.timeStep : undefined;
-}
-
-/** A code as it was typed: exactly as many ASCII digits as asked, but for the spaces and hyphens that people put between them. */
-function codeOf(typed: unknown, lengths: readonly number[]): string | undefined {
-  if (typeof typed !== 'string' || typed.length > MAX_INPUT) return undefined;
-  const code = typed.trim().replace(/(?<=[0-9])[\s-]+(?=[0-9])/g, '');
-  return /^[0-9]+$/.test(code) && lengths.includes(code.length) ? code : undefined;
-}
-
-/** The user's own name for the app, without characters that are not seen and could turn a line around; empty when they gave none. */
-function labelOf(typed: unknown): string {
-  if (typeof typed !== 'string') return '';
-  const label = typed
-    .toWellFormed()
-    .replace(/[\p{Cc}\p{Cf}]/gu, '')
-    .trim();
-  return [...label].slice(0, MAX_LABEL).join('');
 }
 
 async function enrolmentPage(cx: FactorContext, state: TotpSecret): Promise<Page> {

@@ -82,6 +82,9 @@ const integer = (least: number, most: number, problem: string) =>
     .transform(Number)
     .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, problem);
 
+/** No button is pressed so often; what is larger was misread. */
+const MOST_CODES = 1_000_000_000_000;
+
 /** Every message is ours: those of zod would quote the input. */
 const token = z.object({
   factor: z
@@ -104,7 +107,7 @@ const token = z.object({
         .replaceAll('-', ''),
     )
     .pipe(z.enum(['sha1', 'sha256', 'sha512'], 'the algorithm is none of sha1, sha256 and sha512')),
-  counter: integer(0, Number.MAX_SAFE_INTEGER, 'the counter is not a whole number'),
+  counter: integer(0, MOST_CODES, 'the counter is not a whole number'),
   period: integer(15, 120, 'the period is not a whole number of seconds from 15 to 120'),
   model: plain(100, 'the model'),
   username: plain(255, 'the username'),
