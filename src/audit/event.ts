@@ -13,6 +13,8 @@ type LoginEvent =
   | { type: 'login.sso'; details: { acr: string; amr: string[]; rules: string[] } }
   | { type: 'login.failed'; details: { reason: 'credentials' | 'throttled' | 'disabled' | 'refused' } }
   | { type: 'login.cancelled'; details: Record<string, never> }
+  /** More failures in the whole realm than its ceiling: that many within so many seconds. */
+  | { type: 'login.flood'; details: { failures: number; within: number } }
   | { type: 'logout'; details: { sessions: number } }
   | { type: 'flow.refused'; details: { reason: string } }
   | { type: 'consent.given'; details: { scopes: string[] } }
@@ -47,7 +49,7 @@ type FactorEvent =
   | { type: 'mfa.trusted_device.added'; details: { device: string; until: number } }
   | { type: 'mfa.trusted_device.used'; details: { device: string } }
   | { type: 'mfa.trusted_device.reuse_detected'; details: { device: string } }
-  | { type: 'mfa.trusted_device.revoked'; details: { devices: string[]; reason: 'user' | 'administrator' | 'credentials' | 'reuse' | 'expired' } };
+  | { type: 'mfa.trusted_device.revoked'; details: { devices: string[]; reason: 'user' | 'administrator' | 'credentials' | 'sign-out' | 'reuse' | 'limit' } };
 
 /** What is asked of whom, and the ways around it. */
 type PolicyEvent =
@@ -90,7 +92,9 @@ type ResourceEvent =
   | { type: 'group.created' | 'group.deleted' | 'group.member-added' | 'group.member-removed'; details: { path: string } }
   | { type: 'group.moved'; details: { from: string; to: string } }
   | { type: 'group.role-added' | 'group.role-removed'; details: { path: string } & NamedRole }
-  | { type: 'user.password-set'; details: Record<string, never> };
+  | { type: 'user.password-set'; details: Record<string, never> }
+  /** Pauses after wrong passwords and codes were lifted: how many there were. */
+  | { type: 'user.unlocked'; details: { pauses: number } };
 
 export type AuditEvent = LoginEvent | ChallengeEvent | FactorEvent | PolicyEvent | DeliveryEvent | SecurityEvent | ResourceEvent;
 
