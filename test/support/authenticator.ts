@@ -126,6 +126,11 @@ export class Authenticator {
     });
   }
 
+  /** A key that no maker has. */
+  maker(): KeyObject {
+    return keyPair('ES256').privateKey;
+  }
+
   /** WebAuthn section 6.1. */
   #authenticatorData(rpId: string, { up, uv, be, bs, counts }: Traits, attested?: Buffer): Buffer {
     const flags = Number(up) | (Number(uv) << 2) | (Number(be) << 3) | (Number(bs) << 4) | (Number(attested !== undefined) << 6);

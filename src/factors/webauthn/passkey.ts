@@ -5,8 +5,7 @@
  */
 
 import type { RealmSettings } from '../../realms/settings.ts';
-import type { FactorContext } from '../factor.ts';
-import { authenticationOptions, type Challenge, newChallenge, type Terms } from './ceremony.ts';
+import { authenticationOptions, newChallenge, type Terms } from './ceremony.ts';
 import { relyingPartyAt } from './relying-party.ts';
 import { assertionIn } from './responses.ts';
 import { type WebauthnFactor, webauthnFactor } from './webauthn.ts';
@@ -25,14 +24,11 @@ export const passkey: WebauthnFactor = {
   discover: {
     async begin(cx) {
       if (!cx.settings.webauthn.passkey.signIn || relyingPartyAt(cx.origin, cx.settings) === undefined) return undefined;
-      const state = newChallenge(cx.now, true);
-      return { state, model: modelOf(cx, state) };
+      return { state: newChallenge(cx.now, true) };
     },
-    show: modelOf,
+    async show(cx, state) {
+      return { options: authenticationOptions(cx, terms(cx.settings), state, []) };
+    },
     lookup: (input) => assertionIn(input)?.id,
   },
 };
-
-function modelOf(cx: FactorContext, state: Challenge): Record<string, unknown> {
-  return { options: authenticationOptions(cx, terms(cx.settings), state, []) };
-}
