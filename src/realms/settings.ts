@@ -110,6 +110,14 @@ export const realmSettings = z.object({
     })
     .prefault({}),
 
+  /** HOTP (RFC 4226): hardware tokens out of the realm's stock. */
+  hotp: z
+    .object({
+      /** Whether users may take a token that is nobody's, by its serial number and two codes. Otherwise administrators give them out. */
+      claim: z.boolean().default(false),
+    })
+    .prefault({}),
+
   /** Lifetimes in seconds. Keycloak's names where it has one. */
   accessTokenLifespan: seconds(300, 30, 86_400),
   accessCodeLifespan: seconds(60, 10, 600),

@@ -7,32 +7,24 @@
  *
  * otplib does the arithmetic, the base32 and the comparison (constant time); what is here is which step may be used.
  */
-import { generateSecret, ScureBase32Plugin, verifySync } from 'otplib';
+import { generateSecret, verifySync } from 'otplib';
 import { z } from 'zod';
 import { corrupted } from '../../errors.ts';
 import type { Begun, Credential, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
+import { type OtpSecret, otpSecret, shownByCode } from '../otp.ts';
 import { codeOf, labelOf } from '../typed.ts';
 import { otpauthUri, qrSvg } from './enrolment-qr.ts';
 
 /** What is stored, sealed. An app keeps the parameters it was enrolled with when the realm's change. */
-export interface TotpSecret {
-  /** Base32, upper case, without padding. */
-  secret: string;
-  digits: 6 | 8;
+export interface TotpSecret extends OtpSecret {
   /** Seconds a step. */
   period: number;
-  algorithm: 'sha1' | 'sha256' | 'sha512';
 }
 
 /** Bytes: as long as the hash (RFC 6238 section 5.1), which for SHA-1 are the 160 bits that RFC 4226 section 4, R6 recommends. */
 const SECRET_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
 
-const stored = z.strictObject({
-  secret: z.string().refine(isBase32Secret),
-  digits: z.union([z.literal(6), z.literal(8)]),
-  period: z.number().int().min(1).max(3600),
-  algorithm: z.enum(['sha1', 'sha256', 'sha512']),
-});
+const stored = otpSecret.extend({ period: z.number().int().min(1).max(3600) });
 
 export const totp: Factor<TotpSecret, TotpSecret> = {
   id: 'totp',
@@ -64,7 +56,7 @@ export const totp: Factor<TotpSecret, TotpSecret> = {
       if (code === undefined) return { ok: false, reason: 'malformed' };
       const step = matchedStep(cx, state, code, null);
       if (step === undefined) return { ok: false, reason: 'wrong' };
-      return { ok: true, secret: state, counter: step, label: labelOf(input.label), ...shows() };
+      return { ok: true, secret: state, counter: step, label: labelOf(input.label), ...shownByCode() };
     },
   },
 
@@ -82,7 +74,7 @@ export const totp: Factor<TotpSecret, TotpSecret> = {
     const candidates = held.filter((credential) => credential.secret.digits === code.length);
     const matches = candidates.map((credential) => ({ credential, step: matchedStep(cx, credential.secret, code, credential.counter) }));
     for (const { credential, step } of matches) {
-      if (step !== undefined && (await cx.spend(credential.id, step))) return { ok: true, credentialId: credential.id, ...shows() };
+      if (step !== undefined && (await cx.spend(credential.id, step))) return { ok: true, credentialId: credential.id, ...shownByCode() };
     }
 
     // Right, but its step was spent before: a replay, or the loser of a race.
@@ -92,8 +84,6 @@ export const totp: Factor<TotpSecret, TotpSecret> = {
     return { ok: false, reason: 'wrong', ...(only !== undefined && others.length === 0 && { credentialId: only.id }) };
   },
 };
-
-const shows = (): { kinds: ['possession']; level: 'aal2'; amr: string[] } => ({ kinds: ['possession'], level: 'aal2', amr: ['otp'] });
 
 /**
  * The time step that a code belongs to, within the realm's window around now (RFC 6238 section 5.2).
@@ -126,13 +116,4 @@ async function enrolmentPage(cx: FactorContext, state: TotpSecret): Promise<Page
     // In groups of four, as it is easier typed; apps take the spaces.
     model: { qr: await qrSvg(otpauth), key: state.secret.replace(/(.{4})(?=.)/g, '$1 '), otpauth, digits: state.digits, issuer, account },
   };
-}
-
-function isBase32Secret(value: string): boolean {
-  try {
-    const { length } = new ScureBase32Plugin().decode(value);
-    return length >= 16 && length <= 64;
-  } catch {
-    return false;
-  }
 }
