@@ -61,6 +61,7 @@ export function factorContext(deps: ContextDeps, occasion: Occasion): FactorCont
     now,
     origin: deps.origin,
     transaction,
+    ...(occasion.language === undefined ? {} : { language: occasion.language }),
     settings: realm.settings,
     passwords: deps.passwords,
     spend: (credentialId, counter) =>

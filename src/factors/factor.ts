@@ -42,6 +42,8 @@ export interface FactorContext {
   origin: string;
   /** The sign-in, recovery or command that codes and challenges are bound to. */
   transaction: string;
+  /** Of the page that asks, such as `de`; absent where there is none. */
+  language?: string;
   settings: RealmSettings;
   /** Argon2id with bounded concurrency; `verify(undefined, …)` does the same work and answers false. */
   passwords: PasswordHasher;
