@@ -32,7 +32,7 @@ export function safeEqual(a: string, b: string): boolean {
 }
 
 /** Without i, l, o, 0 and 1, which are read for one another. */
-const READABLE = 'abcdefghjkmnpqrstuvwxyz23456789';
+export const READABLE = 'abcdefghjkmnpqrstuvwxyz23456789';
 
 /** A password to be read from a screen and typed: four groups of five characters, 99 bits. */
 export function readablePassword(): string {

@@ -1,0 +1,131 @@
+/**
+ * Recovery codes: ten codes on paper for the day when everything else is lost. Each is good once, and all of them are
+ * replaced by new ones. Something one has, aal2 for that sign-in.
+ *
+ * A code is four groups of four characters. The first two characters say which of the ten it is and are no secret; the
+ * other fourteen are, 69 bits of them. So one argon2id verification answers for a code, and for one that does not exist.
+ *
+ * A code is spent through `cx.once` before a verdict says ok; that the stored list is then written without it only saves
+ * the space, and counts what is left.
+ */
+import { randomInt } from 'node:crypto';
+import { z } from 'zod';
+import { READABLE } from '../../crypto/codes.ts';
+import { corrupted } from '../../errors.ts';
+import type { Begun, Credential, Enroller, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
+
+/** What is stored, sealed: the codes that were not used yet. */
+export interface RecoverySecret {
+  codes: { selector: string; phc: string }[];
+}
+
+/** What an enrolment remembers until its codes are kept: the codes themselves. */
+export interface NewCodes {
+  codes: string[];
+}
+
+const CODES = 10;
+const SELECTOR = 2;
+/** 31 characters, so 4.95 bits each: 69 bits. NIST SP 800-63B-4 section 3.1.2.1 asks for 20, and for a slow hash below 112. */
+const SECRET = 14;
+const LENGTH = SELECTOR + SECRET;
+const MAX_INPUT = 64;
+
+const stored = z.strictObject({
+  codes: z.array(z.strictObject({ selector: z.string().length(SELECTOR), phc: z.string().startsWith('$argon2id$') })).max(CODES),
+});
+
+/** As long as a row can be kept: a code that was used stays used, however long its list lives. */
+const FOR_EVER = Number.MAX_SAFE_INTEGER;
+
+export const recoveryCodes: Factor<RecoverySecret, NewCodes> = {
+  id: 'recovery-codes',
+  role: 'second',
+  kinds: ['possession'],
+  name: 'Recovery codes',
+  strength: 'Codes on paper for when everything else is lost. Each works once.',
+  auxiliary: true,
+
+  levelIn: () => 'aal2',
+
+  parseSecret(value: unknown): RecoverySecret {
+    const parsed = stored.safeParse(value);
+    if (!parsed.success) throw corrupted('Stored recovery codes are not what they must be.');
+    return parsed.data;
+  },
+
+  enrol: {
+    /** An administrator who has lost everything is let in by another administrator. */
+    available: ({ user }: Enroller) => user?.administrator !== true,
+
+    async begin(): Promise<Begun<NewCodes>> {
+      return { ok: true, state: { codes: newCodes() } };
+    },
+
+    async show(cx: FactorContext, state: NewCodes): Promise<Page> {
+      return { view: 'factors/recovery-codes/enrol', model: { codes: state.codes, account: cx.user?.username ?? '', madeAt: cx.now } };
+    },
+
+    /**
+     * Form field `confirm`, a box to tick: the codes were kept. They stand on the same page, so that typing one of them
+     * would show no more than that they can be copied.
+     *
+     * To be given codes shows nothing of who one is, so that this enrolment raises no level.
+     */
+    async finish(cx: FactorContext, state: NewCodes, input: Form): Promise<Enrolment<RecoverySecret, NewCodes>> {
+      if (input.confirm !== 'kept') return { ok: false, reason: 'malformed', field: 'confirm' };
+      const codes: RecoverySecret['codes'] = [];
+      for (const code of state.codes) codes.push({ selector: selectorOf(plain(code)), phc: await cx.passwords.hash(plain(code)) });
+      return { ok: true, secret: { codes }, counter: null, label: '', kinds: [], level: 'aal1', amr: [], replaces: true };
+    },
+  },
+
+  async show(): Promise<Page> {
+    return { view: 'factors/recovery-codes/challenge', model: {} };
+  },
+
+  /** Form field `code`. One argon2id verification, whatever was typed. */
+  async verify(cx: FactorContext, _state: unknown, input: Form, held: Credential<RecoverySecret>[]): Promise<Verdict<RecoverySecret>> {
+    const code = typedCode(input.code);
+    const selector = code === undefined ? undefined : selectorOf(code);
+    const credential = held.find(({ secret }) => secret.codes.some((one) => one.selector === selector));
+    const wanted = credential?.secret.codes.find((one) => one.selector === selector);
+    const matches = await cx.passwords.verify(wanted?.phc, code ?? '');
+    if (code === undefined) return { ok: false, reason: 'malformed' };
+    if (credential === undefined || wanted === undefined || !matches) return { ok: false, reason: 'wrong', ...only(held) };
+    if (!(await cx.once(`recovery-code:${credential.id}:${wanted.selector}`, FOR_EVER)))
+      return { ok: false, reason: 'replayed', credentialId: credential.id };
+    const codes = credential.secret.codes.filter((one) => one !== wanted);
+    return {
+      ok: true,
+      credentialId: credential.id,
+      kinds: ['possession'],
+      level: 'aal2',
+      amr: ['recovery'],
+      renewed: { codes },
+      left: codes.length,
+    };
+  },
+};
+
+const only = (held: readonly Credential[]): { credentialId?: string } => (held.length === 1 && held[0] ? { credentialId: held[0].id } : {});
+
+/** Ten codes with ten different selectors, each in groups of four: `k7xq-93fm-x2v8-hc4t`. */
+export function newCodes(): string[] {
+  const codes = new Map<string, string>();
+  while (codes.size < CODES) {
+    const code = Array.from({ length: LENGTH }, () => READABLE.charAt(randomInt(READABLE.length))).join('');
+    if (!codes.has(selectorOf(code))) codes.set(selectorOf(code), code.replace(/(.{4})(?=.)/g, '$1-'));
+  }
+  return [...codes.values()];
+}
+
+const plain = (code: string): string => code.replaceAll('-', '');
+const selectorOf = (code: string): string => code.slice(0, SELECTOR);
+
+/** A code as it was typed: capital letters, and spaces or hyphens wherever people put them. */
+function typedCode(typed: unknown): string | undefined {
+  if (typeof typed !== 'string' || typed.length > MAX_INPUT) return undefined;
+  const code = typed.replace(/[\s\u2010-\u2015-]/g, '').toLowerCase();
+  return code.length === LENGTH && [...code].every((character) => READABLE.includes(character)) ? code : undefined;
+}
