@@ -1,7 +1,9 @@
 import account from './account.json' with { type: 'json' };
+import custom from './custom.json' with { type: 'json' };
 import error from './error.json' with { type: 'json' };
 import factor from './factor.json' with { type: 'json' };
 import login from './login.json' with { type: 'json' };
+import mail from './mail.json' with { type: 'json' };
 import page from './page.json' with { type: 'json' };
 
-export const texts = { account, error, factor, login, page };
+export const texts = { account, custom, error, factor, login, mail, page };
