@@ -6,15 +6,18 @@
  * out for good by it; whoever guesses at a factor already has the password, so there a limit may end things.
  */
 
-const MINUTE = 60_000;
-/** Attempts at a factor that a sign-in may hold in a row, and how far apart the pauses are. */
-export const ATTEMPTS_PER_SIGN_IN = 5;
-/** NIST SP 800-63B-4 section 3.2.2 allows at most 100 in a row; half of that leaves room for the user's own slips. */
-const FAILURES_BEFORE_DISABLED = 50;
-const FIRST_PAUSE_AT = 10;
-const FIRST_PAUSE_MS = 15 * MINUTE;
-/** A longer pause protects no better and is a way to lock somebody out. */
-const LONGEST_PAUSE_MS = 24 * 60 * MINUTE;
+/** The part of a realm's settings that this is about. */
+export interface Limits {
+  /** Attempts at a factor that a sign-in may hold in a row, and how far apart the pauses are. */
+  attemptsPerSignIn: number;
+  /** The failure in a row that brings the first pause. */
+  pauseAfter: number;
+  /** In seconds; each pause is twice as long as the one before, up to the longest. */
+  firstPause: number;
+  longestPause: number;
+  /** The failure in a row that switches a factor off. */
+  disableAfter: number;
+}
 
 export interface Consequence {
   /** The sign-in is over; it begins again with the password. */
@@ -31,27 +34,31 @@ export interface Consequence {
  * @param of what was guessed at: a password ends nothing (there is no sign-in yet) and is never disabled
  * @param failures in a row, this one included; a success starts anew
  */
-export function afterFailure(of: 'password' | 'factor', failures: number): Consequence {
-  const isLast = failures > 0 && failures % ATTEMPTS_PER_SIGN_IN === 0;
+export function afterFailure(of: 'password' | 'factor', failures: number, limits: Limits): Consequence {
+  const isLast = failures > 0 && failures % limits.attemptsPerSignIn === 0;
   return {
     endsTransaction: of === 'factor' && isLast,
-    pauseMs: isLast ? pauseAt(failures) : 0,
-    disables: of === 'factor' && failures >= FAILURES_BEFORE_DISABLED,
+    pauseMs: pauseAt(failures, limits),
+    disables: of === 'factor' && failures >= limits.disableAfter,
   };
 }
 
-/** Which failures bring a pause, as the store counts by it: every fifth, and from the last step on always the longest. */
-export const PAUSES = {
-  every: ATTEMPTS_PER_SIGN_IN,
-  steps: Array.from({ length: 1 + Math.ceil(Math.log2(LONGEST_PAUSE_MS / FIRST_PAUSE_MS)) }, (_, index) => {
-    const failures = FIRST_PAUSE_AT + index * ATTEMPTS_PER_SIGN_IN;
-    return { failures, pauseMs: pauseAt(failures) };
-  }),
-} as const;
+/** Which failures bring a pause, as the store counts by it; from the last step on it is always the longest. */
+export function pausesOf(limits: Limits): { first: number; every: number; steps: { failures: number; pauseMs: number }[] } {
+  const doublings = Math.max(0, Math.ceil(Math.log2(limits.longestPause / limits.firstPause)));
+  return {
+    first: limits.pauseAfter,
+    every: limits.attemptsPerSignIn,
+    steps: Array.from({ length: 1 + doublings }, (_, index) => {
+      const failures = limits.pauseAfter + index * limits.attemptsPerSignIn;
+      return { failures, pauseMs: pauseAt(failures, limits) };
+    }),
+  };
+}
 
-/** 15 minutes at the tenth failure, twice that at the fifteenth, and so on up to a day. */
-function pauseAt(failures: number): number {
-  if (failures < FIRST_PAUSE_AT) return 0;
-  const doublings = Math.floor((failures - FIRST_PAUSE_AT) / ATTEMPTS_PER_SIGN_IN);
-  return Math.min(FIRST_PAUSE_MS * 2 ** doublings, LONGEST_PAUSE_MS);
+/** With the numbers that a new realm has: 15 minutes at the tenth failure, twice that at the fifteenth, up to a day. */
+function pauseAt(failures: number, { attemptsPerSignIn, pauseAfter, firstPause, longestPause }: Limits): number {
+  const since = failures - pauseAfter;
+  if (since < 0 || since % attemptsPerSignIn !== 0) return 0;
+  return Math.min(firstPause * 2 ** (since / attemptsPerSignIn), longestPause) * 1000;
 }

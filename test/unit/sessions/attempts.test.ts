@@ -1,6 +1,10 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { afterFailure } from '../../../src/sessions/attempts.ts';
+import { realmSettings } from '../../../src/realms/settings.ts';
+import { afterFailure as consequence, pausesOf } from '../../../src/sessions/attempts.ts';
+
+const { throttling } = realmSettings.parse({});
+const afterFailure = (of: 'password' | 'factor', failures: number) => consequence(of, failures, throttling);
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -37,4 +41,35 @@ test('pauses only grow, and a password never ends or disables anything', (t) => 
     }),
   );
   t.pass();
+});
+
+test('what the store counts by is the same as what follows from a failure, whatever the numbers', (t) => {
+  const limits = fc.record({
+    attemptsPerSignIn: fc.integer({ min: 3, max: 10 }),
+    pauseAfter: fc.integer({ min: 5, max: 50 }),
+    firstPause: fc.integer({ min: 60, max: 86_400 }),
+    longestPause: fc.integer({ min: 60, max: 86_400 }),
+    disableAfter: fc.integer({ min: 10, max: 100 }),
+  });
+  fc.assert(
+    fc.property(limits, fc.integer({ min: 1, max: 300 }), (numbers, failures) => {
+      const { first, every, steps } = pausesOf(numbers);
+      const expected = consequence('factor', failures, numbers).pauseMs;
+      const isPause = failures >= first && (failures - first) % every === 0;
+      const step = steps.find((one) => one.failures === failures) ?? (failures > (steps.at(-1)?.failures ?? 0) ? steps.at(-1) : undefined);
+      return (isPause ? (step?.pauseMs ?? -1) : 0) === expected;
+    }),
+  );
+  t.pass();
+});
+
+test('the settings have floors: no realm can let guess without an end', (t) => {
+  const tries: object[] = [
+    { disableAfter: 101 },
+    { pauseAfter: 51 },
+    { attemptsPerSignIn: 11 },
+    { firstPause: 59 },
+    { address: { failures: 10_001 } },
+  ];
+  for (const throttling of tries) t.false(realmSettings.safeParse({ throttling }).success, JSON.stringify(throttling));
 });
