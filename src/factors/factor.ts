@@ -202,7 +202,8 @@ export type Enrolment<Secret = unknown, State = unknown> =
   | { ok: false; reason: 'wait'; retryAfterMs: number }
   | { ok: false; reason: Unavailable; field?: string };
 
-export interface Factor<Secret = unknown, State = unknown> {
+/** `State` is that of a challenge, `Enrolling` that of an enrolment, where they differ. */
+export interface Factor<Secret = unknown, State = unknown, Enrolling = State> {
   /** Folder, view folder and database value. */
   readonly id: string;
   /** `first` starts a sign-in, `second` is asked after it. */
@@ -223,11 +224,11 @@ export interface Factor<Secret = unknown, State = unknown> {
   enrol?: {
     /** Whether this user can enrol it at all: a channel is set up, they have an address. By default everybody can. */
     available?(who: Enroller): boolean;
-    begin(cx: FactorContext): Promise<Begun<State>>;
+    begin(cx: FactorContext): Promise<Begun<Enrolling>>;
     /** The page of an enrolment, the same each time it is asked for. */
-    show(cx: FactorContext, state: State): Promise<Page>;
-    finish(cx: FactorContext, state: State, input: Form): Promise<Enrolment<Secret, State>>;
-    resend?(cx: FactorContext, state: State): Promise<Begun<State>>;
+    show(cx: FactorContext, state: Enrolling): Promise<Page>;
+    finish(cx: FactorContext, state: Enrolling, input: Form): Promise<Enrolment<Secret, Enrolling>>;
+    resend?(cx: FactorContext, state: Enrolling): Promise<Begun<Enrolling>>;
   };
   /** Sends a code or makes a challenge; absent where a challenge needs nothing to be remembered, and then its state is null. */
   begin?(cx: FactorContext, held: Credential<Secret>[]): Promise<Begun<State>>;

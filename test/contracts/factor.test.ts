@@ -3,33 +3,44 @@
  */
 import test from 'ava';
 import fc from 'fast-check';
-import type { Credential, Enrolment, Factor, Form, Verdict } from '../../src/factors/factor.ts';
-import { factors } from '../../src/factors/index.ts';
+import type { Credential, Enrolment, Factor, FactorContext, Form, Verdict } from '../../src/factors/factor.ts';
+import { builtIn } from '../../src/factors/index.ts';
 import { isLevel, reaches } from '../../src/policy/assurance.ts';
+import { defaultRealmSettings } from '../../src/realms/settings.ts';
 import type { FactorHarness } from '../support/factors.ts';
-import { Counters, factorContext, harnesses } from '../support/factors.ts';
+import { Counters, factorContext, harnesses, Sent, stateOf } from '../support/factors.ts';
 
 const LATER = 90_000;
 
 test('every factor has a harness in test/support/factors.ts', (t) => {
-  t.deepEqual([...factors.keys()].sort(), Object.keys(harnesses).sort());
+  t.deepEqual(builtIn.map(({ id }) => id).sort(), Object.keys(harnesses).sort());
 });
 
-for (const [id, factor] of factors) {
-  const harness = harnesses[id];
+for (const factor of builtIn) {
+  const harness = harnesses[factor.id];
   if (harness !== undefined) suite(factor, harness);
 }
 
 function suite(factor: Factor, harness: FactorHarness): void {
   const title = (text: string): string => `${factor.id}: ${text}`;
+  const settings = harness.settings ?? defaultRealmSettings();
   const accepted = (verdict: Verdict): Extract<Verdict, { ok: true }> => {
     if (!verdict.ok) throw new Error(`not accepted: ${verdict.reason}`);
     return verdict;
   };
+  /** A challenge that was begun for what is held, as the dispatcher does it. */
+  const challenged = async (held: Credential[], some: Partial<FactorContext> = {}) => {
+    const sent = new Sent();
+    const counters = new Counters(...held);
+    const cx = factorContext({ settings, spend: counters.spend, sent, ...some });
+    const state = stateOf(await factor.begin?.(cx, held));
+    const asked = (secret: unknown) => ({ secret, state, sent, now: cx.now });
+    return { cx, counters, state, sent, asked };
+  };
 
   test(title('says what it is'), (t) => {
     t.regex(factor.id, /^[a-z][a-z0-9-]*$/);
-    t.true(isLevel(factor.level));
+    t.true(isLevel(factor.levelIn(settings)));
     t.true(factor.kinds.length > 0);
     t.not(factor.name, '');
     t.not(factor.strength, '');
@@ -37,100 +48,94 @@ function suite(factor: Factor, harness: FactorHarness): void {
 
   test(title('a right answer is accepted, and shows what the factor may show'), async (t) => {
     const held = await harness.credential();
-    const counters = new Counters(held);
-    const cx = factorContext({ spend: counters.spend });
-    const verdict = accepted(await factor.verify(cx, harness.right(held.secret, cx.now), [held]));
+    const { cx, counters, state, asked } = await challenged([held]);
+    const verdict = accepted(await factor.verify(cx, state, await harness.right(asked(held.secret)), [held]));
     t.is(verdict.credentialId, held.id);
     t.true(verdict.kinds.length > 0);
     t.true(verdict.kinds.every((kind) => factor.kinds.includes(kind)));
-    t.true(reaches(factor.level, verdict.level));
-    t.true(verdict.amr.length > 0);
+    t.true(reaches(held.level ?? factor.levelIn(settings), verdict.level));
     t.false(verdict.amr.includes('mfa'), 'mfa is derived, never declared');
-    t.is(counters.spent.length, harness.spends ? 1 : 0);
-    if ('renewed' in verdict) t.notThrows(() => factor.parseSecret(verdict.renewed));
+    t.is(counters.spent.length, harness.spends === 'counter' ? 1 : 0);
+    if (verdict.renewed !== undefined) t.notThrows(() => factor.parseSecret(verdict.renewed));
   });
 
   test(title('a wrong answer is refused and spends nothing'), async (t) => {
     const held = await harness.credential();
-    const counters = new Counters(held);
-    const cx = factorContext({ spend: counters.spend });
-    const verdict = await factor.verify(cx, harness.wrong(held.secret, cx.now), [held]);
+    const { cx, counters, state, asked } = await challenged([held]);
+    const verdict = await factor.verify(cx, state, await harness.wrong(asked(held.secret)), [held]);
     t.false(verdict.ok);
-    if (!verdict.ok) t.is(verdict.reason, 'wrong');
+    if (!verdict.ok) t.is(verdict.reason, harness.wrongReason ?? 'wrong');
     t.deepEqual(counters.spent, []);
   });
 
   test(title('the same answer in parallel, fifty times'), async (t) => {
     const held = await harness.credential();
-    const cx = factorContext({ spend: new Counters(held).spend });
-    const answer = harness.right(held.secret, cx.now);
-    const verdicts = await Promise.all(Array.from({ length: 50 }, () => factor.verify(cx, answer, [held])));
+    const { cx, state, asked } = await challenged([held]);
+    const answer = await harness.right(asked(held.secret));
+    const verdicts = await Promise.all(Array.from({ length: 50 }, () => factor.verify(cx, state, answer, [held])));
     const reasons = verdicts.flatMap((verdict) => (verdict.ok ? [] : [verdict.reason]));
-    t.is(verdicts.filter((verdict) => verdict.ok).length, harness.spends ? 1 : 50);
-    t.true(reasons.every((reason) => reason === 'replayed'));
+    t.is(verdicts.filter((verdict) => verdict.ok).length, harness.spends === false ? 50 : 1);
+    t.true(reasons.every((reason) => reason === 'replayed' || (harness.spends === 'code' && reason === 'expired')));
   });
 
   test(title('an answer of yesterday'), async (t) => {
     const held = await harness.credential();
-    const counters = new Counters(held);
-    const cx = factorContext({ spend: counters.spend });
-    const answer = harness.right(held.secret, cx.now);
-    accepted(await factor.verify(cx, answer, [held]));
-    const again = await factor.verify({ ...cx, now: cx.now + LATER }, answer, [counters.stored(held)]);
-    t.is(again.ok, !harness.spends);
+    const { cx, counters, state, asked } = await challenged([held]);
+    const answer = await harness.right(asked(held.secret));
+    accepted(await factor.verify(cx, state, answer, [held]));
+    const again = await factor.verify({ ...cx, now: cx.now + LATER }, state, answer, [counters.stored(held)]);
+    t.is(again.ok, harness.spends === false);
   });
 
   test(title('whatever is sent, it neither throws nor accepts'), async (t) => {
     const held = await harness.credential();
-    const cx = factorContext({ spend: new Counters(held).spend });
+    const { cx, state } = await challenged([held]);
     const anything = fc.record(Object.fromEntries(harness.fields.map((field) => [field, fc.anything()])), { requiredKeys: [] });
     await fc.assert(
       fc.asyncProperty(anything, async (input) => {
         // The dispatcher lets strings through and nothing else; a factor does not lean on that.
-        const verdict = await factor.verify(cx, input as Form, [held]);
+        const verdict = await factor.verify(cx, state, input as Form, [held]);
         return !verdict.ok;
       }),
       { numRuns: 300 },
     );
     for (const form of [{}, ...harness.fields.flatMap((field) => MALFORMED.map((value) => ({ [field]: value })))]) {
-      const verdict = await factor.verify(cx, form as Form, [held]);
+      const verdict = await factor.verify(cx, state, form as Form, [held]);
       t.false(verdict.ok, JSON.stringify(form).slice(0, 80));
-      if (!verdict.ok) t.true(['wrong', 'malformed'].includes(verdict.reason));
+      if (!verdict.ok) t.true(['wrong', 'malformed', 'expired'].includes(verdict.reason), verdict.reason);
     }
   });
 
   test(title("another user's credential is not consulted"), async (t) => {
     const [mine, theirs] = [await harness.credential(), await harness.credential()];
     const other = { ...theirs, id: 'theirs' };
-    const counters = new Counters();
-    const cx = factorContext({ spend: counters.spend });
-    const answer = harness.right(other.secret, cx.now);
-    t.false((await factor.verify(cx, answer, [])).ok, 'nothing is held');
-    if (JSON.stringify(answer) === JSON.stringify(harness.right(mine.secret, cx.now))) return;
-    t.false((await factor.verify(cx, answer, [mine])).ok, 'something else is held');
+    const { cx, counters, state, asked } = await challenged([mine]);
+    const answer = await harness.right(asked(other.secret));
+    t.false((await factor.verify(cx, state, answer, [])).ok, 'nothing is held');
+    if (JSON.stringify(answer) === JSON.stringify(await harness.right(asked(mine.secret)))) return;
+    t.false((await factor.verify(cx, state, answer, [mine])).ok, 'something else is held');
     t.deepEqual(counters.spent, []);
   });
 
   test(title('of several credentials, the one that was answered is named'), async (t) => {
     const held = await Promise.all([harness.credential(), harness.credential(), harness.credential()]);
     const [, second] = held;
-    if (second === undefined || !harness.spends) return t.pass('one at most is held');
-    const counters = new Counters(...held);
-    const cx = factorContext({ spend: counters.spend });
-    const verdict = accepted(await factor.verify(cx, harness.right(second.secret, cx.now), held));
+    if (second === undefined || harness.spends === false || harness.spends === 'code') return t.pass('one at most is held');
+    const { cx, counters, state, asked } = await challenged(held);
+    const verdict = accepted(await factor.verify(cx, state, await harness.right(asked(second.secret)), held));
     t.is(verdict.credentialId, second.id);
-    t.deepEqual(
-      counters.spent.map(([credentialId]) => credentialId),
-      [second.id],
-    );
+    const spent = counters.spent.map(([credentialId]) => credentialId);
+    t.deepEqual(spent, harness.spends === 'counter' ? [second.id] : []);
   });
 
   test(title('the challenge shows and keeps no secret'), async (t) => {
     const held = await harness.credential();
-    const step = await factor.challenge(factorContext(), [held]);
-    t.is(step.view, `factors/${factor.id}/challenge`);
-    const shown = JSON.stringify([step.model, step.state]);
-    for (const secret of harness.secrets(held.secret)) t.false(shown.includes(secret));
+    const { cx, state, sent } = await challenged([held]);
+    const page = await factor.show(cx, state, [held]);
+    t.is(page.view, `factors/${factor.id}/challenge`);
+    const shown = JSON.stringify([page.model, state]);
+    for (const secret of [...harness.secrets(held.secret), ...sent.deliveries.map(({ code }) => code)]) t.false(shown.includes(secret));
+    t.deepEqual(await factor.show(cx, state, [held]), page, 'to look changes nothing');
   });
 
   test(title('a stored secret is read back, and nothing else is taken for one'), async (t) => {
@@ -149,7 +154,7 @@ function suite(factor: Factor, harness: FactorHarness): void {
   if (enrol === undefined || harness.confirm === undefined) return;
   const confirm = harness.confirm.bind(harness);
   const enrolledOf = (enrolment: Enrolment): Extract<Enrolment, { ok: true }> => {
-    if (!enrolment.ok) throw new Error(`not enrolled: ${enrolment.reason}`);
+    if (enrolment.ok !== true) throw new Error(`not enrolled: ${JSON.stringify(enrolment)}`);
     return enrolment;
   };
   const asCredential = (enrolment: Extract<Enrolment, { ok: true }>): Credential => ({
@@ -158,47 +163,62 @@ function suite(factor: Factor, harness: FactorHarness): void {
     label: enrolment.label,
     secret: enrolment.secret,
     counter: enrolment.counter,
+    level: enrolment.level,
     createdAt: 0,
     lastUsedAt: null,
   });
+  /** An enrolment at its last page. */
+  const enrolling = async (some: Partial<FactorContext> = {}) => {
+    const sent = new Sent();
+    const cx = factorContext({ settings, sent, ...(harness.stock ? { stock: harness.stock } : {}), ...some });
+    let state = stateOf(await enrol.begin(cx));
+    for (const form of harness.before?.({ state, sent, now: cx.now }) ?? []) {
+      const page = await enrol.finish(cx, state, form);
+      if (page.ok !== 'next') throw new Error('there is no further page');
+      state = page.state;
+    }
+    return { cx, sent, state };
+  };
 
   test(title('an enrolment is proved before it counts, and the confirming answer is spent (A04)'), async (t) => {
-    const cx = factorContext();
-    const step = await enrol.begin(cx);
-    t.is(step.view, `factors/${factor.id}/enrol`);
-    t.deepEqual(JSON.parse(JSON.stringify(step.state)), step.state, 'the state can be sealed');
-    const { right, wrong } = confirm(step, cx.now);
-    t.deepEqual(await enrol.finish(cx, step.state, wrong), { ok: false, reason: 'wrong' });
-    const enrolled = enrolledOf(await enrol.finish(cx, step.state, right));
+    const { cx, sent, state } = await enrolling();
+    const page = await enrol.show(cx, state);
+    t.true(page.view.startsWith(`factors/${factor.id}/`));
+    t.deepEqual(JSON.parse(JSON.stringify(state)), state, 'the state can be sealed');
+    const { right, wrong } = await confirm({ state, sent, now: cx.now });
+    const refused = await enrol.finish(cx, state, wrong);
+    t.false(refused.ok);
+    // What is answered once was answered: the next try has another state, and another answer.
+    const next = refused.ok === false && 'state' in refused && refused.state !== undefined ? refused.state : state;
+    const answer = next === state ? right : (await confirm({ state: next, sent, now: cx.now })).right;
+    const enrolled = enrolledOf(await enrol.finish(cx, next, answer));
     t.true(enrolled.kinds.length > 0 && !enrolled.amr.includes('mfa'));
-    t.true(reaches(factor.level, enrolled.level));
     t.not(enrolled.label, '');
     t.deepEqual(factor.parseSecret(JSON.parse(JSON.stringify(enrolled.secret))), enrolled.secret);
+    if (harness.spends !== 'counter') return;
     const held = asCredential(enrolled);
     const counters = new Counters(held);
-    if (!harness.spends) return;
-    const replay = await factor.verify({ ...cx, spend: counters.spend }, right, [held]);
-    t.deepEqual(replay, { ok: false, reason: 'replayed', credentialId: 'new' });
+    const replay = await factor.verify({ ...cx, spend: counters.spend }, null, answer, [held]);
+    t.false(replay.ok);
     const later = cx.now + LATER;
-    accepted(await factor.verify({ ...cx, now: later, spend: counters.spend }, harness.right(held.secret, later), [counters.stored(held)]));
+    const fresh = await harness.right({ secret: held.secret, state: null, sent, now: later, counter: held.counter });
+    accepted(await factor.verify({ ...cx, now: later, spend: counters.spend }, null, fresh, [counters.stored(held)]));
   });
 
-  test(title('an enrolment shown again keeps its secret; one begun again does not'), async (t) => {
-    const cx = factorContext();
-    const step = await enrol.begin(cx);
-    t.deepEqual(await enrol.show(cx, step.state), step);
-    t.notDeepEqual((await enrol.begin(cx)).state, step.state);
+  test(title('an enrolment shown again is the same'), async (t) => {
+    const { cx, state } = await enrolling();
+    t.deepEqual(await enrol.show(cx, state), await enrol.show(cx, state));
   });
 
   test(title('whatever is sent to an enrolment, it neither throws nor enrols'), async (t) => {
-    const cx = factorContext();
-    const { state } = await enrol.begin(cx);
+    const { cx, state } = await enrolling();
     const anything = fc.record(Object.fromEntries(harness.fields.map((field) => [field, fc.anything()])), { requiredKeys: [] });
     await fc.assert(
-      fc.asyncProperty(anything, async (input) => !(await enrol.finish(cx, state, input as Form)).ok),
+      fc.asyncProperty(anything, async (input) => (await enrol.finish(cx, state, input as Form)).ok !== true),
       { numRuns: 300 },
     );
-    for (const value of MALFORMED) t.false((await enrol.finish(cx, state, { code: value } as Form)).ok);
+    for (const field of harness.fields)
+      for (const value of MALFORMED) t.not((await enrol.finish(cx, state, { [field]: value } as Form)).ok, true);
   });
 }
 

@@ -105,6 +105,8 @@ export async function giveApp(
     secret: await server.keyring.seal(credentialSeal(key), stored),
     counter: null,
     enabled: true,
+    level: null,
+    lookup: null,
     createdAt: now,
     lastUsedAt: null,
   });

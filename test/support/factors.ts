@@ -5,10 +5,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { generateSync, ScureBase32Plugin } from 'otplib';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
-import type { Credential, FactorContext, Form, PasswordHasher, Step } from '../../src/factors/factor.ts';
+import type { Begun, Credential, Delivery, FactorContext, Form, OneTimeCodes, PasswordHasher, TokenStock } from '../../src/factors/factor.ts';
 import type { PasswordSecret } from '../../src/factors/password/password.ts';
 import type { TotpSecret } from '../../src/factors/totp/totp.ts';
-import { defaultRealmSettings } from '../../src/realms/settings.ts';
+import { defaultRealmSettings, type RealmSettings } from '../../src/realms/settings.ts';
 
 /** Argon2id as small as it goes: what is tested is the factor, not the hash. */
 export const quickHasher = (): Argon2Hasher => new Argon2Hasher({ memoryKiB: 8, passes: 1, parallelism: 1, queueLimit: 1000 });
@@ -54,11 +54,58 @@ export class Counters {
   }
 }
 
-/** A context for realm `demo` and user `alice`. */
-export const factorContext = (some: Partial<FactorContext> = {}): FactorContext => ({
+const PRESENT = Date.UTC(2030, 0, 15, 12, 0, 7);
+
+/** What was sent, and the live codes, in memory; the statements of the store are tested in test/unit/store. */
+export class Sent {
+  readonly deliveries: Delivery[] = [];
+  readonly #live = new Map<string, { code: string; tries: number; until: number }>();
+  readonly #spent = new Set<string>();
+
+  readonly deliver: FactorContext['deliver'] = async (delivery) => {
+    this.deliveries.push(delivery);
+    return { ok: true };
+  };
+
+  readonly once: FactorContext['once'] = async (value) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    return this.#spent.size < this.#spent.add(value).size;
+  };
+
+  /** The code that was sent last. */
+  get code(): string {
+    return this.deliveries.at(-1)?.code ?? '';
+  }
+
+  codes(now: number): OneTimeCodes {
+    return {
+      issue: async (purpose, code, lifetimeMs) => void this.#live.set(purpose, { code, tries: 0, until: now + lifetimeMs }),
+      check: async (purpose, code) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        const live = this.#live.get(purpose);
+        if (live === undefined || live.tries >= 5 || live.until <= now) return 'expired';
+        live.tries += 1;
+        if (live.code !== code) return 'wrong';
+        this.#live.delete(purpose);
+        return 'ok';
+      },
+    };
+  }
+}
+
+/** A context for realm `demo` and user `alice`; `sent` sees what it sends. */
+export const factorContext = ({ sent = new Sent(), ...some }: Partial<FactorContext> & { sent?: Sent } = {}): FactorContext => ({
   realm: { id: randomUUID(), name: 'demo', displayName: 'Demo' },
-  user: { id: randomUUID(), username: 'alice', email: 'alice@example.com' },
-  now: Date.UTC(2030, 0, 15, 12, 0, 7),
+  user: { id: randomUUID(), username: 'alice', email: 'alice@example.com', emailVerified: true, administrator: false },
+  origin: 'https://id.example',
+  transaction: randomUUID(),
+  once: sent.once,
+  codes: sent.codes(some.now ?? PRESENT),
+  deliver: sent.deliver,
+  lookups: async () => [],
+  handle: () => Buffer.alloc(64, 7),
+  stock: { find: async () => undefined },
+  now: PRESENT,
   settings: defaultRealmSettings(),
   passwords: quickHasher(),
   spend: new Counters().spend,
@@ -72,25 +119,52 @@ export const credentialOf = <S>(factor: string, secret: S, some: Partial<Credent
   label: 'Mine',
   secret,
   counter: null,
+  level: null,
   createdAt: Date.UTC(2029, 0, 1),
   lastUsedAt: null,
   ...some,
 });
 
+/** A challenge that was begun: what an answer is made from. */
+export interface Asked {
+  secret: unknown;
+  /** Null where the factor begins nothing. */
+  state: unknown;
+  sent: Sent;
+  now: number;
+  /** Of the credential, where the answer depends on it; null for one that was not used yet. */
+  counter?: number | null;
+}
+
 /** What the contract suite asks of a factor. `secret` is narrowed by the factor's own parseSecret. */
 export interface FactorHarness {
   credential(): Promise<Credential>;
-  /** The form that answers a challenge rightly at a time. */
-  right(secret: unknown, now: number): Form;
-  wrong(secret: unknown, now: number): Form;
+  /** The form that answers a challenge rightly. */
+  right(asked: Asked): Form | Promise<Form>;
+  wrong(asked: Asked): Form | Promise<Form>;
+  /** What a wrong answer is called; `wrong` by default. */
+  wrongReason?: 'wrong' | 'malformed';
   /** The fields of its forms; the suite fills them with anything. */
   fields: readonly string[];
-  /** Whether a right answer is accepted once only. */
-  spends: boolean;
+  /** Whether a right answer is accepted once only: by a counter, by a live code, or by what is remembered of it. */
+  spends: false | 'counter' | 'code' | 'once';
   /** Texts that no page but the enrolment may show. */
   secrets(secret: unknown): string[];
-  /** The form that confirms an enrolment; absent where the factor cannot be enrolled. */
-  confirm?(step: Step<unknown>, now: number): { right: Form; wrong: Form };
+  /** What the realm of the suite needs to be set to. */
+  settings?: RealmSettings;
+  /** The tokens that are in stock. */
+  stock?: TokenStock;
+  /** The forms that confirm an enrolment page by page, and one that does not; absent where the factor cannot be enrolled. */
+  confirm?(asked: Omit<Asked, 'secret'>): Promise<{ right: Form; wrong: Form }> | { right: Form; wrong: Form };
+  /** Pages before the one that `confirm` is about: the form that each is answered with. */
+  before?(asked: Omit<Asked, 'secret'>): Form[];
+}
+
+/** The state of what was begun. */
+export function stateOf<State>(begun: Begun<State> | undefined): State | null {
+  if (begun === undefined) return null;
+  if (!begun.ok) throw new Error(`not begun: ${begun.reason}`);
+  return begun.state;
 }
 
 /** A secret of the right length for its algorithm (RFC 6238 appendix A: as long as the hash). */
@@ -128,12 +202,12 @@ export const harnesses: Readonly<Record<string, FactorHarness>> = {
   },
   totp: {
     credential: async () => credentialOf('totp', totpSecret()),
-    right: (secret, now) => ({ code: totpCode(asTotp(secret), now) }),
-    wrong: (secret, now) => ({ code: wrongTotpCode(asTotp(secret), now) }),
+    right: ({ secret, now }) => ({ code: totpCode(asTotp(secret), now) }),
+    wrong: ({ secret, now }) => ({ code: wrongTotpCode(asTotp(secret), now) }),
     fields: ['code', 'label'],
-    spends: true,
+    spends: 'counter',
     secrets: (secret) => [asTotp(secret).secret],
-    confirm: ({ state }, now) => ({
+    confirm: ({ state, now }) => ({
       right: { code: totpCode(asTotp(state), now), label: 'New phone' },
       wrong: { code: wrongTotpCode(asTotp(state), now) },
     }),

@@ -26,7 +26,7 @@ const SECRET_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
 
 const stored = otpSecret.extend({ period: z.number().int().min(1).max(3600) });
 
-export const totp: Factor<TotpSecret, TotpSecret> = {
+export const totp: Factor<TotpSecret, null, TotpSecret> = {
   id: 'totp',
   role: 'second',
   kinds: ['possession'],

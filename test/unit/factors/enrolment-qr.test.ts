@@ -1,7 +1,7 @@
 import test from 'ava';
 import { otpauthUri, qrPng, qrSvg, qrTerminal } from '../../../src/factors/totp/enrolment-qr.ts';
 import { totp } from '../../../src/factors/totp/totp.ts';
-import { factorContext } from '../../support/factors.ts';
+import { factorContext, stateOf } from '../../support/factors.ts';
 import { readQrSvg } from '../../support/qr.ts';
 
 const SECRET = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
@@ -47,8 +47,11 @@ test('names of any letters come through, and a colon never splits the label in t
 });
 
 test('the page shows a code that a phone reads as the link', async (t) => {
-  const step = await totp.enrol?.begin(factorContext());
-  t.is(readQrSvg(String(step?.model.qr)), String(step?.model.otpauth));
+  const cx = factorContext();
+  const state = stateOf(await totp.enrol?.begin(cx));
+  if (state === null) return t.fail('it was begun');
+  const page = await totp.enrol?.show(cx, state);
+  t.is(readQrSvg(String(page?.model.qr)), String(page?.model.otpauth));
 });
 
 test('the SVG stands under a strict Content-Security-Policy, and quotes no name', async (t) => {

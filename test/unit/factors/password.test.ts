@@ -18,7 +18,7 @@ test('one argon2 verification is done in every case (D01)', async (t) => {
     [{ password: '\ud800' }, [known]],
   ] as const) {
     const passwords = new CountingHasher();
-    await password.verify(factorContext({ passwords }), form, [...credentials]);
+    await password.verify(factorContext({ passwords }), null, form, [...credentials]);
     t.is(passwords.verifications, 1, JSON.stringify(form).slice(0, 40));
     t.is(passwords.hashes, 0);
   }
@@ -26,29 +26,29 @@ test('one argon2 verification is done in every case (D01)', async (t) => {
 
 test('a password is taken as it was typed: never trimmed, never cut', async (t) => {
   const known = await held(' spaces count ');
-  const verify = async (typed: string) => (await password.verify(factorContext(), { password: typed }, [known])).ok;
+  const verify = async (typed: string) => (await password.verify(factorContext(), null, { password: typed }, [known])).ok;
   t.true(await verify(' spaces count '));
   t.false(await verify('spaces count'));
   const long = 'x'.repeat(1024);
   const cx = factorContext();
-  t.true((await password.verify(cx, { password: long }, [await held(long)])).ok);
-  t.deepEqual(await password.verify(cx, { password: `${long}y` }, [await held(long)]), { ok: false, reason: 'malformed' });
+  t.true((await password.verify(cx, null, { password: long }, [await held(long)])).ok);
+  t.deepEqual(await password.verify(cx, null, { password: `${long}y` }, [await held(long)]), { ok: false, reason: 'malformed' });
 });
 
 test('the limit is in bytes', async (t) => {
-  t.deepEqual(await password.verify(factorContext(), { password: 'é'.repeat(513) }, []), { ok: false, reason: 'malformed' });
-  t.deepEqual(await password.verify(factorContext(), { password: 'é'.repeat(512) }, []), { ok: false, reason: 'wrong' });
+  t.deepEqual(await password.verify(factorContext(), null, { password: 'é'.repeat(513) }, []), { ok: false, reason: 'malformed' });
+  t.deepEqual(await password.verify(factorContext(), null, { password: 'é'.repeat(512) }, []), { ok: false, reason: 'wrong' });
 });
 
 test('a hash of other parameters is renewed by a right password, and only by one', async (t) => {
   const known = credentialOf('password', { phc: await new Argon2Hasher({ memoryKiB: 16, passes: 1, parallelism: 1 }).hash('correct horse') });
   const cx = factorContext();
-  const verdict = await password.verify(cx, { password: 'correct horse' }, [known]);
+  const verdict = await password.verify(cx, null, { password: 'correct horse' }, [known]);
   if (!verdict.ok || verdict.renewed === undefined) return t.fail('it is renewed');
   t.true(await cx.passwords.verify(verdict.renewed.phc, 'correct horse'));
   t.false(cx.passwords.needsRehash(verdict.renewed.phc));
   const passwords = new CountingHasher();
-  await password.verify(factorContext({ passwords }), { password: 'wrong' }, [known]);
+  await password.verify(factorContext({ passwords }), null, { password: 'wrong' }, [known]);
   t.is(passwords.hashes, 0);
 });
 
@@ -58,11 +58,11 @@ test('a full queue puts off the renewal, not the sign-in', async (t) => {
   passwords.hash = async () => {
     throw busy('full');
   };
-  const verdict = await password.verify(factorContext({ passwords }), { password: 'correct horse' }, [known]);
+  const verdict = await password.verify(factorContext({ passwords }), null, { password: 'correct horse' }, [known]);
   t.true(verdict.ok);
   t.false('renewed' in verdict);
   passwords.hash = async () => {
     throw new Error('a fault');
   };
-  await t.throwsAsync(password.verify(factorContext({ passwords }), { password: 'correct horse' }, [known]), { message: 'a fault' });
+  await t.throwsAsync(password.verify(factorContext({ passwords }), null, { password: 'correct horse' }, [known]), { message: 'a fault' });
 });

@@ -5,7 +5,7 @@ import type { Verdict } from '../../../src/factors/factor.ts';
 import type { TotpSecret } from '../../../src/factors/totp/totp.ts';
 import { totp } from '../../../src/factors/totp/totp.ts';
 import { realmSettings } from '../../../src/realms/settings.ts';
-import { Counters, credentialOf, factorContext, totpCode, totpSecret, wrongTotpCode } from '../../support/factors.ts';
+import { Counters, credentialOf, factorContext, stateOf, totpCode, totpSecret, wrongTotpCode } from '../../support/factors.ts';
 
 const STEP = 30_000;
 const T0 = Date.UTC(2030, 0, 15, 12, 0, 10);
@@ -22,6 +22,7 @@ const app = (secret: TotpSecret = totpSecret(), counter: number | null = null) =
     verify: (code: unknown, now: number, settings = {}): Promise<Verdict> =>
       totp.verify(
         factorContext({ now, spend: counters.spend, settings: realmSettings.parse({ totp: settings }) }),
+        null,
         { code } as Record<string, string>,
         [counters.stored(credential)],
       ),
@@ -82,7 +83,7 @@ test('a counter beyond the window (a clock that was set back) refuses and does n
 test('a lost race is a replay', async (t) => {
   const one = app();
   const cx = factorContext({ now: T0, spend: async () => false });
-  t.deepEqual(await totp.verify(cx, { code: one.code(T0) }, [one.credential]), { ok: false, reason: 'replayed', credentialId: one.credential.id });
+  t.deepEqual(await totp.verify(cx, null, { code: one.code(T0) }, [one.credential]), { ok: false, reason: 'replayed', credentialId: one.credential.id });
 });
 
 test('000000 is a code like any other (A13)', async (t) => {
@@ -141,25 +142,27 @@ test('of two apps, each has its own counter', async (t) => {
   const counters = new Counters(a, b);
   const cx = factorContext({ now: T0, spend: counters.spend });
   const held = () => [counters.stored(a), counters.stored(b)];
-  t.is(reason(await totp.verify(cx, { code: totpCode(a.secret, T0) }, held())), 'ok');
-  t.is(reason(await totp.verify(cx, { code: totpCode(b.secret, T0) }, held())), 'ok');
-  t.is(reason(await totp.verify(cx, { code: totpCode(a.secret, T0) }, held())), 'replayed');
-  t.deepEqual(await totp.verify(cx, { code: wrongTotpCode(a.secret, T0) }, held()), { ok: false, reason: 'wrong' });
-  t.is(reason(await totp.verify(cx, { code: '1234567' }, held())), 'malformed');
+  t.is(reason(await totp.verify(cx, null, { code: totpCode(a.secret, T0) }, held())), 'ok');
+  t.is(reason(await totp.verify(cx, null, { code: totpCode(b.secret, T0) }, held())), 'ok');
+  t.is(reason(await totp.verify(cx, null, { code: totpCode(a.secret, T0) }, held())), 'replayed');
+  t.deepEqual(await totp.verify(cx, null, { code: wrongTotpCode(a.secret, T0) }, held()), { ok: false, reason: 'wrong' });
+  t.is(reason(await totp.verify(cx, null, { code: '1234567' }, held())), 'malformed');
 });
 
 test('the challenge says how many digits, and which app when there is one', async (t) => {
   const [a, b] = [credentialOf('totp', totpSecret(), { label: 'Pixel' }), credentialOf('totp', totpSecret({ digits: 8 }))];
-  t.deepEqual((await totp.challenge(factorContext(), [a])).model, { digits: 6, label: 'Pixel' });
-  t.deepEqual((await totp.challenge(factorContext(), [a, b])).model, { digits: 8, label: null });
+  t.deepEqual((await totp.show(factorContext(), null, [a])).model, { digits: 6, label: 'Pixel' });
+  t.deepEqual((await totp.show(factorContext(), null, [a, b])).model, { digits: 8, label: null });
 });
 
 test('an enrolment follows the settings of the realm, with a secret of 160 bits', async (t) => {
   const settings = realmSettings.parse({ totp: { digits: 8, period: 60, algorithm: 'sha512' } });
-  const step = await totp.enrol?.begin(factorContext({ settings }));
-  t.like(step?.state, { digits: 8, period: 60, algorithm: 'sha512' });
-  t.is(new ScureBase32Plugin().decode(step?.state.secret ?? '').length, 20);
-  t.like(step?.model, { digits: 8, issuer: 'Demo', account: 'alice', key: step?.state.secret.match(/.{4}/g)?.join(' ') });
+  const cx = factorContext({ settings });
+  const state = stateOf(await totp.enrol?.begin(cx));
+  if (state === null) return t.fail('it was begun');
+  t.like(state, { digits: 8, period: 60, algorithm: 'sha512' });
+  t.is(new ScureBase32Plugin().decode(state.secret).length, 20);
+  t.like((await totp.enrol?.show(cx, state))?.model, { digits: 8, issuer: 'Demo', account: 'alice', key: state.secret.match(/.{4}/g)?.join(' ') });
 });
 
 test("the user's own name for an app is kept short and plain", async (t) => {
@@ -167,7 +170,7 @@ test("the user's own name for an app is kept short and plain", async (t) => {
     const cx = factorContext({ now: T0 });
     const state = totpSecret();
     const enrolled = await totp.enrol?.finish(cx, state, { code: totpCode(state, T0), ...(label !== undefined && { label }) });
-    return enrolled?.ok ? enrolled.label : undefined;
+    return enrolled?.ok === true ? enrolled.label : undefined;
   };
   t.is(await labelled('  Pixel 9 '), 'Pixel 9');
   t.is(await labelled(), '');

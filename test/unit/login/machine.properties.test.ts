@@ -122,6 +122,8 @@ class Run {
       },
       sessionProofs: this.sessionProofs,
       choices: owned.map((c) => ({ factor: c.factor.factor, credentialId: c.id })),
+      offers: [],
+      fallback: [],
     };
   }
 

@@ -16,7 +16,7 @@ const rulesWith = (credentials: string[], some: Some = {}): LoginRules => {
   const { now: _now, proofs: _proofs, ...facts } = factsWith({ ...some.facts });
   const choices = credentials.map((credentialId) => ({ factor: credentialId.split('-')[0] ?? '', credentialId }));
   const owned = Object.values<OwnedFactor>(FACTORS).filter((factor) => choices.some((choice) => choice.factor === factor.factor));
-  return { facts: { ...facts, owned }, sessionProofs: [], choices, ...(some.sessionProofs && { sessionProofs: some.sessionProofs }) };
+  return { facts: { ...facts, owned }, sessionProofs: [], choices, offers: [], fallback: [], ...(some.sessionProofs && { sessionProofs: some.sessionProofs }) };
 };
 const NOBODY = rulesWith([]);
 
