@@ -7,6 +7,7 @@ import { nameOf, strengthOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
 import type { FormError } from '../http/render.ts';
 import { inEnglish, type MessageKey, say, type Words } from '../languages/messages.ts';
+import type { Skip } from '../policy/decide.ts';
 import { homeOf } from '../realms/home.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { credentialsOf } from '../store/credentials.ts';
@@ -137,6 +138,9 @@ async function challengePage(request: LoginRequest, login: Login, shown: Shown):
   return { view: page.view, model: { ...page.model, ...ways, ...can, rememberDays } };
 }
 
+/** Until when, and how often, an enrolment may be put off. */
+const skipModel = (skip: Skip | null) => skip && { ...skip, until: skip.until === null ? null : new Date(skip.until).toISOString() };
+
 /** Why one would want what is offered. */
 const WHY: Readonly<Record<string, MessageKey>> = { passkey: 'login.offer.passkey', 'recovery-codes': 'login.offer.recoveryCodes' };
 
@@ -154,7 +158,7 @@ async function enrolmentPage(request: LoginRequest, login: Login, shown: Shown):
   const rules = await rulesOf(request, login, user.id);
   const decision = decisionOf(state, rules, request.at);
   const asked = decision.ask === 'enrol' ? decision : undefined;
-  const ways = { another: (asked?.factors.length ?? 0) > 1, skip: asked?.skip ?? null, offered, cancellable: !offered };
+  const ways = { another: (asked?.factors.length ?? 0) > 1, skip: skipModel(asked?.skip ?? null), offered, cancellable: !offered };
   const why = state.unavailable[factor.id];
   if (why !== undefined && state.step === null) return { view: 'login/unavailable', model: { ...names, ...ways, message: whyOf(why, request.at) } };
   const page = await factor.enrol.show(contextOf(request, login.row, user, rules), state.step);
@@ -175,7 +179,7 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
   };
   if (decision.ask === 'enrol') {
     const offered = decision.factors.map((id) => ({ ...named(id), credentialId: null, label: '', lastUsed: false }));
-    return { purpose: 'enrol', choices: offered, skip: decision.skip };
+    return { purpose: 'enrol', choices: offered, skip: skipModel(decision.skip) };
   }
   const wanted = decision.ask === 'factor' ? decision.factors : [];
   const usable = secondFactors(factors)

@@ -110,42 +110,47 @@ async function alarm(request: LoginRequest, login: Login, error: AppError): Prom
   await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), { type: 'crypto.unreadable', details: { what: login.state.at } });
 }
 
+/** Buttons that mean the same on every page. */
+const EVENTS = { cancel: 'cancelled', another: 'another', switch: 'other-account' } as const;
+
+type Step = (request: LoginRequest, login: Login, form: LoginForm) => Promise<Outcome | undefined>;
+
 /** The step that a form is for; undefined when it does not fit what is due. */
 async function stepOf(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome | undefined> {
   const { state } = login;
-  const asEvent = async (type: 'cancelled' | 'another' | 'other-account'): Promise<Outcome> => ({
-    event: { type },
-    rules: await rulesOf(request, login, state.userId),
-    renew: false,
-  });
-  if (form.do === 'cancel') return asEvent('cancelled');
-  if (form.do === 'another') return asEvent('another');
-  if (form.do === 'switch') return asEvent('other-account');
-  const fields = fieldsOf(form);
-  switch (state.at) {
-    case 'identify':
-    case 'password':
-      if (form.response !== undefined) return discoveryStep(request, login, form);
-      if (form.password === undefined && (state.at === 'password' || form.username === undefined)) return undefined;
-      return passwordStep(request, login, fields);
-    case 'choose':
-      if (form.do === 'skip') return skipStep(request, login);
-      return form.factor === undefined ? undefined : chooseStep(request, login, fields);
-    case 'challenge':
-      if (form.do === 'resend') return beginChallenge(request, login);
-      return hasAnswer(form) ? challengeStep(request, login, form) : undefined;
-    case 'enrol':
-      if (form.do === 'skip') return skipStep(request, login);
-      if (form.do === 'resend') return beginEnrolment(request, login);
-      return hasAnswer(form) && state.step !== null ? enrolStep(request, login, form) : undefined;
-    case 'action':
-      if (form.do === 'skip' || form.do === 'never') return declineStep(request, login, form.do);
-      if (form.do === 'accept' || form.do === 'resend') return beginEnrolment(request, login);
-      return hasAnswer(form) && state.step !== null ? enrolStep(request, login, form) : undefined;
-    default:
-      return undefined;
-  }
+  if (form.do === 'cancel' || form.do === 'another' || form.do === 'switch')
+    return { event: { type: EVENTS[form.do] }, rules: await rulesOf(request, login, state.userId), renew: false };
+  return STEPS[state.at]?.(request, login, form);
 }
+
+const firstFactor: Step = async (request, login, form) => {
+  if (form.response !== undefined) return discoveryStep(request, login, form);
+  if (form.password === undefined && (login.state.at === 'password' || form.username === undefined)) return undefined;
+  return passwordStep(request, login, fieldsOf(form));
+};
+
+const STEPS: Partial<Record<LoginState['at'], Step>> = {
+  identify: firstFactor,
+  password: firstFactor,
+  choose: async (request, login, form) => {
+    if (form.do === 'skip') return skipStep(request, login);
+    return form.factor === undefined ? undefined : chooseStep(request, login, fieldsOf(form));
+  },
+  challenge: async (request, login, form) => {
+    if (form.do === 'resend') return beginChallenge(request, login);
+    return hasAnswer(form) ? challengeStep(request, login, form) : undefined;
+  },
+  enrol: async (request, login, form) => {
+    if (form.do === 'skip') return skipStep(request, login);
+    if (form.do === 'resend') return beginEnrolment(request, login);
+    return hasAnswer(form) && login.state.step !== null ? enrolStep(request, login, form) : undefined;
+  },
+  action: async (request, login, form) => {
+    if (form.do === 'skip' || form.do === 'never') return declineStep(request, login, form.do);
+    if (form.do === 'accept' || form.do === 'resend') return beginEnrolment(request, login);
+    return hasAnswer(form) && login.state.step !== null ? enrolStep(request, login, form) : undefined;
+  },
+};
 
 /** Moves the sign-in on, or shows the page again with what was wrong. */
 async function apply(request: LoginRequest, login: Login, outcome: Outcome, form: LoginForm): Promise<void> {
