@@ -3,6 +3,7 @@
  * Every field has a default, so that an older row stays readable after a release that adds one.
  */
 import { z } from 'zod';
+import { customFactorSettings } from './custom-factor-settings.ts';
 import { deliverySettings } from './delivery-settings.ts';
 
 const seconds = (fallback: number, floor = 1, ceiling = 10 * 365 * 86_400) => z.number().int().min(floor).max(ceiling).default(fallback);
@@ -33,6 +34,8 @@ export const realmSettings = z.object({
   disabledFactors: z.array(z.string().max(100)).max(100).default([]),
   /** Where a code cannot be sent (no number, a failed provider), the next of these that the user has and that is enough is asked for. */
   fallback: z.array(z.string().max(100)).max(20).default(['sms-otp', 'email-otp']),
+
+  ...customFactorSettings,
 
   ...deliverySettings,
 
