@@ -16,7 +16,7 @@ export const builtIn: readonly Factor[] = [
 /** Factors by id, the database value. */
 export type FactorMap = ReadonlyMap<string, Factor>;
 
-/** The factors of an installation: those of the product, and the modules that its settings name. */
+/** The factors of an installation: those of the product, and the custom ones of each realm. */
 export interface Factors {
   /** What a realm uses. A credential of any other factor is not looked at. */
   in(settings: RealmSettings): FactorMap;
@@ -25,11 +25,12 @@ export interface Factors {
 }
 
 /**
- * @param options.modules factors that the installation's settings name
+ * @param options.custom the custom factors of a realm (custom/factors.ts); none by default
  * @param options.channels what a realm can send by, as the delivery room says; nothing by default
  */
-export function createFactors(options: { modules?: readonly Factor[]; channels?: (settings: RealmSettings) => Channels } = {}): Factors {
-  const installed: readonly Factor[] = [...builtIn, ...(options.modules ?? [])];
+export function createFactors(
+  options: { custom?: (settings: RealmSettings) => readonly Factor[]; channels?: (settings: RealmSettings) => Channels } = {},
+): Factors {
   // Settings are read once a version of a realm, so that the same object is asked about again and again.
   const known = new WeakMap<RealmSettings, FactorMap>();
   return {
@@ -37,6 +38,7 @@ export function createFactors(options: { modules?: readonly Factor[]; channels?:
       const before = known.get(settings);
       if (before) return before;
       const off = new Set(settings.disabledFactors);
+      const installed = [...builtIn, ...(options.custom?.(settings) ?? [])];
       const map: FactorMap = new Map(installed.filter(({ id, role }) => role === 'first' || !off.has(id)).map((factor) => [factor.id, factor]));
       known.set(settings, map);
       return map;
