@@ -5,5 +5,6 @@ import factor from './factor.json' with { type: 'json' };
 import login from './login.json' with { type: 'json' };
 import mail from './mail.json' with { type: 'json' };
 import page from './page.json' with { type: 'json' };
+import webauthn from './webauthn.json' with { type: 'json' };
 
-export const texts = { account, custom, error, factor, login, mail, page };
+export const texts = { account, custom, error, factor, login, mail, page, webauthn };
