@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/machine.ts';
-import { decisionOf, next, start } from '../../../src/login/machine.ts';
+import { challengeOf, decisionOf, next, start } from '../../../src/login/machine.ts';
 import type { OwnedFactor } from '../../../src/policy/decide.ts';
 import { policyOf } from '../../../src/policy/document.ts';
 import { FACTORS, factsWith, HOUR, MINUTE, NOW, password, proofOf, totp } from '../../support/proofs.ts';
@@ -13,10 +13,11 @@ interface Some extends Partial<Omit<LoginRules, 'facts'>> {
 
 /** Rules of a user who owns `credentials`, as `factor-number`. */
 const rulesWith = (credentials: string[], some: Some = {}): LoginRules => {
-  const { now: _now, proofs: _proofs, ...facts } = factsWith({ ...some.facts });
+  const { facts: asked, ...rest } = some;
+  const { now: _now, proofs: _proofs, ...facts } = factsWith({ ...asked });
   const choices = credentials.map((credentialId) => ({ factor: credentialId.split('-')[0] ?? '', credentialId }));
   const owned = Object.values<OwnedFactor>(FACTORS).filter((factor) => choices.some((choice) => choice.factor === factor.factor));
-  return { facts: { ...facts, owned }, sessionProofs: [], choices, offers: [], fallback: [], ...(some.sessionProofs && { sessionProofs: some.sessionProofs }) };
+  return { facts: { ...facts, owned }, sessionProofs: [], choices, offers: [], fallback: [], ...rest };
 };
 const NOBODY = rulesWith([]);
 
@@ -71,7 +72,7 @@ test('"another way" with one way leads nowhere', (t) => {
 });
 
 test('what would not do is not offered and cannot be chosen (B06)', (t) => {
-  const rules = rulesWith(['totp-1', 'key-1', 'key-2'], { facts: { requested: { acr: ['phr'], essential: true } } });
+  const rules = rulesWith(['totp-1', 'key-1', 'key-2', 'passkey-1'], { facts: { requested: { acr: ['phr'], essential: true } } });
   const choice = next(start(NOBODY, { userId: null }, NOW), provedPassword, rules, NOW);
   t.is(choice.at, 'choose');
   t.is(next(choice, { type: 'chosen', factor: 'totp', credentialId: 'totp-1' }, rules, NOW), choice);
@@ -291,4 +292,83 @@ test('the page and the provider ask the same decision', (t) => {
   const asked = next(start(NOBODY, { userId: null }, NOW), provedPassword, rules, NOW);
   t.is(decisionOf(asked, rules, NOW).ask, 'factor');
   t.is(decisionOf(next(asked, proved('totp-1'), rules, NOW), rules, NOW).ask, 'nothing');
+});
+
+test('several credentials of one factor are no choice: any of them will do', (t) => {
+  const rules = rulesWith(['totp-1', 'totp-2']);
+  const asked = next(start(NOBODY, { userId: null }, NOW), provedPassword, rules, NOW);
+  t.like(asked, { at: 'challenge', factor: 'totp', credentialId: null });
+  t.is(next(asked, proved('totp-2'), rules, NOW).at, 'done');
+});
+
+/** A sign-in that is asked for a code by SMS or mail. */
+const codes = (some: Some = {}) => {
+  const rules = rulesWith(['hotp-1', 'totp-1', 'key-1'], { fallback: ['hotp', 'totp'], ...some });
+  const choice = next(start(NOBODY, { userId: null }, NOW), provedPassword, rules, NOW);
+  return { rules, asked: next(choice, { type: 'chosen', factor: 'hotp', credentialId: null }, rules, NOW) };
+};
+
+test('a challenge is begun once; a code that was sent again takes its place', (t) => {
+  const { rules, asked } = codes();
+  t.is(challengeOf(asked), null);
+  const begun = next(asked, { type: 'begun', step: 'first' }, rules, NOW);
+  t.is(challengeOf(begun), 'first');
+  t.is(next(begun, { type: 'begun', step: 'second' }, rules, NOW), begun, 'a second tab must not void the code that was sent');
+  t.is(challengeOf(next(begun, { type: 'begun', step: 'second', again: true }, rules, NOW)), 'second');
+});
+
+test('a code that was sent stays good while the user looks for another way', (t) => {
+  const { rules, asked } = codes();
+  const begun = next(asked, { type: 'begun', step: 'first' }, rules, NOW);
+  const other = run(begun, rules, { type: 'another' }, { type: 'chosen', factor: 'totp', credentialId: null });
+  t.is(challengeOf(other), null);
+  const back = run(other, rules, { type: 'another' }, { type: 'chosen', factor: 'hotp', credentialId: null });
+  t.is(challengeOf(back), 'first');
+});
+
+test('what cannot be sent falls back to the next of the list, and never to what is not enough', (t) => {
+  const failed: LoginEvent = { type: 'unavailable', why: { reason: 'failed', until: null } };
+  const { rules, asked } = codes();
+  const fallen = next(asked, failed, rules, NOW);
+  t.like(fallen, { at: 'challenge', factor: 'totp' });
+  const nothingLeft = next(fallen, failed, rules, NOW);
+  t.like(nothingLeft, { at: 'challenge', factor: 'totp', unavailable: { hotp: { reason: 'failed' }, totp: { reason: 'failed' } } });
+  t.is(next(nothingLeft, { type: 'another' }, rules, NOW).at, 'choose');
+
+  const strict = codes({ facts: { requested: { acr: ['phr'], essential: true } } });
+  t.is(strict.asked.at, 'challenge', 'only the key will do, and it is asked at once');
+  t.is(strict.asked.factor, 'key');
+  t.is(next(strict.asked, failed, strict.rules, NOW).factor, 'key');
+});
+
+test('to wait is not to fail: nobody is sent a second code by another way', (t) => {
+  const { rules, asked } = codes();
+  const waiting = next(asked, { type: 'unavailable', why: { reason: 'wait', until: NOW + 30_000 } }, rules, NOW);
+  t.is(waiting.factor, 'hotp');
+  t.deepEqual(next(waiting, { type: 'begun', step: 'now' }, rules, NOW).unavailable, {}, 'it works when it is tried again');
+});
+
+test('what is offered comes before the end, once, and only after what it is for', (t) => {
+  const offers: LoginRules['offers'] = [
+    { action: 'offer:passkey', after: 'proved', factors: ['totp'] },
+    { action: 'offer:recovery-codes', after: 'enrolled', factors: ['totp'] },
+  ];
+  const rules = rulesWith(['totp-1'], { offers });
+  const asked = next(start(NOBODY, { userId: null }, NOW), provedPassword, rules, NOW);
+  const offered = next(asked, proved('totp-1'), rules, NOW);
+  t.like(offered, { at: 'action', due: 'offer:passkey', step: null });
+  t.is(next(offered, { type: 'answered', action: 'offer:recovery-codes' }, rules, NOW), offered, 'another answer than to what is due');
+  t.like(next(offered, { type: 'begun', step: 'challenge' }, rules, NOW), { at: 'action', step: 'challenge' });
+  const done = next(offered, { type: 'answered', action: 'offer:passkey' }, rules, NOW);
+  t.like(done, { at: 'done', due: null });
+  t.deepEqual(done.proofs, offered.proofs, 'what is offered proves nothing');
+});
+
+test('a sign-in that was begun without a name gets another challenge, and only there', (t) => {
+  const first = start(NOBODY, { userId: null, discovery: 'one' }, NOW);
+  t.is(first.discovery, 'one');
+  const second = next(first, { type: 'rediscovered', discovery: 'two' }, NOBODY, NOW);
+  t.is(second.discovery, 'two');
+  const asked = next(second, provedPassword, rulesWith(['totp-1']), NOW);
+  t.is(next(asked, { type: 'rediscovered', discovery: 'three' }, rulesWith(['totp-1']), NOW), asked);
 });
