@@ -4,13 +4,17 @@
  */
 import type { RealmSettings } from '../realms/settings.ts';
 import type { Channels, Factor } from './factor.ts';
+import { hotp } from './hotp/hotp.ts';
 import { password } from './password/password.ts';
+import { recoveryCodes } from './recovery-codes/recovery-codes.ts';
 import { totp } from './totp/totp.ts';
 
 // biome-ignore format: one line a factor
 export const builtIn: readonly Factor[] = [
   password,
   totp,
+  hotp,
+  recoveryCodes,
 ];
 
 /** Factors by id, the database value. */

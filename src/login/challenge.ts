@@ -4,7 +4,7 @@ import { record } from '../audit/record.ts';
 import { tooMany } from '../errors.ts';
 import type { Begun, Factor, Verdict } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
-import { say } from '../languages/messages.ts';
+import { say, sayOr } from '../languages/messages.ts';
 import { type CredentialRow, credentialsOf, disableFactor, touchCredential } from '../store/credentials.ts';
 import type { UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
@@ -98,7 +98,7 @@ export async function challengeStep(request: LoginRequest, login: Login, form: L
   const fields = fieldsOf(form);
   const verdict = resyncs ? await factor.resync?.(cx, fields, held) : await factor.verify(cx, challenge, fields, held);
   if (verdict === undefined) return undefined;
-  if (!verdict.ok) return refused(request, login, { factor, user, rules, verdict, counted });
+  if (!verdict.ok) return refused(request, login, { factor, user, rules, verdict, counted, resyncs });
 
   await counted.succeeded();
   if (verdict.renewed !== undefined) await renew(request, rows, verdict.credentialId, verdict.renewed);
@@ -129,10 +129,12 @@ interface Refused {
   rules: LoginRules;
   verdict: Extract<Verdict, { ok: false }>;
   counted: { failed(): Promise<{ endsTransaction: boolean; disables: boolean }> };
+  /** Two codes in a row were given. */
+  resyncs: boolean;
 }
 
 /** What was wrong is counted, recorded, and said; too much of it ends the sign-in, and much more switches the factor off. */
-async function refused(request: LoginRequest, login: Login, { factor, user, rules, verdict, counted }: Refused): Promise<Outcome> {
+async function refused(request: LoginRequest, login: Login, { factor, user, rules, verdict, counted, resyncs }: Refused): Promise<Outcome> {
   const { db, realm } = request;
   const { endsTransaction, disables } = await counted.failed();
   if (disables) await disableFactor(db.knex, realm.realm.id, user.id, factor.id);
@@ -141,7 +143,11 @@ async function refused(request: LoginRequest, login: Login, { factor, user, rule
   if (disables) await record(db.knex, origin, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
   // Of right codes sent at once all but one are replays. They count, but must not end the sign-in under the one that won.
   if (endsTransaction && verdict.reason !== 'replayed') return { event: { type: 'failed', last: true }, rules, renew: false };
-  const said = wrong(factor.begin === undefined || factor.resend !== undefined ? 'code' : null, refusalOf(verdict.reason, 'login.code.wrong'));
+  const why = refusalOf(factor.id, verdict.reason, 'login.code.wrong');
+  const said = wrong(
+    factor.begin === undefined || factor.resend !== undefined ? 'code' : null,
+    resyncs && verdict.reason === 'wrong' ? sayOr(`factor.${factor.id}.refused.pair`, why) : why,
+  );
   if (factor.begin === undefined || factor.resend !== undefined || 'event' in said) return said;
   // A challenge that cannot be sent again is answered once: the next answer needs another one.
   const begun = await factor.begin(contextOf(request, login.row, user, rules), await heldOf(request, login, factor, user));

@@ -8,6 +8,7 @@ import { secondFactors } from '../factors/owned.ts';
 import { type MessageKey, say } from '../languages/messages.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, deleteOfFactor, insertCredential } from '../store/credentials.ts';
 import { isUniqueViolation } from '../store/database.ts';
+import { takeHardwareToken } from '../store/hardware-tokens.ts';
 import type { Queries } from '../store/rows.ts';
 import { setUserNote } from '../store/user-notes.ts';
 import { confirmEmail, lockUser, type UserRow } from '../store/users.ts';
@@ -110,7 +111,7 @@ async function refused(request: LoginRequest, login: Login, { factor, user, rule
     reason === 'wrong' || reason === 'malformed' || reason === 'expired' || reason === 'replayed' || reason === 'cloned' ? reason : 'wrong';
   const shown = wrong(
     'field' in enrolment && enrolment.field !== undefined ? enrolment.field : 'code',
-    refusalOf(said, 'login.code.wrongAtEnrolment'),
+    refusalOf(`${factor.id}.enrol`, said, 'login.code.wrongAtEnrolment'),
   );
   if (!('state' in enrolment) || enrolment.state === undefined || 'event' in shown) return shown;
   return { event: { type: 'begun', step: enrolment.state, again: true }, rules, renew: false, shown };
@@ -149,6 +150,9 @@ async function confirmed(request: LoginRequest, login: Login, done: Confirmed): 
     await requireNothingNew(request, trx, user, rules);
     if (enrolment.replaces === true) await deleteOfFactor(trx, realm.realm.id, user.id, factor.id);
     await insertOnce(trx, row);
+    if (enrolment.takes !== undefined) await takeOnce(trx, row, enrolment.takes);
+    if (enrolment.left !== undefined)
+      await record(trx, auditOrigin(request, login, user.id), { type: 'mfa.recovery.generated', details: { codes: enrolment.left } });
     if (enrolment.provesEmail !== undefined) await confirmEmail(trx, user, enrolment.provesEmail, at);
     if (offered !== undefined)
       await setUserNote(trx, { realmId: user.realmId, userId: user.id }, { name: offerNote(offered), value: 'accepted', now: at });
@@ -184,6 +188,12 @@ async function insertOnce(trx: Queries, row: CredentialRow): Promise<void> {
     if (isUniqueViolation(error)) throw conflict(say('login.code.boundAlready'));
     throw error;
   }
+}
+
+/** The token that a credential is of: nobody else has it. */
+async function takeOnce(trx: Queries, row: CredentialRow, token: string): Promise<void> {
+  const given = { credentialId: row.id, userId: row.userId, at: row.createdAt };
+  if (!(await takeHardwareToken(trx, { realmId: row.realmId, id: token }, given))) throw conflict(say('factor.hotp.enrol.taken'));
 }
 
 /** "Not now" and "Don't ask again" to what was offered. */

@@ -67,4 +67,6 @@ export const retyped = (form: LoginForm) => ({
   ...(form.label === undefined ? {} : { label: form.label.slice(0, 200) }),
   ...(form.number === undefined ? {} : { number: form.number.slice(0, 64) }),
   ...(form.serial === undefined ? {} : { serial: form.serial.slice(0, 64) }),
+  // Two codes in a row were typed: what is wrong is said on their page.
+  ...(form.next_code === undefined ? {} : { resyncing: true }),
 });

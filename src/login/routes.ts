@@ -77,7 +77,7 @@ async function postStep(request: LoginRequest, login: Login, { form, problem }: 
   if (form.version !== undefined && form.version !== String(login.row.version)) {
     return showProblem(request, login, {}, conflict(say('login.stepDone')));
   }
-  if (form.do === 'resync' && form.code === undefined) return showPage(request, login, { resyncing: true });
+  if (form.do === 'resync' && form.next_code === undefined) return showPage(request, login, { resyncing: true });
   try {
     const outcome = await stepOf(request, login, form);
     if (outcome) return await apply(request, login, outcome, form);

@@ -7,7 +7,7 @@ import type { Factor, FactorContext, Form, Refusal, Verdict } from '../factors/f
 import { openCredentials } from '../factors/held.ts';
 import { languageOf } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
-import { type MessageKey, say, type Words } from '../languages/messages.ts';
+import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import type { Proof } from '../policy/assurance.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { Throttle } from '../sessions/throttle.ts';
@@ -137,7 +137,9 @@ export const proofOf = (factor: Factor, verdict: Extract<Verdict, { ok: true }>,
   at,
 });
 
-export const refusalOf = (reason: Refusal, otherwise: MessageKey): Words => say(REFUSED[reason] ?? otherwise);
+/** What a factor has to say of a refusal itself, or else what is said of all. `about` is its id, or `<id>.enrol`. */
+export const refusalOf = (about: string, reason: Refusal, otherwise: MessageKey): Words =>
+  sayOr(`factor.${about}.refused.${reason}`, say(REFUSED[reason] ?? otherwise));
 
 export const auditOrigin = (request: LoginRequest, login: Pick<Login, 'row'>, subject: string | undefined) => ({
   realmId: request.realm.realm.id,

@@ -22,6 +22,8 @@ export interface RecoverySecret {
 /** What an enrolment remembers until its codes are kept: the codes themselves. */
 export interface NewCodes {
   codes: string[];
+  /** Milliseconds since the epoch; it stands on the paper, so that old papers can be told from new ones. */
+  madeAt: number;
 }
 
 const CODES = 10;
@@ -58,12 +60,13 @@ export const recoveryCodes: Factor<RecoverySecret, NewCodes> = {
     /** An administrator who has lost everything is let in by another administrator. */
     available: ({ user }: Enroller) => user?.administrator !== true,
 
-    async begin(): Promise<Begun<NewCodes>> {
-      return { ok: true, state: { codes: newCodes() } };
+    async begin(cx: FactorContext): Promise<Begun<NewCodes>> {
+      return { ok: true, state: { codes: newCodes(), madeAt: cx.now } };
     },
 
-    async show(cx: FactorContext, state: NewCodes): Promise<Page> {
-      return { view: 'factors/recovery-codes/enrol', model: { codes: state.codes, account: cx.user?.username ?? '', madeAt: cx.now } };
+    async show(cx: FactorContext, { codes, madeAt }: NewCodes): Promise<Page> {
+      const model = { codes, account: cx.user?.username ?? '', madeAt: new Date(madeAt).toISOString() };
+      return { view: 'factors/recovery-codes/enrol', model };
     },
 
     /**
@@ -76,7 +79,7 @@ export const recoveryCodes: Factor<RecoverySecret, NewCodes> = {
       if (input.confirm !== 'kept') return { ok: false, reason: 'malformed', field: 'confirm' };
       const codes: RecoverySecret['codes'] = [];
       for (const code of state.codes) codes.push({ selector: selectorOf(plain(code)), phc: await cx.passwords.hash(plain(code)) });
-      return { ok: true, secret: { codes }, counter: null, label: '', kinds: [], level: 'aal1', amr: [], replaces: true };
+      return { ok: true, secret: { codes }, counter: null, label: '', kinds: [], level: 'aal1', amr: [], replaces: true, left: codes.length };
     },
   },
 
