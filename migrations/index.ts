@@ -13,6 +13,7 @@ import * as devices from './0008_devices.ts';
 import * as auditChain from './0009_audit_chain.ts';
 import * as delivery from './0010_delivery.ts';
 import * as hardwareTokens from './0012_hardware_tokens.ts';
+import * as factorWebhooks from './0013_factor_webhooks.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -26,6 +27,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0009_audit_chain', auditChain],
   ['0010_delivery', delivery],
   ['0012_hardware_tokens', hardwareTokens],
+  ['0013_factor_webhooks', factorWebhooks],
 ]);
 
 /** What knex asks for migrations. */

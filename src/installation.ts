@@ -20,7 +20,11 @@ import {
 import { Argon2Hasher } from './crypto/passwords.ts';
 import { createNotices, type Notices } from './delivery/notices.ts';
 import { cannotStart } from './errors.ts';
+import { customFactorsOf } from './factors/custom/factors.ts';
+import { type LoadedModule, loadFactorModules } from './factors/custom/modules.ts';
 import { createFactors, type Factors } from './factors/index.ts';
+import { webhookSecrets } from './factors/webhook-secrets.ts';
+import { createGuardedClient } from './http/guarded-client.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { dataKeys, insertInstallationValue, installationValue } from './store/realms.ts';
 import type { Log } from './telemetry/log.ts';
@@ -46,17 +50,32 @@ export const AUDIT_KEY = 'audit-key';
  * @throws AppError `cannot_start` when the database cannot be used or the key is not the one it was made with
  */
 export async function openInstallation(config: Config, log: Log): Promise<Installation> {
+  const modules = await loadFactorModules(config.factorModules);
   const db = await openDatabaseOf(config, log);
   try {
     await db.migrate();
     const keys = await fittingMasterKey(config, db, log);
     const keyring = new Keyring(keys, (realmId) => dataKeys(db.knex, realmId), await auditKey(db, keys));
     db.changes.onChange((topic) => keyring.changed(topic));
-    return { config, db, keys, keyring, passwords: new Argon2Hasher(config.passwordHash), factors: createFactors(), close: () => db.close() };
+    const passwords = new Argon2Hasher(config.passwordHash);
+    return { config, db, keys, keyring, passwords, factors: installedFactors({ config, db, keyring, log, modules }), close: () => db.close() };
   } catch (error) {
     await db.close();
     throw error;
   }
+}
+
+/** The factors of the product, and what realms have besides: modules that were loaded, and webhooks that are called. */
+export function installedFactors(on: Pick<Installation, 'config' | 'db' | 'keyring'> & { log: Log; modules: readonly LoadedModule[] }): Factors {
+  const { config, db, keyring, log, modules } = on;
+  const deps = {
+    modules,
+    send: createGuardedClient({ allow: config.outboundAllow }),
+    secretsOf: (realmId: string, factor: string) => webhookSecrets({ db, keyring }, realmId, factor),
+    report: ({ fault, ...call }: { fault?: unknown; factor: string; hook: string; ms: number }) =>
+      fault === undefined ? log.debug(call, 'a custom factor was asked') : log.warn({ ...call, err: fault }, 'a custom factor failed'),
+  };
+  return createFactors({ custom: (settings) => customFactorsOf(settings, deps) });
 }
 
 /** The database alone, with whatever tables it has. */

@@ -12,8 +12,8 @@ import { startServer } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type Keyring, masterKeyProvider } from '../../src/crypto/keyring.ts';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
-import { createFactors } from '../../src/factors/index.ts';
-import type { Installation } from '../../src/installation.ts';
+import { loadFactorModules } from '../../src/factors/custom/modules.ts';
+import { type Installation, installedFactors } from '../../src/installation.ts';
 import type { RealmSettings } from '../../src/realms/settings.ts';
 import type { ClientRow } from '../../src/store/clients.ts';
 import type { Database } from '../../src/store/database.ts';
@@ -72,7 +72,8 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
     },
   };
   const passwords = new Argon2Hasher({ memoryKiB: 256, passes: 1, parallelism: 1 }, counted);
-  const installation: Installation = { config, db, keys: masterKeyProvider([MASTER_KEY]), keyring, passwords, factors: createFactors(), close: async () => undefined };
+  const factors = installedFactors({ config, db, keyring, log, modules: await loadFactorModules(config.factorModules) });
+  const installation: Installation = { config, db, keys: masterKeyProvider([MASTER_KEY]), keyring, passwords, factors, close: async () => undefined };
   const server = await startServer({ installation, log });
   atEnd(() => server.close());
   const operator = (now = Date.now()): Operator => ({ db, keyring, passwords, actor: 'test', now });

@@ -1,0 +1,36 @@
+/** The secrets of webhooks that realms have as custom factors, sealed. */
+import type { Knex } from 'knex';
+import type { SealContext } from '../crypto/seal.ts';
+
+export interface FactorWebhookRow {
+  realmId: string;
+  /** The factor's id. */
+  id: string;
+  /** Sealed JSON array of those that are accepted, the newest first. */
+  secrets: string;
+  updatedAt: number;
+}
+
+export const factorWebhookSeal = (row: { realmId: string; id: string }): SealContext => ({
+  purpose: 'factor-webhook',
+  realm: row.realmId,
+  row: row.id,
+  column: 'secrets',
+});
+
+export async function factorWebhook(knex: Knex, realmId: string, id: string): Promise<FactorWebhookRow | undefined> {
+  const row = await knex('factor_webhooks').where({ realm_id: realmId, id }).first();
+  return row && { realmId: row.realm_id, id: row.id, secrets: row.secrets, updatedAt: row.updated_at };
+}
+
+/** Takes the place of the one before. */
+export async function storeFactorWebhook(trx: Knex, row: FactorWebhookRow): Promise<void> {
+  await trx('factor_webhooks')
+    .insert({ realm_id: row.realmId, id: row.id, secrets: row.secrets, updated_at: row.updatedAt })
+    .onConflict(['realm_id', 'id'])
+    .merge();
+}
+
+export async function deleteFactorWebhook(trx: Knex, realmId: string, id: string): Promise<void> {
+  await trx('factor_webhooks').where({ realm_id: realmId, id }).delete();
+}
