@@ -209,12 +209,12 @@ export async function chainedRowOfHash(knex: Knex, realmId: string, hash: string
 }
 
 /** Rows that name a person: those of the chain that the person wrote or is the subject of, and all others that are about them. */
-export async function lockRowsNaming(trx: Knex, realmId: string, person: string, limit: number): Promise<(ListedRow & { chained: boolean })[]> {
+export async function lockRowsNaming(trx: Knex, realmId: string, person: string, limit: number): Promise<ListedRow[]> {
   const about = trx<AuditRecord>('audit_events').where({ realm_id: realmId, subject: person });
   const by = trx<AuditRecord>('audit_events').where({ realm_id: realmId, actor: person }).whereNotNull('seq');
   for (const rows of [by, about]) {
     const found = await rows.orderBy(['at', 'id']).limit(limit).forUpdate();
-    if (found.length > 0) return found.map((row) => ({ ...fromRecord(row), chained: row.seq !== null }));
+    if (found.length > 0) return found.map(fromRecord);
   }
   return [];
 }
