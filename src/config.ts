@@ -7,6 +7,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { type AllowedTarget, allowedTargets, entriesOf } from './config/outbound.ts';
 import { type MasterKey, parseMasterKeys } from './crypto/keyring.ts';
 
 export interface Config {
@@ -41,15 +42,6 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** Argon2id, as new passwords are hashed. */
   readonly passwordHash: { readonly memoryKiB: number; readonly passes: number; readonly parallelism: number };
-}
-
-/** One entry of CARDEA_OUTBOUND_ALLOW. */
-export interface AllowedTarget {
-  readonly kind: 'host' | 'range';
-  /** A name or an address as URL.hostname has it, IPv6 without brackets; or a range in CIDR notation. */
-  readonly target: string;
-  /** Null stands for the usual ones, `*` for all. */
-  readonly port: number | '*' | null;
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -122,33 +114,7 @@ const originOnly = z.string().transform((text, context) => {
   return url.origin;
 });
 
-const EXAMPLE_TARGETS = 'for example hooks.intranet.example, localhost:9000 or 10.20.0.0/16';
-const listed = z.string().transform((text) => text.split(',').flatMap((entry) => entry.trim() || []));
-const allowedTargets = listed.transform((entries, context) =>
-  entries.map((entry) => {
-    const target = allowedTarget(entry);
-    if (target !== undefined) return target;
-    const message = `has ${shown(entry)}, which is neither a host nor a range of addresses with an optional port; ${EXAMPLE_TARGETS}`;
-    context.issues.push({ code: 'custom', message, input: entry });
-    return z.NEVER;
-  }),
-);
-
-/** `host`, `host:port`, `host:*`, `address/bits`, `[address/bits]:port`; IPv6 in brackets where a port follows. */
-function allowedTarget(entry: string): AllowedTarget | undefined {
-  const [, bracketed, plain, written] =
-    /^(?:\[([^\]]+)\]|([^:]+|[0-9a-f:./]*))(?::(\d{1,5}|\*))?$/i.exec(isIP(entry) === 6 ? `[${entry}]` : entry) ?? [];
-  const target = bracketed ?? plain;
-  if (!target || (written !== undefined && written !== '*' && (Number(written) < 1 || Number(written) > 65_535))) return undefined;
-  const port = written === undefined || written === '*' ? (written ?? null) : Number(written);
-  const [address = '', bits, ...rest] = target.split('/');
-  if (bits !== undefined) {
-    const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-    return rest.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most ? { kind: 'range', target, port } : undefined;
-  }
-  const url = /[@?#%\\\s]/.test(target) ? null : URL.parse(`http://${isIP(target) === 6 ? `[${target}]` : target}`);
-  return url === null ? undefined : { kind: 'host', target: url.hostname.replace(/^\[(.*)\]$/, '$1'), port };
-}
+const listed = z.string().transform(entriesOf);
 
 const databaseUrl = z.string().refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
   error:

@@ -14,7 +14,7 @@ import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { Client } from 'undici';
-import type { AllowedTarget } from '../config.ts';
+import type { AllowedTarget } from '../config/outbound.ts';
 import { AppError } from '../errors.ts';
 import { allowsAddress, allowsHttp, hostOf, portOf } from './outbound-rules.ts';
 

@@ -5,7 +5,7 @@
  * A name is judged by every address that it resolves to: one private address among public ones is enough to refuse it.
  */
 import ipaddr from 'ipaddr.js';
-import type { AllowedTarget } from '../config.ts';
+import type { AllowedTarget } from '../config/outbound.ts';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 

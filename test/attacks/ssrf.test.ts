@@ -1,6 +1,7 @@
 /** E09 · What the server fetches for somebody else: nothing that only the server can reach. */
 import test from 'ava';
-import { type AllowedTarget, loadConfig } from '../../src/config.ts';
+import type { AllowedTarget } from '../../src/config/outbound.ts';
+import { loadConfig } from '../../src/config.ts';
 import { createGuardedClient, type FetchGuarded, type Resolve } from '../../src/http/guarded-client.ts';
 import { isPublic } from '../../src/http/outbound-rules.ts';
 import { listen } from '../support/listen.ts';
