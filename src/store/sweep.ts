@@ -28,6 +28,9 @@ const EXPIRING: readonly Expiring[] = [
   { table: 'sessions', column: 'ends_at', key: ['realm_id', 'id'], grace: DAY, unless: (rows) => rows.whereNotExists(grantsOfSession) },
   // A count of failures that nobody added to for this long is forgotten.
   { table: 'attempts', column: 'updated_at', key: ['realm_id', 'subject'], grace: 7 * DAY },
+  // As long as a browser keeps its cookie, and half a year: who comes back after that comes from somewhere new.
+  { table: 'devices', column: 'last_seen_at', key: ['realm_id', 'id'], grace: 400 * DAY },
+  { table: 'known_networks', column: 'last_seen_at', key: ['realm_id', 'user_id', 'network'], grace: 180 * DAY },
   // Nothing counts codes for longer than a day.
   { table: 'delivery_counts', column: 'updated_at', key: ['realm_id', 'subject'], grace: 2 * DAY },
   // Long after the last try. What was delivered has no payload any more.
