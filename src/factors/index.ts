@@ -8,11 +8,15 @@ import { hotp } from './hotp/hotp.ts';
 import { password } from './password/password.ts';
 import { recoveryCodes } from './recovery-codes/recovery-codes.ts';
 import { totp } from './totp/totp.ts';
+import { passkey } from './webauthn/passkey.ts';
+import { securityKey } from './webauthn/security-key.ts';
 
 // biome-ignore format: one line a factor
 export const builtIn: readonly Factor[] = [
   password,
   totp,
+  securityKey,
+  passkey,
   hotp,
   recoveryCodes,
 ];

@@ -55,12 +55,7 @@ export interface RendererOptions {
 export function createRenderer(options: RendererOptions): Renderer {
   const statics = options.statics ?? createStatics();
   const folder = options.viewsDir ?? VIEWS_DIR;
-  const environments = new Map<string, nunjucks.Environment>();
-  const environmentFor = (language: Language): nunjucks.Environment => {
-    const environment = environments.get(language) ?? createEnvironment(language, options.production, [...new Set([folder, VIEWS_DIR])]);
-    environments.set(language, environment);
-    return environment;
-  };
+  const environmentFor = environmentsOf(options.production, [...new Set([folder, VIEWS_DIR])]);
   const bind = views(folder, {
     extension: 'njk',
     map: { njk: 'nunjucks' },
@@ -71,7 +66,7 @@ export function createRenderer(options: RendererOptions): Renderer {
     realm: null,
     client: null,
     errors: [],
-    assets: { css: statics.url('cardea.css'), icon: statics.url('favicon.svg'), once: statics.url('once.js') },
+    assets: { css: statics.url('cardea.css'), icon: statics.url('favicon.svg'), once: statics.url('once.js'), webauthn: statics.url('webauthn.js') },
   };
 
   return {
@@ -84,6 +79,22 @@ export function createRenderer(options: RendererOptions): Renderer {
       ctx.set('Cache-Control', 'no-store');
       ctx.set('Content-Language', language);
     },
+  };
+}
+
+/** Renders views that are no pages, such as `mail/letter`, in a language. */
+export function createWriter(options: { production: boolean }): (view: string, model: object, language: Language) => Promise<string> {
+  const environmentFor = environmentsOf(options.production, [VIEWS_DIR]);
+  return (view, model, language) => renderFile(environmentFor(language), `${view}.njk`, model);
+}
+
+/** One for each language, made when it is first asked for. */
+function environmentsOf(production: boolean, folders: string[]): (language: Language) => nunjucks.Environment {
+  const environments = new Map<Language, nunjucks.Environment>();
+  return (language) => {
+    const environment = environments.get(language) ?? createEnvironment(language, production, folders);
+    environments.set(language, environment);
+    return environment;
   };
 }
 

@@ -126,6 +126,11 @@ export class Authenticator {
     });
   }
 
+  /** In COSE, as a relying party keeps it. */
+  publicKeyOf({ algorithm, publicKey }: Key): Buffer {
+    return cosePublicKey(algorithm, publicKey);
+  }
+
   /** A key that no maker has. */
   maker(): KeyObject {
     return keyPair('ES256').privateKey;

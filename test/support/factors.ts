@@ -6,9 +6,12 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { generateSync, ScureBase32Plugin } from 'otplib';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
 import type { Begun, Credential, Delivery, FactorContext, Form, OneTimeCodes, PasswordHasher, TokenStock } from '../../src/factors/factor.ts';
+import type { OtpSecret } from '../../src/factors/otp.ts';
 import type { PasswordSecret } from '../../src/factors/password/password.ts';
+import { newCodes, type RecoverySecret, recoveryCodes } from '../../src/factors/recovery-codes/recovery-codes.ts';
 import type { TotpSecret } from '../../src/factors/totp/totp.ts';
 import { defaultRealmSettings, type RealmSettings } from '../../src/realms/settings.ts';
+import { webauthnHarness } from './webauthn.ts';
 
 /** Argon2id as small as it goes: what is tested is the factor, not the hash. */
 export const quickHasher = (): Argon2Hasher => new Argon2Hasher({ memoryKiB: 8, passes: 1, parallelism: 1, queueLimit: 1000 });
@@ -156,6 +159,8 @@ export interface FactorHarness {
   stock?: TokenStock;
   /** The forms that confirm an enrolment page by page, and one that does not; absent where the factor cannot be enrolled. */
   confirm?(asked: Omit<Asked, 'secret'>): Promise<{ right: Form; wrong: Form }> | { right: Form; wrong: Form };
+  /** An enrolment that shows nothing of who one is, and so raises no level. */
+  provesNothing?: true;
   /** Pages before the one that `confirm` is about: the form that each is answered with. */
   before?(asked: Omit<Asked, 'secret'>): Form[];
 }
@@ -191,6 +196,43 @@ export const wrongTotpCode = (secret: TotpSecret, now: number): string => {
 const PASSWORD = 'correct horse battery staple';
 const asTotp = (secret: unknown): TotpSecret => secret as TotpSecret;
 
+/** A secret of a hardware token. */
+export const hotpSecret = (some: Partial<OtpSecret> = {}): OtpSecret => ({
+  secret: new ScureBase32Plugin().encode(randomBytes(20)),
+  digits: 6,
+  algorithm: 'sha1',
+  ...some,
+});
+
+/** The code of a token at a counter. */
+export const hotpCode = (secret: OtpSecret, counter: number): string => generateSync({ ...secret, strategy: 'hotp', counter });
+
+/** A code that none of the next counters has, nor any of those before. */
+export const wrongHotpCode = (secret: OtpSecret, last = -1): string => {
+  const near = Array.from({ length: 150 }, (_, index) => last - 20 + index).flatMap((counter) => (counter < 0 ? [] : [hotpCode(secret, counter)]));
+  for (let guess = 0; ; guess += 1) {
+    const code = String(guess).padStart(secret.digits, '0');
+    if (!near.includes(code)) return code;
+  }
+};
+
+const asHotp = (secret: unknown): OtpSecret => secret as OtpSecret;
+const STOCKED = hotpSecret();
+
+/** Codes by their hashes, which alone are stored. */
+const recoveryCodesMade = new Map<string, string>();
+const asRecovery = (secret: unknown): RecoverySecret => secret as RecoverySecret;
+const recoveryCodeOf = (secret: unknown): string => recoveryCodesMade.get(asRecovery(secret).codes[0]?.phc ?? '') ?? '';
+
+/** A list of ten codes, and its codes as they are on the paper. */
+export async function recoverySecret(): Promise<{ secret: RecoverySecret; codes: string[] }> {
+  const codes = newCodes();
+  const enrolled = await recoveryCodes.enrol?.finish(factorContext(), { codes, madeAt: PRESENT }, { confirm: 'kept' });
+  if (enrolled?.ok !== true) throw new Error('no recovery codes were made');
+  for (const [index, { phc }] of enrolled.secret.codes.entries()) recoveryCodesMade.set(phc, codes[index] ?? '');
+  return { secret: enrolled.secret, codes };
+}
+
 export const harnesses: Readonly<Record<string, FactorHarness>> = {
   password: {
     credential: async () => credentialOf<PasswordSecret>('password', { phc: await quickHasher().hash(PASSWORD) }),
@@ -211,5 +253,33 @@ export const harnesses: Readonly<Record<string, FactorHarness>> = {
       right: { code: totpCode(asTotp(state), now), label: 'New phone' },
       wrong: { code: wrongTotpCode(asTotp(state), now) },
     }),
+  },
+  'security-key': webauthnHarness('security-key'),
+  passkey: webauthnHarness('passkey'),
+  hotp: {
+    credential: async () => credentialOf('hotp', hotpSecret()),
+    right: ({ secret, counter }) => ({ code: hotpCode(asHotp(secret), (counter ?? -1) + 3) }),
+    wrong: ({ secret, counter }) => ({ code: wrongHotpCode(asHotp(secret), counter ?? -1) }),
+    fields: ['code', 'next_code', 'serial', 'label'],
+    spends: 'counter',
+    secrets: (secret) => [asHotp(secret).secret],
+    stock: {
+      find: async (serial) => (serial === 'SN-1' ? { id: 'token', serial, model: 'C100', secret: STOCKED, counter: null } : undefined),
+    },
+    confirm: () => ({
+      right: { serial: 'SN-1', code: hotpCode(STOCKED, 5), next_code: hotpCode(STOCKED, 6) },
+      wrong: { serial: 'SN-1', code: hotpCode(STOCKED, 5), next_code: wrongHotpCode(STOCKED) },
+    }),
+  },
+  'recovery-codes': {
+    credential: async () => credentialOf('recovery-codes', (await recoverySecret()).secret),
+    right: ({ secret }) => ({ code: recoveryCodeOf(secret) }),
+    // The right selector, and a wrong secret.
+    wrong: ({ secret }) => ({ code: `${recoveryCodeOf(secret).slice(0, -1)}${recoveryCodeOf(secret).endsWith('x') ? 'y' : 'x'}` }),
+    fields: ['code', 'confirm'],
+    spends: 'once',
+    secrets: (secret) => [...asRecovery(secret).codes.map(({ phc }) => phc), recoveryCodeOf(secret)],
+    confirm: () => ({ right: { confirm: 'kept' }, wrong: {} }),
+    provesNothing: true,
   },
 };

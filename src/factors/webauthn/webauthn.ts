@@ -22,9 +22,7 @@ import {
 import { relyingPartyAt } from './relying-party.ts';
 import { parseWebauthnSecret, type WebauthnSecret } from './stored.ts';
 
-/** A challenge to answer, or one to bind a new key by. */
-export type WebauthnState = Challenge & Partial<RegistrationChallenge>;
-export type WebauthnFactor = Factor<WebauthnSecret, WebauthnState>;
+export type WebauthnFactor = Factor<WebauthnSecret, Challenge, RegistrationChallenge>;
 
 /** The ids of the factors whose credentials are WebAuthn's: no authenticator is bound to one user twice. */
 const FAMILY = ['security-key', 'passkey'];
@@ -54,27 +52,28 @@ export function webauthnFactor(species: Species): WebauthnFactor {
     parseSecret: parseWebauthnSecret,
 
     enrol: {
-      async begin(cx): Promise<Begun<WebauthnState>> {
+      async begin(cx): Promise<Begun<RegistrationChallenge>> {
         if (!isPossible(cx)) return { ok: false, reason: 'not-configured' };
         return { ok: true, state: { ...newChallenge(cx.now), handle: cx.handle().toString('base64url'), exclude: await cx.lookups(FAMILY) } };
       },
 
       async show(cx, state): Promise<Page> {
-        const options = await registrationOptions(cx, termsOf(cx), registrationOf(state));
+        const options = await registrationOptions(cx, termsOf(cx), state);
         return { view: `factors/${id}/enrol`, model: { options, realmName: cx.realm.displayName || cx.realm.name } };
       },
 
       /** Form fields `response`, and `label` for the user's own name of it. */
-      async finish(cx, state, input): Promise<Enrolment<WebauthnSecret, WebauthnState>> {
-        const result = await checkRegistration(cx, termsOf(cx), registrationOf(state), input);
-        if (!result.ok) return result;
+      async finish(cx, state, input): Promise<Enrolment<WebauthnSecret, RegistrationChallenge>> {
+        const result = await checkRegistration(cx, termsOf(cx), state, input);
+        // Each challenge is answered once, rightly or not: the next press of the button gets another one.
+        if (!result.ok) return { ...result, field: 'response', state: { ...state, ...newChallenge(cx.now) } };
         const { secret, counter } = result;
         const shown = shownBy(species, secret, levelOf(secret));
         return { ok: true, secret, counter, label: labelOf(input.label), lookup: secret.credentialId, ...shown };
       },
     },
 
-    async begin(cx): Promise<Begun<WebauthnState>> {
+    async begin(cx): Promise<Begun<Challenge>> {
       return isPossible(cx) ? { ok: true, state: newChallenge(cx.now) } : { ok: false, reason: 'not-configured' };
     },
 
@@ -85,7 +84,7 @@ export function webauthnFactor(species: Species): WebauthnFactor {
     },
 
     /** Form field `response`. */
-    async verify(cx: FactorContext, state: WebauthnState, input: Form, held: Credential<WebauthnSecret>[]): Promise<Verdict<WebauthnSecret>> {
+    async verify(cx: FactorContext, state: Challenge, input: Form, held: Credential<WebauthnSecret>[]): Promise<Verdict<WebauthnSecret>> {
       const result = await checkAuthentication(cx, termsOf(cx), state, input, held);
       if (!result.ok) return result;
       const { held: credential, renewed } = result;
@@ -103,12 +102,6 @@ const levelOf = ({ attested, backupEligible }: WebauthnSecret): Level => (attest
  */
 function shownBy({ kinds }: Species, { backupEligible }: WebauthnSecret, level: Level): { kinds: Kind[]; level: Level; amr: string[] } {
   return { kinds: [...kinds], level, amr: ['pop', backupEligible ? 'swk' : 'hwk', 'user'] };
-}
-
-function registrationOf(state: WebauthnState): RegistrationChallenge {
-  const { handle, exclude } = state;
-  if (handle === undefined || exclude === undefined) throw new Error('That challenge was made for a sign-in.');
-  return { ...state, handle, exclude };
 }
 
 /** The user's own name for it, without characters that are not seen and could turn a line around; empty when they gave none. */

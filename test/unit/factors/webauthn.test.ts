@@ -2,16 +2,17 @@
 import test from 'ava';
 import { z } from 'zod';
 import type { Credential, FactorContext } from '../../../src/factors/factor.ts';
+import type { Challenge, RegistrationChallenge } from '../../../src/factors/webauthn/ceremony.ts';
 import { passkey } from '../../../src/factors/webauthn/passkey.ts';
 import { relyingPartyAt } from '../../../src/factors/webauthn/relying-party.ts';
 import { securityKey } from '../../../src/factors/webauthn/security-key.ts';
 import type { WebauthnSecret } from '../../../src/factors/webauthn/stored.ts';
-import type { WebauthnFactor, WebauthnState } from '../../../src/factors/webauthn/webauthn.ts';
+import type { WebauthnFactor } from '../../../src/factors/webauthn/webauthn.ts';
 import { type RealmSettings, realmSettings } from '../../../src/realms/settings.ts';
 import { MAKER_ROOT, MODEL, OTHER_ROOT, statement } from '../../support/attestation.ts';
 import { Authenticator, type Traits } from '../../support/authenticator.ts';
 import { Counters, credentialOf, factorContext } from '../../support/factors.ts';
-import { creationOptions, onceOnly, requestOptions } from '../../support/webauthn.ts';
+import { creationOptions, requestOptions } from '../../support/webauthn.ts';
 
 const ORIGIN = 'https://id.example.com';
 const FIVE_MINUTES = 300_000;
@@ -19,11 +20,10 @@ const FIVE_MINUTES = 300_000;
 type WebauthnSettings = z.input<typeof realmSettings>['webauthn'];
 const settingsWith = (webauthn: WebauthnSettings): RealmSettings => realmSettings.parse({ webauthn });
 
-const context = (some: Partial<FactorContext> = {}): FactorContext =>
-  factorContext({ origin: ORIGIN, once: onceOnly(), lookups: async () => [], handle: () => Buffer.alloc(64, 1), ...some });
+const context = (some: Partial<FactorContext> = {}): FactorContext => factorContext({ origin: ORIGIN, ...some });
 const authenticator = (traits: Partial<Traits> = {}): Authenticator => new Authenticator({ origin: ORIGIN, ...traits });
 
-async function began(factor: WebauthnFactor, cx: FactorContext): Promise<WebauthnState> {
+async function began(factor: WebauthnFactor, cx: FactorContext): Promise<RegistrationChallenge> {
   const begun = await factor.enrol?.begin(cx);
   if (!begun?.ok) throw new Error('not begun');
   return begun.state;
@@ -66,7 +66,7 @@ async function answer(
   return factor.verify({ ...cx, now: cx.now + (options.later ?? 0) }, begun.state, { response }, held);
 }
 
-const openOptions = async (cx: FactorContext, state: WebauthnState) => requestOptions({ model: (await passkey.discover?.show(cx, state)) ?? {} });
+const openOptions = async (cx: FactorContext, state: Challenge) => requestOptions({ model: (await passkey.discover?.show(cx, state)) ?? {} });
 
 /** A sign-in without a name. */
 async function discovered(device: Authenticator, held: Credential<WebauthnSecret>[], traits: Partial<Traits> = {}) {
@@ -158,7 +158,7 @@ const LIES: [title: string, traits: Partial<Traits>][] = [
 for (const [title, traits] of LIES) {
   test(`C08 ${title}: refused`, async (t) => {
     const device = authenticator();
-    t.deepEqual(await enrol(passkey, device, { traits }), { ok: false, reason: 'wrong' });
+    t.like(await enrol(passkey, device, { traits }), { ok: false, reason: 'wrong', field: 'response' });
     const held = await bound(passkey, device);
     t.deepEqual(await answer(passkey, device, [held], { traits }), { ok: false, reason: 'wrong', credentialId: held.id });
     t.like((await discovered(device, [held], traits)).verdict, { ok: false, reason: 'wrong' });
@@ -167,10 +167,10 @@ for (const [title, traits] of LIES) {
 }
 
 test('C08 an algorithm that the realm does not allow is not bound', async (t) => {
-  t.deepEqual(await enrol(passkey, authenticator({ algorithm: 'ES384' })), { ok: false, reason: 'wrong' });
+  t.like(await enrol(passkey, authenticator({ algorithm: 'ES384' })), { ok: false, reason: 'wrong', field: 'response' });
   const only = context({ settings: settingsWith({ algorithms: ['ES384'] }) });
   t.true((await enrol(passkey, authenticator({ algorithm: 'ES384' }), { cx: only })).ok === true);
-  t.deepEqual(await enrol(passkey, authenticator({ algorithm: 'ES256' }), { cx: only }), { ok: false, reason: 'wrong' });
+  t.like(await enrol(passkey, authenticator({ algorithm: 'ES256' }), { cx: only }), { ok: false, reason: 'wrong', field: 'response' });
 });
 
 test('C08 a challenge is answered once, however many ask at once, and for five minutes', async (t) => {
@@ -187,7 +187,7 @@ test('C08 a challenge is answered once, however many ask at once, and for five m
   t.deepEqual(await answer(passkey, device, [held], { later: FIVE_MINUTES + 1 }), { ok: false, reason: 'expired', credentialId: held.id });
   const late = await began(passkey, cx);
   const tooLate = device.create(creationOptions(await passkey.enrol?.show(cx, late)));
-  t.deepEqual(await passkey.enrol?.finish({ ...cx, now: cx.now + FIVE_MINUTES + 1 }, late, { response: tooLate }), { ok: false, reason: 'expired' });
+  t.like(await passkey.enrol?.finish({ ...cx, now: cx.now + FIVE_MINUTES + 1 }, late, { response: tooLate }), { ok: false, reason: 'expired' });
 });
 
 test('an answer is to its own challenge: one that was made for binding a key does not sign in, nor the other way round', async (t) => {
@@ -304,7 +304,11 @@ test('phrh: a model of the list whose maker a trust anchor stands behind, and wh
 
 test('with a list, a model that is not on it or does not prove itself is not bound', async (t) => {
   const refused = async (traits: Partial<Traits>, some: object = {}) => {
-    t.deepEqual(await enrol(passkey, made(traits), { cx: attested(some) }), { ok: false, reason: 'not-allowed' }, JSON.stringify([traits, some]));
+    t.like(
+      await enrol(passkey, made(traits), { cx: attested(some) }),
+      { ok: false, reason: 'not-allowed', field: 'response' },
+      JSON.stringify([traits, some]),
+    );
   };
   await refused({ aaguid: '11111111-1111-4111-8111-111111111111' });
   await refused({ attestation: 'none' });
@@ -319,8 +323,8 @@ test('with a list, a model that is not on it or does not prove itself is not bou
 
 test('a statement that does not hold is refused, listed or not', async (t) => {
   const forged = { key: new Authenticator({ origin: ORIGIN }).maker(), chain: statement.chain };
-  t.deepEqual(await enrol(passkey, made({ attestation: forged }), { cx: attested() }), { ok: false, reason: 'wrong' });
-  t.deepEqual(await enrol(passkey, made({ attestation: forged })), { ok: false, reason: 'wrong' });
+  t.like(await enrol(passkey, made({ attestation: forged }), { cx: attested() }), { ok: false, reason: 'wrong', field: 'response' });
+  t.like(await enrol(passkey, made({ attestation: forged })), { ok: false, reason: 'wrong', field: 'response' });
 });
 
 test('a key that the user has already is not bound twice', async (t) => {
