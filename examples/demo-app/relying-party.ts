@@ -28,11 +28,11 @@ export class RelyingParty {
   }
 
   /** Where to send the browser to sign in. */
-  async begin(session: DemoSession, asked: Record<string, string>): Promise<string> {
+  async begin(session: DemoSession, asked: Record<string, string>, resume?: 'transfer'): Promise<string> {
     const configuration = await this.#configuration();
     const [state, nonce, verifier] = [client.randomState(), client.randomNonce(), client.randomPKCECodeVerifier()];
     for (const [oldest] of session.pending) if (session.pending.size >= MOST_PENDING) session.pending.delete(oldest);
-    session.pending.set(state, { nonce, verifier, asked, startedAt: Date.now() });
+    session.pending.set(state, { nonce, verifier, asked, startedAt: Date.now(), resume });
     return client.buildAuthorizationUrl(configuration, {
       ...asked,
       redirect_uri: `${this.#options.origin}/callback`,
@@ -64,7 +64,7 @@ export class RelyingParty {
     });
     const tokens = tokensOf(answer, undefined, 'sign-in');
     requireWhatWasAsked(tokens, pending);
-    return { pending: session.pending, tokens, asked: pending.asked };
+    return { pending: session.pending, tokens, asked: pending.asked, resume: pending.resume };
   }
 
   async refresh(session: DemoSession): Promise<void> {

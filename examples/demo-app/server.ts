@@ -2,6 +2,7 @@
  * A small application that lets its users sign in with Cardea: what a real relying party does, in as few files as it takes.
  *
  *     relying-party.ts   openid-client: where to send the browser, what to do with the code, refresh, sign-out
+ *     api.ts             an API that asks for more when the sign-in was not enough (RFC 9470)
  *     sessions.ts        this application's own sessions, in memory
  *     tokens.ts          tokens and claims as the page shows them
  *     problems.ts        what an error means to a person
@@ -15,6 +16,7 @@ import { sameOrigin } from '../../src/http/csrf.ts';
 import { formActionOf, securityHeaders } from '../../src/http/headers.ts';
 import { createRenderer } from '../../src/http/render.ts';
 import { createStatics } from '../../src/http/statics.ts';
+import { askedBy, TransferApi } from './api.ts';
 import { Problem, problemOf } from './problems.ts';
 import { RelyingParty } from './relying-party.ts';
 import { type DemoSession, Sessions } from './sessions.ts';
@@ -49,7 +51,8 @@ export async function startDemoApp(options: DemoOptions): Promise<RunningDemo> {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('The demo application listens on no port.');
   const url = `http://localhost:${address.port}`;
-  server.on('request', createDemo({ ...options, origin: url }).callback());
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  server.on('request', createDemo({ ...options, origin: url, listening: `http://${host}:${address.port}` }).callback());
   return {
     url,
     close: () =>
@@ -65,10 +68,11 @@ interface Visit {
   session: DemoSession;
 }
 
-function createDemo(options: DemoOptions & { origin: string }): Koa {
+function createDemo(options: DemoOptions & { origin: string; listening: string }): Koa {
   const { origin, issuer } = options;
   const party = new RelyingParty(options);
   const sessions = new Sessions(origin);
+  const api = new TransferApi(issuer);
   const [statics, own] = [createStatics(), createStatics(folder('public'))];
   const { render } = createRenderer({ production: true, statics, viewsDir: folder('views'), language: 'en' });
   const common = { realm: { name: 'demo-app', displayName: 'Demo application' }, base: '', issuer, demoCss: own.url('demo.css') };
@@ -79,7 +83,7 @@ function createDemo(options: DemoOptions & { origin: string }): Koa {
   const routes: Record<string, (visit: Visit) => Promise<void>> = {
     'GET /': async ({ ctx, session }) => {
       if (!session.tokens) return show(ctx, 'demo/home', {});
-      return show(ctx, 'demo/tokens', await pageOf(party, session.tokens, session.asked));
+      return show(ctx, 'demo/tokens', await pageOf(party, session.tokens, session));
     },
     'POST /sign-in': async ({ ctx, session }) => seeOther(ctx, await party.begin(session, {})),
     // A second factor, now, however long ago the last one was shown (RFC 9470 section 4).
@@ -88,6 +92,18 @@ function createDemo(options: DemoOptions & { origin: string }): Koa {
       const signedIn = await party.finish(session, new URL(ctx.originalUrl, origin));
       // Another cookie after every sign-in, so that nobody can have known it before.
       sessions.replace(ctx, signedIn);
+      // What was begun before the sign-in was not enough goes on, once.
+      if (signedIn.resume === 'transfer') signedIn.transfer = await transfer(signedIn);
+      signedIn.resume = undefined;
+      seeOther(ctx, '/');
+    },
+    // The API says by itself what it needs; this application only passes it on to the issuer.
+    'POST /transfer': async ({ ctx, session }) => {
+      if (!session.tokens) return seeOther(ctx, '/');
+      const answer = await callApi(session.tokens.accessToken);
+      const asked = answer.status === 401 ? askedBy(answer.challenge) : undefined;
+      if (asked) return seeOther(ctx, await party.begin(session, asked, 'transfer'));
+      session.transfer = outcomeOf(answer);
       seeOther(ctx, '/');
     },
     'POST /refresh': async ({ ctx, session }) => {
@@ -107,10 +123,26 @@ function createDemo(options: DemoOptions & { origin: string }): Koa {
     },
   };
 
+  /** Over HTTP, as if the API stood somewhere else. */
+  async function callApi(accessToken: string): Promise<{ status: number; challenge: string | null }> {
+    const response = await fetch(`${options.listening}/api/transfer`, { method: 'POST', headers: { authorization: `Bearer ${accessToken}` } });
+    await response.body?.cancel();
+    return { status: response.status, challenge: response.headers.get('www-authenticate') };
+  }
+  const transfer = async ({ tokens }: DemoSession): Promise<DemoSession['transfer']> =>
+    tokens ? outcomeOf(await callApi(tokens.accessToken)) : undefined;
+
   const app = new Koa();
   app.silent = true;
   app.use(statics.middleware);
   app.use(own.middleware);
+  app.use(async (ctx, next) => {
+    if (ctx.path !== '/api/transfer' || ctx.method !== 'POST') return next();
+    const { status, headers, body } = await api.answer(ctx.get('authorization') || undefined, Date.now());
+    ctx.set({ ...headers, 'Cache-Control': 'no-store' });
+    ctx.status = status;
+    ctx.body = body;
+  });
   app.use(async (ctx) => {
     ctx.set(securityHeaders({ origin, formActions }));
     ctx.set('Cache-Control', 'no-store');
@@ -127,6 +159,9 @@ function createDemo(options: DemoOptions & { origin: string }): Koa {
   });
   return app;
 }
+
+/** What is said of an answer of the API. */
+const outcomeOf = ({ status }: { status: number }): DemoSession['transfer'] => (status === 200 ? 'done' : 'refused');
 
 function seeOther(ctx: Koa.Context, location: string): void {
   ctx.status = 303;

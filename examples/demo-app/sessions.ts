@@ -22,6 +22,8 @@ export interface Pending {
   verifier: string;
   asked: Record<string, string>;
   startedAt: number;
+  /** What goes on once the user is back. */
+  resume: 'transfer' | undefined;
 }
 
 export interface DemoSession {
@@ -30,6 +32,9 @@ export interface DemoSession {
   tokens: Tokens | undefined;
   /** The parameters of the newest sign-in beyond the usual ones. */
   asked: Record<string, string>;
+  resume?: 'transfer' | undefined;
+  /** What became of the newest transfer. */
+  transfer?: 'done' | 'refused' | undefined;
 }
 
 const COOKIE = 'demo_app_session';

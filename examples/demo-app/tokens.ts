@@ -2,7 +2,7 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { problemOf } from './problems.ts';
 import type { RelyingParty } from './relying-party.ts';
-import type { Tokens } from './sessions.ts';
+import type { DemoSession, Tokens } from './sessions.ts';
 
 interface Claim {
   name: string;
@@ -64,7 +64,7 @@ const AMR = new Map(
 );
 
 /** The model of the view `demo/tokens`. */
-export async function pageOf(party: RelyingParty, tokens: Tokens, asked: Record<string, string>) {
+export async function pageOf(party: RelyingParty, tokens: Tokens, { asked, transfer }: DemoSession) {
   const now = Date.now();
   const { claims } = tokens;
   const expired = tokens.expiresAt <= now;
@@ -79,6 +79,7 @@ export async function pageOf(party: RelyingParty, tokens: Tokens, asked: Record<
     asked: Object.entries(asked)
       .map(([name, value]) => `${name}=${value}`)
       .join(' '),
+    transfer: transfer ?? null,
     from: tokens.from,
     life: expired ? 'has expired' : `is valid for ${span(tokens.expiresAt - now)}`,
     expired,

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import test from 'ava';
 import { startDemoApp } from '../../examples/demo-app/server.ts';
 import { Agent, formsOf, type Page } from '../support/agent.ts';
+import { codeAt, giveApp } from '../support/attack.ts';
 import { startCardea } from '../support/cardea.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { onSqlite } from '../support/databases.ts';
@@ -53,6 +54,31 @@ test('what Cardea says is shown, in the page and under a policy that allows no s
   t.is(heading(await press(agent, page, '/refresh')), `You are ${user.username}`);
   t.is(heading(await press(agent, await agent.get(demo.url), '/sign-out')), 'Sign out?');
   t.is(heading(await agent.get(demo.url)), 'A demo application');
+});
+
+test('an API asks for more in words of RFC 9470, and the application passes them on', async (t) => {
+  const { server, user, demo } = await world();
+  const api = (headers: Record<string, string> = {}) =>
+    fetch(`${demo.url.replace('localhost', '127.0.0.1')}/api/transfer`, { method: 'POST', headers });
+  t.is((await api()).headers.get('www-authenticate'), 'Bearer');
+  const forged = await api({ authorization: 'Bearer eyJhbGciOiJub25lIn0.eyJhY3IiOiJhYWwyIn0.' });
+  t.regex(forged.headers.get('www-authenticate') ?? '', /^Bearer error="invalid_token"/);
+
+  const { secret } = await giveApp(server, user);
+  const agent = new Agent();
+  const signIn = await press(agent, await agent.get(demo.url), '/sign-in');
+  const page = await agent.submit(signIn, formsOf(signIn)[0] ?? t.fail(), { username: user.username, password: user.password });
+  t.regex(page.html, /id="acr">aal1</);
+  const challenge = await press(agent, page, '/transfer');
+  t.true(challenge.url.startsWith(server.origin), 'the user is asked for the second factor');
+  const again = formsOf(challenge)[0] ?? t.fail();
+  const back = await agent.submit(challenge, again, { code: codeAt(secret) });
+  t.is(back.url, `${demo.url}/`);
+  t.regex(back.html, /id="acr">aal2</);
+  t.regex(back.html, /id="transfer">The transfer was made/);
+  const second = await press(agent, back, '/transfer');
+  t.is(second.url, `${demo.url}/`, 'nothing more is asked while it is recent');
+  t.regex(second.html, /id="transfer">The transfer was made/);
 });
 
 test('whoever stops signing in is told so', async (t) => {

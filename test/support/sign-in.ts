@@ -96,7 +96,7 @@ export interface SignedIn {
   totpSecret: string | undefined;
 }
 
-/** The whole way, with enrolment when it is due. `clock` is for codes: seconds since the epoch. */
+/** The whole way, with enrolment of an app when it is due; what is offered besides is declined. `clock` is for codes: seconds since the epoch. */
 export async function signIn(
   cardea: Cardea,
   rp: RelyingParty,
@@ -107,10 +107,12 @@ export async function signIn(
   const request = await authorizationRequest(rp, options.parameters);
   let page = await browser.visit(request.url);
   let totpSecret = options.totpSecret;
-  for (let pages = 0; pages < 8 && page.status < 300; pages += 1) {
+  for (let pages = 0; pages < 10 && page.status < 300; pages += 1) {
     const form = formsOf(page)[0];
     if (!form) break;
-    if (form.names.includes('username')) page = await browser.send(page, { username: user.username, password: user.password });
+    if (form.names.includes('factor')) page = await browser.send(page, { factor: 'totp' });
+    else if (page.html.includes('value="accept"')) page = await browser.send(page, { do: 'skip' });
+    else if (form.names.includes('username')) page = await browser.send(page, { username: user.username, password: user.password });
     else if (form.names.includes('label')) {
       totpSecret = keyOf(page);
       page = await browser.send(page, { code: codeOf(totpSecret, options.clock) });
