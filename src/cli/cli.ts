@@ -31,6 +31,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   role: { summary: 'make and list roles of a realm and of its clients', load: async () => (await import('./role.ts')).describeRole },
   group: { summary: 'make and list groups, and say who is in them', load: async () => (await import('./group.ts')).describeGroup },
   keys: { summary: "rotate and list a realm's signing keys", load: async () => (await import('./keys.ts')).describeKeys },
+  audit: { summary: 'list, export and check what was recorded', load: async () => (await import('./audit.ts')).describeAudit },
   mfa: { summary: 'list, enrol and try authenticator apps', load: async () => (await import('./mfa.ts')).describeMfa },
 };
 

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 export interface Terminal {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable & { readonly isTTY?: boolean };
-  readonly stderr: Writable;
+  readonly stderr: Writable & { readonly isTTY?: boolean };
   /** @throws ConfigError */
   settings(): Config;
 }
