@@ -12,6 +12,7 @@ import * as factors from './0006_factors.ts';
 import * as devices from './0008_devices.ts';
 import * as auditChain from './0009_audit_chain.ts';
 import * as delivery from './0010_delivery.ts';
+import * as recovery from './0011_recovery.ts';
 import * as hardwareTokens from './0012_hardware_tokens.ts';
 import * as factorWebhooks from './0013_factor_webhooks.ts';
 
@@ -26,6 +27,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0008_devices', devices],
   ['0009_audit_chain', auditChain],
   ['0010_delivery', delivery],
+  ['0011_recovery', recovery],
   ['0012_hardware_tokens', hardwareTokens],
   ['0013_factor_webhooks', factorWebhooks],
 ]);

@@ -131,6 +131,10 @@ export const realmSettings = z.object({
   /** How long a sign-in may take from its first page to its last. */
   accessCodeLifespanLogin: seconds(1_800, 60, 86_400),
 
+  /** Whether users may set a new password by a mail to their address. It is not offered where the realm cannot send mail. */
+  resetPasswordAllowed: z.boolean().default(true),
+  /** Whether a second administrator has to approve what lets somebody set up new factors in the place of those that are lost. */
+  dualControl: z.boolean().default(false),
   passwordMinLength: z.number().int().min(8).max(128).default(8),
 });
 

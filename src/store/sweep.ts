@@ -20,6 +20,10 @@ const DAY = 24 * 60 * MINUTE;
 const EXPIRING: readonly Expiring[] = [
   { table: 'oidc_payloads', column: 'expires_at', key: ['realm_id', 'model', 'id'], grace: MINUTE },
   { table: 'logins', column: 'expires_at', key: ['realm_id', 'id'], grace: MINUTE },
+  { table: 'recoveries', column: 'expires_at', key: ['realm_id', 'id'], grace: MINUTE },
+  // Passes that nobody used are nothing that their user has any more; who asked for them is kept for as long as anybody may ask.
+  { table: 'credentials', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
+  { table: 'enrolment_passes', column: 'expires_at', key: ['realm_id', 'id'], grace: 365 * DAY },
   { table: 'console_sessions', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
   { table: 'revoked_tokens', column: 'expires_at', key: ['realm_id', 'jti'], grace: MINUTE },
   { table: 'one_time_codes', column: 'expires_at', key: ['realm_id', 'user_id', 'purpose'], grace: MINUTE },
