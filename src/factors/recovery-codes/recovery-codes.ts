@@ -5,8 +5,8 @@
  * A code is four groups of four characters. The first two characters say which of the ten it is and are no secret; the
  * other fourteen are, 69 bits of them. So one argon2id verification answers for a code, and for one that does not exist.
  *
- * A code is spent through `cx.once` before a verdict says ok; that the stored list is then written without it only saves
- * the space, and counts what is left.
+ * A code is spent through `cx.once` before a verdict says ok; what is then written into the list is there to tell a code
+ * that was used from one that never was, and to count what is left.
  */
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
@@ -14,9 +14,17 @@ import { READABLE } from '../../crypto/codes.ts';
 import { corrupted } from '../../errors.ts';
 import type { Begun, Credential, Enroller, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
 
-/** What is stored, sealed: the codes that were not used yet. */
+interface Entry {
+  selector: string;
+  /** Argon2id of the whole code. */
+  phc: string;
+  /** Milliseconds since the epoch; null while it is good. */
+  usedAt: number | null;
+}
+
+/** What is stored, sealed. */
 export interface RecoverySecret {
-  codes: { selector: string; phc: string }[];
+  codes: Entry[];
 }
 
 /** What an enrolment remembers until its codes are kept: the codes themselves. */
@@ -33,8 +41,13 @@ const SECRET = 14;
 const LENGTH = SELECTOR + SECRET;
 const MAX_INPUT = 64;
 
+const entry = z.strictObject({
+  selector: z.string().length(SELECTOR),
+  phc: z.string().startsWith('$argon2id$'),
+  usedAt: z.number().nullable(),
+});
 const stored = z.strictObject({
-  codes: z.array(z.strictObject({ selector: z.string().length(SELECTOR), phc: z.string().startsWith('$argon2id$') })).max(CODES),
+  codes: z.array(entry).max(CODES),
 });
 
 /** As long as a row can be kept: a code that was used stays used, however long its list lives. */
@@ -77,8 +90,8 @@ export const recoveryCodes: Factor<RecoverySecret, NewCodes> = {
      */
     async finish(cx: FactorContext, state: NewCodes, input: Form): Promise<Enrolment<RecoverySecret, NewCodes>> {
       if (input.confirm !== 'kept') return { ok: false, reason: 'malformed', field: 'confirm' };
-      const codes: RecoverySecret['codes'] = [];
-      for (const code of state.codes) codes.push({ selector: selectorOf(plain(code)), phc: await cx.passwords.hash(plain(code)) });
+      const codes: Entry[] = [];
+      for (const code of state.codes) codes.push({ selector: selectorOf(plain(code)), phc: await cx.passwords.hash(plain(code)), usedAt: null });
       return { ok: true, secret: { codes }, counter: null, label: '', kinds: [], level: 'aal1', amr: [], replaces: true, left: codes.length };
     },
   },
@@ -90,26 +103,35 @@ export const recoveryCodes: Factor<RecoverySecret, NewCodes> = {
   /** Form field `code`. One argon2id verification, whatever was typed. */
   async verify(cx: FactorContext, _state: unknown, input: Form, held: Credential<RecoverySecret>[]): Promise<Verdict<RecoverySecret>> {
     const code = typedCode(input.code);
-    const selector = code === undefined ? undefined : selectorOf(code);
-    const credential = held.find(({ secret }) => secret.codes.some((one) => one.selector === selector));
-    const wanted = credential?.secret.codes.find((one) => one.selector === selector);
-    const matches = await cx.passwords.verify(wanted?.phc, code ?? '');
+    const found = await codeOf(cx, code, held);
     if (code === undefined) return { ok: false, reason: 'malformed' };
-    if (credential === undefined || wanted === undefined || !matches) return { ok: false, reason: 'wrong', ...only(held) };
-    if (!(await cx.once(`recovery-code:${credential.id}:${wanted.selector}`, FOR_EVER)))
-      return { ok: false, reason: 'replayed', credentialId: credential.id };
-    const codes = credential.secret.codes.filter((one) => one !== wanted);
-    return {
-      ok: true,
-      credentialId: credential.id,
-      kinds: ['possession'],
-      level: 'aal2',
-      amr: ['recovery'],
-      renewed: { codes },
-      left: codes.length,
-    };
+    if (found === undefined) return { ok: false, reason: 'wrong', ...only(held) };
+    const { credential, entry } = found;
+    const { id, secret } = credential;
+    if (entry.usedAt !== null || !(await cx.once(`recovery-code:${id}:${entry.selector}`, FOR_EVER)))
+      return { ok: false, reason: 'replayed', credentialId: id };
+    const codes = secret.codes.map((one) => (one === entry ? { ...one, usedAt: cx.now } : one));
+    return { ok: true, credentialId: id, kinds: ['possession'], level: 'aal2', amr: ['recovery'], renewed: { codes }, left: codesLeft({ codes }) };
   },
 };
+
+/** How many codes are left. */
+export const codesLeft = ({ codes }: RecoverySecret): number => codes.filter(({ usedAt }) => usedAt === null).length;
+
+/** The code of that list that was typed; one verification, also where no code begins like it. */
+async function codeOf(cx: FactorContext, code: string | undefined, held: readonly Credential<RecoverySecret>[]): Promise<Found | undefined> {
+  const begins = (entry: Entry): boolean => code !== undefined && entry.selector === selectorOf(code);
+  const alike = held.flatMap((credential) => credential.secret.codes.filter(begins).map((entry) => ({ credential, entry })));
+  if (alike.length === 0) await cx.passwords.verify(undefined, code ?? '');
+  // A user has one list, and it has one code that begins so.
+  for (const found of alike) if (await cx.passwords.verify(found.entry.phc, code ?? '')) return found;
+  return undefined;
+}
+
+interface Found {
+  credential: Credential<RecoverySecret>;
+  entry: Entry;
+}
 
 const only = (held: readonly Credential[]): { credentialId?: string } => (held.length === 1 && held[0] ? { credentialId: held[0].id } : {});
 
