@@ -5,6 +5,7 @@ import { tooMany } from '../errors.ts';
 import type { Begun, Factor, Verdict } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
 import { say, sayOr } from '../languages/messages.ts';
+import { revokeTrust } from '../sessions/devices.ts';
 import { type CredentialRow, credentialsOf, disableFactor, touchCredential } from '../store/credentials.ts';
 import type { UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
@@ -92,12 +93,17 @@ export async function challengeStep(request: LoginRequest, login: Login, form: L
 
   const counted = await throttleOf(request).factor(factor.id, user.id, login.row.id, at);
   const rows = await credentialsOf(db.knex, realm.realm.id, user.id);
-  const held = await openCredentials(keyring, factor, rows, state.credentialId);
   const rules = await rulesOf(request, login, user.id, rows);
   const cx = contextOf(request, login.row, user, rules);
   const fields = fieldsOf(form);
-  const verdict = resyncs ? await factor.resync?.(cx, fields, held) : await factor.verify(cx, challenge, fields, held);
-  if (verdict === undefined) return undefined;
+  const verdict = await counted.comparing(async () => {
+    const held = await openCredentials(keyring, factor, rows, state.credentialId);
+    return resyncs ? factor.resync?.(cx, fields, held) : factor.verify(cx, challenge, fields, held);
+  });
+  if (verdict === undefined) {
+    await counted.undone();
+    return undefined;
+  }
   if (!verdict.ok) return refused(request, login, { factor, user, rules, verdict, counted, resyncs });
 
   await counted.succeeded();
@@ -137,10 +143,15 @@ interface Refused {
 async function refused(request: LoginRequest, login: Login, { factor, user, rules, verdict, counted, resyncs }: Refused): Promise<Outcome> {
   const { db, realm } = request;
   const { endsTransaction, disables } = await counted.failed();
-  if (disables) await disableFactor(db.knex, realm.realm.id, user.id, factor.id);
   const origin = auditOrigin(request, login, user.id);
   await record(db.knex, origin, refusalEvent(factor.id, verdict));
-  if (disables) await record(db.knex, origin, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
+  if (disables) {
+    await db.transaction(async (trx) => {
+      await disableFactor(trx, realm.realm.id, user.id, factor.id);
+      await record(trx, origin, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
+      await revokeTrust(trx, { realmId: realm.realm.id, userId: user.id }, {}, 'credentials', origin);
+    });
+  }
   // Of right codes sent at once all but one are replays. They count, but must not end the sign-in under the one that won.
   if (endsTransaction && verdict.reason !== 'replayed') return { event: { type: 'failed', last: true }, rules, renew: false };
   const why = refusalOf(factor.id, verdict.reason, 'login.code.wrong');

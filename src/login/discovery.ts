@@ -55,8 +55,11 @@ export async function discoveryStep(request: LoginRequest, login: Login, form: L
   const row = await credentialByLookup(db.knex, realmId, factor.id, lookup);
   const user = row && (await userById(db.knex, realmId, row.userId));
   const counted = await throttleOf(request).factor(factor.id, user?.id ?? lookup, login.row.id, at);
-  const held = row && user ? await openCredentials(keyring, factor, [row], row.id) : [];
-  const verdict = await factor.verify(contextOf(request, login.row, user), discovery.state, fields, held);
+  const cx = contextOf(request, login.row, user);
+  const verdict = await counted.comparing(async () => {
+    const held = row && user ? await openCredentials(keyring, factor, [row], row.id) : [];
+    return factor.verify(cx, discovery.state, fields, held);
+  });
   if (!verdict.ok || !user?.enabled || !row) {
     await counted.failed();
     const reason = user && !user.enabled ? 'disabled' : 'credentials';

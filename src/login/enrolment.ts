@@ -6,6 +6,7 @@ import { conflict, tooMany } from '../errors.ts';
 import type { Begun, Enrolment, Factor } from '../factors/factor.ts';
 import { secondFactors } from '../factors/owned.ts';
 import { type MessageKey, say } from '../languages/messages.ts';
+import { revokeTrust } from '../sessions/devices.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, deleteOfFactor, insertCredential } from '../store/credentials.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import { takeHardwareToken } from '../store/hardware-tokens.ts';
@@ -72,9 +73,11 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Login
   if (form.code !== undefined && form.code.trim() === '') return wrong('code', say('login.code.type'));
 
   const counted = await throttleOf(request).factor(`enrol-${factor.id}`, user.id, login.row.id, at);
-  const enrolment = await factor.enrol.finish(contextOf(request, login.row, user, rules), state.step, fieldsOf(form));
+  const { enrol } = factor;
+  const enrolment = await counted.comparing(() => enrol.finish(contextOf(request, login.row, user, rules), state.step, fieldsOf(form)));
   if (enrolment.ok === 'next') {
-    await counted.succeeded();
+    // One page more: nothing was right yet.
+    await counted.undone();
     return { event: { type: 'begun', step: enrolment.state, again: true }, rules, renew: false };
   }
   if (!enrolment.ok) return refused(request, login, { factor, user, rules, enrolment, counted });
@@ -87,17 +90,17 @@ interface Refused {
   user: UserRow;
   rules: LoginRules;
   enrolment: Extract<Enrolment, { ok: false }>;
-  counted: { failed(): Promise<{ endsTransaction: boolean }>; succeeded(): Promise<void> };
+  counted: { failed(): Promise<{ endsTransaction: boolean }>; undone(): Promise<void> };
 }
 
 async function refused(request: LoginRequest, login: Login, { factor, user, rules, enrolment, counted }: Refused): Promise<Outcome> {
   if (enrolment.reason === 'wait') {
-    await counted.succeeded();
+    await counted.undone();
     throw tooSoon(enrolment.retryAfterMs);
   }
   if (enrolment.reason in UNAVAILABLE) {
     // Nothing was guessed: what was typed may be right, and cannot be reached.
-    await counted.succeeded();
+    await counted.undone();
     return wrong('field' in enrolment ? (enrolment.field ?? null) : null, say(unavailableKey(enrolment.reason)));
   }
   const { endsTransaction } = await counted.failed();
@@ -156,6 +159,7 @@ async function confirmed(request: LoginRequest, login: Login, done: Confirmed): 
     if (enrolment.provesEmail !== undefined) await confirmEmail(trx, user, enrolment.provesEmail, at);
     if (offered !== undefined)
       await setUserNote(trx, { realmId: user.realmId, userId: user.id }, { name: offerNote(offered), value: 'accepted', now: at });
+    await revokeTrust(trx, key, {}, 'credentials', auditOrigin(request, login, user.id));
     await tell(trx);
   };
   const common = { renew: true, audit, subject: user.id, within: store };

@@ -13,6 +13,7 @@ import type { Keyring } from '../crypto/keyring.ts';
 import type { ContextDeps } from '../factors/context.ts';
 import type { Factors } from '../factors/index.ts';
 import type { RealmContext } from '../realms/registry.ts';
+import type { Browser } from '../sessions/browser.ts';
 import type { SignIn, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
 import type { Queries } from '../store/rows.ts';
@@ -63,6 +64,7 @@ export interface LoginRequest extends LoginDeps {
   realm: RealmContext;
   port: LoginPort;
   asked: AskedLogin;
+  browser: Browser;
   at: number;
 }
 

@@ -9,6 +9,7 @@ import { askLanguage } from '../http/language.ts';
 import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import type { RealmContext } from '../realms/registry.ts';
+import { browserOf } from '../sessions/browser.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import type { Queries } from '../store/rows.ts';
 import { userById } from '../store/users.ts';
@@ -33,7 +34,8 @@ export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: Real
   // The way back to the application follows a POST of these pages, and Chromium applies form-action to it.
   const back = typeof asked.params.redirect_uri === 'string' ? formActionOf(asked.params.redirect_uri) : undefined;
   ctx.set(securityHeaders({ origin: deps.origin, popups: true, formActions: back ? [back] : [] }));
-  const request: LoginRequest = { ...deps, ctx, realm, port, asked, at: deps.now() };
+  const browser = browserOf(ctx, { id: realm.realm.id, rootSecret: realm.rootSecret }, deps.origin);
+  const request: LoginRequest = { ...deps, ctx, realm, port, asked, browser, at: deps.now() };
 
   if (asked.prompt === 'consent') {
     await requireNewestBrowser(request, await deps.signIns.load(realm.realm.id, asked.cid, request.at));

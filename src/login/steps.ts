@@ -9,6 +9,7 @@ import { languageOf } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
 import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import type { Proof } from '../policy/assurance.ts';
+import { knownDevice, lookUp } from '../sessions/devices.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { Throttle } from '../sessions/throttle.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, replaceSecret } from '../store/credentials.ts';
@@ -78,12 +79,14 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   if (errors.length > 0) return { errors, status: 400 };
 
   const user = known ?? (await userByLogin(db.knex, realmId, typed));
-  const counted = await throttleOf(request).password(user ? { userId: user.id } : { typed }, login.row.id, at);
+  const looked = request.browser.token === null ? undefined : await lookUp(db.knex, { realmId, userId: user?.id ?? realmId }, request.browser);
+  const device = knownDevice(looked, request.browser)?.id ?? null;
+  const counted = await throttleOf(request).password(user ? { userId: user.id, device } : { typed }, login.row.id, at);
   // The same queries and one argon2id verification for a name that does not exist and for one that may not sign in.
   const rows = await credentialsOf(db.knex, realmId, user?.id ?? realmId);
   const factor = requireFactor(request, 'password');
-  const held = await openCredentials(keyring, factor, rows, null);
-  const verdict = await factor.verify(contextOf(request, login.row, user), null, form, held);
+  const cx = contextOf(request, login.row, user);
+  const verdict = await counted.comparing(async () => factor.verify(cx, null, form, await openCredentials(keyring, factor, rows, null)));
 
   if (!verdict.ok || !user?.enabled) {
     await counted.failed();
@@ -125,7 +128,8 @@ export function contextOf(request: LoginRequest, row: { id: string }, user: User
   });
 }
 
-export const throttleOf = ({ db, realm }: LoginRequest): Throttle => new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret });
+export const throttleOf = ({ db, realm, browser, log }: LoginRequest): Throttle =>
+  new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret, settings: realm.realm.settings }, { ...browser, log });
 
 /** A verdict as the proof that it is. */
 export const proofOf = (factor: Factor, verdict: Extract<Verdict, { ok: true }>, at: number): Proof => ({

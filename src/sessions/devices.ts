@@ -81,13 +81,17 @@ export function lookUp(knex: Queries, whom: Whom, browser: Browser): Promise<Loo
   return devicesAt(knex, { ...whom, browser: hashOf(browser), ids: browser.series.map(({ id }) => id), network });
 }
 
+/** The device that this browser is of the user who was looked up, if the user has signed in with it. */
+export const knownDevice = (looked: LookedUp | undefined, browser: Browser): DeviceRow | undefined =>
+  looked?.devices.find((row) => row.browser === hashOf(browser));
+
 /**
  * What a browser is to a user. Pure.
  *
  * @param credentials all of the user's, as they are stored now: trust ends with any change of them
  */
 export function judge(looked: LookedUp, browser: Browser, credentials: readonly CredentialShape[], now: number): DeviceStanding {
-  const device = looked.devices.find((row) => row.browser === hashOf(browser));
+  const device = knownDevice(looked, browser);
   const basis = basisOf(credentials);
   const standing: DeviceStanding = { device, trusted: null, copied: undefined, facts: { device: null, risk: risksOf(looked, browser, device) } };
   for (const { id, token } of browser.series) {

@@ -55,6 +55,8 @@ export interface AttemptOrigin {
   /** Null for a command line, which is counted by nothing but whom it is about. */
   ip: string | null;
   userAgent?: string | null;
+  /** Where an alarm is told beside the audit rows. */
+  log?: { warn(details: object, message: string): void };
 }
 
 type Subjects = ReturnType<typeof subjectsOf>;
@@ -165,7 +167,8 @@ export class Throttle {
     const isAlarm = now - alarmedAt >= ALARM_EVERY_MS;
     realms.set(this.#realmId, { freeAt, alarmedAt: isAlarm ? now : alarmedAt });
     if (!isAlarm) return;
-    const { ip, userAgent = null } = this.#from;
+    const { ip, userAgent = null, log } = this.#from;
+    log?.warn({ realmId: this.#realmId, failures, within }, 'more sign-ins fail in this realm than its ceiling: new devices are slowed down');
     await record(this.#db.knex, { realmId: this.#realmId, at: now, ip, userAgent }, { type: 'login.flood', details: { failures, within } });
   }
 }

@@ -158,7 +158,8 @@ function factorContext({ db, passwords, now }: Operator, realm: RealmRow, user: 
 }
 
 async function throttleOf({ db, keyring }: Operator, realm: RealmRow): Promise<Throttle> {
-  return new Throttle(db, { id: realm.id, rootSecret: await keyring.open(rootSecretSeal(realm.id), realm.rootSecret) });
+  const rootSecret = await keyring.open(rootSecretSeal(realm.id), realm.rootSecret);
+  return new Throttle(db, { id: realm.id, rootSecret, settings: realm.settings }, { ip: null });
 }
 
 const note = (operator: Operator, user: UserRow, event: AuditEvent, trx?: Queries): Promise<void> =>
