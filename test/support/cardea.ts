@@ -13,6 +13,7 @@ import { loadConfig } from '../../src/config.ts';
 import { type Keyring, masterKeyProvider } from '../../src/crypto/keyring.ts';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
 import { loadFactorModules } from '../../src/factors/custom/modules.ts';
+import { builtIn } from '../../src/factors/index.ts';
 import { type Installation, installedFactors } from '../../src/installation.ts';
 import type { RealmSettings } from '../../src/realms/settings.ts';
 import type { ClientRow } from '../../src/store/clients.ts';
@@ -50,6 +51,9 @@ export interface Cardea {
 /** Nobody listens there: tests read where they are sent, and do not go. */
 export const REDIRECT_URI = 'https://app.example/callback';
 
+/** Most tests are about a sign-in with one second factor; those about the others say so. */
+const ALL_BUT_APPS = builtIn.flatMap(({ id, role }) => (role === 'second' && id !== 'totp' ? [id] : []));
+
 let names = 0;
 const unique = (prefix: string): string => {
   names += 1;
@@ -85,7 +89,7 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
     log: lines,
     verifications: () => verified,
     operator,
-    realm: (settings = {}) => createRealm(operator(), { name: unique('realm'), settings }),
+    realm: (settings = {}) => createRealm(operator(), { name: unique('realm'), settings: { disabledFactors: ALL_BUT_APPS, ...settings } }),
     async client(realm, input = {}) {
       const { client, secret } = await createClient(operator(), realm, {
         clientId: unique('client'),
