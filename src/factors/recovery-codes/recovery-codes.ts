@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { READABLE } from '../../crypto/codes.ts';
 import { corrupted } from '../../errors.ts';
 import type { Begun, Credential, Enroller, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
+import { readableCodeOf } from '../typed.ts';
 
 interface Entry {
   selector: string;
@@ -39,7 +40,6 @@ const SELECTOR = 2;
 /** 31 characters, so 4.95 bits each: 69 bits. NIST SP 800-63B-4 section 3.1.2.1 asks for 20, and for a slow hash below 112. */
 const SECRET = 14;
 const LENGTH = SELECTOR + SECRET;
-const MAX_INPUT = 64;
 
 const entry = z.strictObject({
   selector: z.string().length(SELECTOR),
@@ -53,7 +53,7 @@ const stored = z.strictObject({
 /** As long as a row can be kept: a code that was used stays used, however long its list lives. */
 const FOR_EVER = Number.MAX_SAFE_INTEGER;
 
-export const recoveryCodes: Factor<RecoverySecret, NewCodes> = {
+export const recoveryCodes: Factor<RecoverySecret, null, NewCodes> = {
   id: 'recovery-codes',
   role: 'second',
   kinds: ['possession'],
@@ -102,7 +102,7 @@ export const recoveryCodes: Factor<RecoverySecret, NewCodes> = {
 
   /** Form field `code`. One argon2id verification, whatever was typed. */
   async verify(cx: FactorContext, _state: unknown, input: Form, held: Credential<RecoverySecret>[]): Promise<Verdict<RecoverySecret>> {
-    const code = typedCode(input.code);
+    const code = readableCodeOf(input.code, LENGTH);
     const found = await codeOf(cx, code, held);
     if (code === undefined) return { ok: false, reason: 'malformed' };
     if (found === undefined) return { ok: false, reason: 'wrong', ...only(held) };
@@ -147,10 +147,3 @@ export function newCodes(): string[] {
 
 const plain = (code: string): string => code.replaceAll('-', '');
 const selectorOf = (code: string): string => code.slice(0, SELECTOR);
-
-/** A code as it was typed: capital letters, and spaces or hyphens wherever people put them. */
-function typedCode(typed: unknown): string | undefined {
-  if (typeof typed !== 'string' || typed.length > MAX_INPUT) return undefined;
-  const code = typed.replace(/[\s\u2010-\u2015-]/g, '').toLowerCase();
-  return code.length === LENGTH && [...code].every((character) => READABLE.includes(character)) ? code : undefined;
-}
