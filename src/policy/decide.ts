@@ -10,12 +10,14 @@
  *                             ├─ one to enrol would do ───────► enrol     (after the strongest owned one, moments ago)
  *                             └─ nothing would ───────────────► unmet
  */
-import type { Kind, Level, Proof } from './assurance.ts';
-import { reaches, strongest } from './assurance.ts';
+import type { Level, Proof } from './assurance.ts';
+import { reaches } from './assurance.ts';
 import type { Facts, Need, OwnedFactor, RuleName } from './policy.ts';
-import { knownLevels, needBeforeEnrolment, needOf } from './policy.ts';
+import { deviceStands, graceOf, levelOfAcr, needBeforeEnrolment, needOf, ownedBy } from './policy.ts';
+import { amrOf, countedProofs, counts, isComplete, isFirst, isRecovery, levelOf, PASSWORD, RECOVERY_CODES } from './proofs.ts';
 
-export type { Facts, FactsUser, OwnedFactor, RuleName } from './policy.ts';
+export type { Facts, FactsClient, FactsUser, OwnedFactor, RuleName } from './policy.ts';
+export { amrOf, freshProofs, isFirst, levelOf, PASSWORD, RECOVERY_CODES } from './proofs.ts';
 
 export type Decision =
   | {
@@ -48,157 +50,176 @@ export interface Skip {
   loginsLeft: number | null;
 }
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
+/** Whether putting off an enrolment is one of the sign-ins that a rule's grace counts. */
+export const isCounted = (skip: Skip): boolean => skip.until !== null || skip.loginsLeft !== null;
 
-/**
- * How long a proof of each level stands in a session, and for how long the session may lie idle.
- * NIST SP 800-63B-4 sections 2.1.3 (30 days) and 2.2.3 (24 hours, 1 hour of inactivity). `phr` is reached at AAL2;
- * `phrh` follows AAL3, section 2.3.3 (12 hours, 15 minutes).
- */
-const LIFETIMES: Readonly<Record<Level, { age: number; idle: number }>> = {
-  aal1: { age: 30 * DAY, idle: Number.POSITIVE_INFINITY },
-  aal2: { age: 24 * HOUR, idle: 1 * HOUR },
-  phr: { age: 24 * HOUR, idle: 1 * HOUR },
-  phrh: { age: 12 * HOUR, idle: 15 * MINUTE },
-};
-
-/**
- * The proofs of a session that still stand. The session falls to the level that is left.
- *
- * @param lastSeenAt when the session was last used
- */
-export function freshProofs(proofs: readonly Proof[], now: number, lastSeenAt: number): Proof[] {
-  return proofs.filter((proof) => {
-    const { age, idle } = LIFETIMES[proof.level];
-    return now - proof.at <= age && now - lastSeenAt <= idle;
-  });
-}
-
-/**
- * Authentication method references (RFC 8176) of a set of proofs: the union in order of first appearance, and `mfa`
- * when two distinct kinds were verified. Derived here and nowhere else: a factor never claims it.
- */
-export function amrOf(proofs: readonly Proof[]): string[] {
-  const methods = new Set(proofs.flatMap((proof) => proof.amr));
-  methods.delete('mfa');
-  return kindsOf(proofs).size >= 2 ? [...methods, 'mfa'] : [...methods];
-}
-
-/**
- * The level that a set of proofs reaches: the strongest that one of them supports beside a first factor of another kind
- * (a second app, or a secret question after a password, adds no kind and so no level), else aal1. Of no proofs at all it
- * is aal1 too, which is not to say that anybody signed in: that is for `decide`.
- */
-export function levelOf(proofs: readonly Proof[]): Level {
-  const firsts = proofs.filter(isFirst);
-  return proofs
-    .filter((proof) => firsts.some((first) => kindsOf([first, proof]).size >= 2))
-    .reduce<Level>((level, proof) => strongest(level, proof.level), 'aal1');
-}
-
-/** The factor that begins a sign-in with something one knows. */
-export const PASSWORD = 'password';
-
-/** Whether a proof can begin a sign-in: a password, or one that shows two kinds by itself, as a passkey does. */
-export function isFirst(proof: Proof): boolean {
-  return proof.factor === PASSWORD || isComplete(proof);
-}
+const NEVER = {
+  denied: 'The policy of this realm does not let this account in here.',
+  empty: 'The rules of this realm leave no sign-in method that could be used here.',
+} as const;
 
 /** What is to be asked next, or what the request may be granted. */
 export function decide(facts: Facts): Decision {
   const need = needOf(facts);
-  const known = knownLevels(facts.requested.acr);
-  if (facts.requested.essential && facts.requested.acr.length > 0 && known.length === 0) {
+  const { rules } = need;
+  if (need.never !== null) return { ask: 'unmet', reason: NEVER[need.never], rules };
+  const { requested } = facts;
+  if (requested.essential && requested.acr.length > 0 && !requested.acr.some((value) => levelOfAcr(facts.policy, value)))
     return { ask: 'unmet', reason: 'The application asked for an assurance level that is not known here.', rules: ['request.acr'] };
-  }
 
-  const counted = countedProofs(facts.proofs, need.since);
-  const gap = missing(need, counted, facts.owned);
-  if (gap === 'unreachable') {
-    const offered = facts.enrollable.filter((factor) => meets(need, [...counted, asIfProved(factor)], [factor]));
-    return enrolment(facts, need, offered);
-  }
+  const state = standing(facts, need);
+  if ('ask' in state && state.ask === 'unmet') return state;
   // A wish that this realm cannot fulfil is no reason to refuse the sign-in: the caller reports it as not done.
-  const wished = facts.action === 'enrol' && facts.enrollable.length > 0;
+  const wished = facts.action === 'enrol' ? facts.enrollable.filter(({ factor }) => facts.actionFactors?.includes(factor) ?? true) : [];
+  if ('due' in state && (state.put === null || !facts.skipped)) return enrolment(facts, need, { offered: state.due, skip: state.put });
+  const granted = 'due' in state ? state.anyway : state;
   // What allows the enrolment is asked first: it serves the sign-in too, and nobody is asked for one factor, then another.
-  if (wished) return enrolment(facts, need, facts.enrollable, gap);
-  if (gap !== null) return gap;
-
-  const level = levelOf(counted);
-  return {
-    ask: 'nothing',
-    level,
-    acr: known.find((value) => reaches(level, value)) ?? level,
-    amr: amrOf(counted),
-    authTime: Math.min(...counted.map((proof) => proof.at)),
-    counted,
-    rules: need.rules,
-    remember: 0,
-    spared: null,
-  };
+  if (wished.length > 0) return enrolment(facts, need, { offered: wished, skip: null, gap: 'ask' in granted ? granted : null });
+  return 'ask' in granted ? granted : answer(facts, need, granted);
 }
 
-/** What lies between the proofs and the need: a question, `unreachable` with what is owned, or null for nothing. */
-function missing(need: Need, counted: readonly Proof[], owned: readonly OwnedFactor[]): Decision | 'unreachable' | null {
-  if (!counted.some(isFirst)) return { ask: 'password', rules: need.rules };
-  if (meets(need, counted, owned)) return null;
+type Question = Extract<Decision, { ask: 'password' | 'factor' | 'unmet' }>;
 
-  const would = owned.filter((factor) => factor.disabled !== true && meets(need, [...counted, asIfProved(factor)], owned));
-  if (would.length === 0) return 'unreachable';
-  return { ask: 'factor', factors: idsOf(would), level: need.level, remember: 0, rules: need.rules };
+/** What a request may be granted: the proofs that count, and what has spared more. */
+interface Grant {
+  counted: readonly Proof[];
+  spared: 'grace' | 'device' | null;
 }
 
-/** A new factor is due: one of `offered`, once the strongest owned one has been shown moments ago, and `gap` is closed. */
-function enrolment(facts: Facts, need: Need, offered: readonly OwnedFactor[], gap: Decision | null = null): Decision {
-  if (offered.length === 0) {
-    return { ask: 'unmet', reason: `No sign-in method that can be used here reaches ${need.level}.`, rules: need.rules };
-  }
-  const before = needBeforeEnrolment(facts, need);
-  const first = missing(before, countedProofs(facts.proofs, before.since), facts.owned);
-  if (first === 'unreachable') {
-    // needBeforeEnrolment asks for no more than what is owned can show. Should that ever be wrong, nothing is bound.
-    return { ask: 'unmet', reason: 'The sign-in methods of this account cannot be verified.', rules: before.rules };
-  }
-  return first ?? gap ?? { ask: 'enrol', factors: idsOf(offered), level: need.level, rules: before.rules, skip: null };
+/** A new factor is due; `put` says whether that may be put off, and `anyway` what follows then. */
+interface Due {
+  due: readonly OwnedFactor[];
+  put: Skip | null;
+  anyway: Question | Grant;
 }
 
-function meets(need: Need, counted: readonly Proof[], owned: readonly OwnedFactor[]): boolean {
-  if (!reaches(levelOf(counted), need.level)) return false;
-  return !need.second || counted.some((proof) => isComplete(proof) || owned.some((factor) => factor.factor === proof.factor));
+/** How the proofs stand to the need. */
+function standing(facts: Facts, need: Need): Question | Grant | Due {
+  const counted = countedFor(facts, need);
+  const gap = missing(facts, need, counted);
+  if (gap === null) return recovered(facts, need, { counted, spared: null });
+  if (gap === 'unreachable') return unreachable(facts, need, counted);
+  return (gap.ask === 'factor' ? spared(facts, need, counted) : null) ?? gap;
+}
+
+/** What a trusted device lets pass without the question; null where it does not. */
+function spared(facts: Facts, need: Need, counted: readonly Proof[]): Grant | null {
+  if (!deviceStands(facts, need)) return null;
+  const others = counted.filter((proof) => !isRecovery(proof));
+  return isEnough(needOf(facts, 'device'), others, facts.owned) ? { counted: others, spared: 'device' } : null;
+}
+
+/** Nothing that the user owns would do: something that would has to be enrolled, now or, where a rule gives time, later. */
+function unreachable(facts: Facts, need: Need, counted: readonly Proof[]): Question | Due {
+  const due = wouldDo(facts, need, counted);
+  const refusal: Question = { ask: 'unmet', reason: `No sign-in method that can be used here reaches ${need.level}.`, rules: need.rules };
+  const skip = graceOf(facts);
+  if (due.length === 0) return refusal;
+  if (skip === null) return { due, put: null, anyway: refusal };
+  const relieved = needOf(facts, 'grace');
+  const enough = countedFor(facts, relieved);
+  const gap = missing(facts, relieved, enough);
+  // Another rule, without a deadline, asks for more than there is.
+  if (gap === 'unreachable') return { due, put: null, anyway: refusal };
+  if (gap !== null) return { due, put: skip, anyway: gap };
+  const then = recovered(facts, relieved, { counted: enough, spared: 'grace' });
+  return 'due' in then ? { due, put: then.put && skip, anyway: then.anyway } : { due, put: skip, anyway: then };
 }
 
 /**
- * The proofs that count: of each factor the newest one of each thing that it has shown, so that an older, stronger
- * proof is not hidden by a newer, weaker one. First factors come first, then by time, so that `amr` reads as it happened.
+ * After a code or a pass for a lost factor a new one is due, unless the rest would have been enough or another factor was
+ * shown too. Codes leave it to whoever still owns another factor when; a pass was given because there is none.
  */
-function countedProofs(proofs: readonly Proof[], since: number): Proof[] {
-  const newest = new Map<string, Proof>();
-  for (const proof of proofs) {
-    if (proof.at < since) continue;
-    const key = JSON.stringify([proof.factor, proof.level, [...proof.kinds].sort()]);
-    const other = newest.get(key);
-    if (other === undefined || byTime(other, proof) < 0) newest.set(key, proof);
+function recovered(facts: Facts, need: Need, grant: Grant): Grant | Due {
+  const others = grant.counted.filter((proof) => !isRecovery(proof));
+  if (others.length === grant.counted.length || isEnough(need, others, facts.owned)) return grant;
+  const device = spared(facts, needOf(facts), others);
+  if (device !== null) return device;
+  // Whether or not it counts here: with one more it would be the same.
+  const all = countedFor(facts, { ...need, factors: null });
+  if (all.some((proof) => proof.factor !== PASSWORD && !isRecovery(proof))) return grant;
+  const offered = facts.enrollable.filter((factor) => !isRecovery(factor));
+  if (offered.length === 0) return grant;
+  const enough = wouldDo(facts, need, others);
+  const due = enough.length > 0 ? enough : offered;
+  const byCode = grant.counted.some((proof) => proof.factor === RECOVERY_CODES);
+  const owns = facts.owned.some((factor) => !isRecovery(factor) && factor.disabled !== true);
+  if (owns && byCode) return { due, put: { until: null, loginsLeft: null }, anyway: grant };
+  const skip = graceOf(facts);
+  return { due, put: skip && isEnough(needOf(facts, 'grace'), others, facts.owned) ? skip : null, anyway: grant };
+}
+
+/** What lies between the proofs and the need: a question, `unreachable` with what is owned, or null for nothing. */
+function missing(facts: Facts, need: Need, counted: readonly Proof[]): Question | 'unreachable' | null {
+  if (!counted.some(isFirst)) return { ask: 'password', rules: need.rules };
+  const owned = ownedBy(facts);
+  if (meets(need, counted, owned)) return null;
+  const would = owned.filter((factor) => factor.disabled !== true && countsOnTop(need, counted, factor, owned));
+  if (would.length === 0) return 'unreachable';
+  return { ask: 'factor', factors: idsOf(would), level: need.level, remember: need.remember, rules: need.rules };
+}
+
+/**
+ * A new factor is due: one of `offered`, once the strongest owned one has been shown moments ago, and `gap` is closed. A
+ * code or a pass for a lost factor stands for what was lost.
+ */
+function enrolment(
+  facts: Facts,
+  need: Need,
+  { offered, skip, gap = null }: { offered: readonly OwnedFactor[]; skip: Skip | null; gap?: Question | null },
+): Decision {
+  const before = needBeforeEnrolment(facts, need);
+  const first = missing(facts, before, countedFor(facts, before));
+  if (first === 'unreachable') {
+    // What is owned was switched off, or is of a kind that shows nothing. Nothing is bound.
+    return { ask: 'unmet', reason: 'The sign-in methods of this account cannot be verified.', rules: before.rules };
   }
-  return [...newest.values()].sort((a, b) => Number(isFirst(b)) - Number(isFirst(a)) || byTime(a, b));
+  if (first?.ask === 'factor' && gap?.ask === 'factor') {
+    // One question for both, where there is one.
+    const both = first.factors.filter((id) => gap.factors.includes(id));
+    if (both.length > 0) return { ...first, factors: both };
+  }
+  return first ?? gap ?? { ask: 'enrol', factors: idsOf(offered), level: need.level, rules: before.rules, skip };
 }
 
-/** A total order (two proofs of one credential at one time are the same), so that the order of the input never shows. */
-function byTime(a: Proof, b: Proof): number {
-  return a.at - b.at || compare(a.factor, b.factor) || compare(a.credentialId, b.credentialId) || compare(a.level, b.level);
+function answer(facts: Facts, need: Need, { counted, spared }: Grant): Decision {
+  const level = levelOf(counted);
+  const asked = facts.requested.acr.find((value) => {
+    const wanted = levelOfAcr(facts.policy, value);
+    return wanted !== undefined && reaches(level, wanted);
+  });
+  return {
+    ask: 'nothing',
+    level,
+    acr: asked ?? level,
+    amr: amrOf(counted),
+    authTime: Math.min(...counted.map((proof) => proof.at)),
+    counted: [...counted],
+    rules: need.rules,
+    remember: spared === null && counted.some((proof) => proof.factor !== PASSWORD) ? need.remember : 0,
+    spared,
+  };
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** The proofs that count for a need. */
+function countedFor({ proofs, user }: Facts, need: Need): Proof[] {
+  return countedProofs(user?.administrator ? proofs.filter((proof) => !isRecovery(proof)) : proofs, need.since, need.factors);
 }
 
-function isComplete(proof: Proof): boolean {
-  return kindsOf([proof]).size >= 2 && reaches(proof.level, 'aal2');
-}
+/** What may be enrolled here and would do. */
+const wouldDo = (facts: Facts, need: Need, counted: readonly Proof[]): OwnedFactor[] =>
+  facts.enrollable.filter((factor) => !isRecovery(factor) && countsOnTop(need, counted, factor, [factor]));
 
-function kindsOf(proofs: readonly Proof[]): Set<Kind> {
-  return new Set(proofs.flatMap((proof) => proof.kinds));
+const countsOnTop = (need: Need, counted: readonly Proof[], factor: OwnedFactor, owned: readonly OwnedFactor[]): boolean =>
+  counts(factor.factor, need.factors) && meets(need, [...counted, asIfProved(factor)], owned);
+
+const isEnough = (need: Need, counted: readonly Proof[], owned: readonly OwnedFactor[]): boolean =>
+  counted.some(isFirst) && meets(need, counted, owned);
+
+function meets(need: Need, counted: readonly Proof[], owned: readonly OwnedFactor[]): boolean {
+  if (need.recoverable === true && counted.some(isRecovery)) return true;
+  if (!reaches(levelOf(counted), need.level)) return false;
+  return !need.second || counted.some((proof) => isComplete(proof) || isRecovery(proof) || owned.some((factor) => factor.factor === proof.factor));
 }
 
 function idsOf(factors: readonly OwnedFactor[]): string[] {

@@ -17,7 +17,7 @@ export const DAY = 24 * HOUR;
 /** A fixed present. */
 export const NOW = Date.UTC(2030, 0, 15, 12);
 
-/** Every factor that the tests know, by id: `question` is a second factor of the password's own kind. */
+/** Every factor that the tests know, by id: `question` is a second factor of the password's own kind, the last two are for a lost one. */
 export const FACTORS = {
   totp: { factor: 'totp', level: 'aal2', kinds: ['possession'] },
   hotp: { factor: 'hotp', level: 'aal2', kinds: ['possession'] },
@@ -26,6 +26,8 @@ export const FACTORS = {
   key: { factor: 'key', level: 'phr', kinds: ['possession'] },
   passkey: { factor: 'passkey', level: 'phr', kinds: ['possession', 'inherence'] },
   attested: { factor: 'attested', level: 'phrh', kinds: ['possession', 'inherence'] },
+  'recovery-codes': { factor: 'recovery-codes', level: 'aal2', kinds: ['possession'] },
+  'enrolment-pass': { factor: 'enrolment-pass', level: 'aal2', kinds: ['possession'] },
 } as const satisfies Record<string, OwnedFactor>;
 
 const AMR: Record<string, string[]> = { password: ['pwd'], totp: ['otp'], hotp: ['otp'], key: ['pop', 'hwk'], passkey: ['pop', 'user'] };

@@ -33,6 +33,7 @@ test('worked example 1: a realm at aal1 and a user who owns TOTP: TOTP is asked'
     ask: 'factor',
     factors: ['totp'],
     level: 'aal1',
+    remember: 30 * 86_400,
     rules: ['user.owned'],
   });
   const decision = granted(decide(factsWith({ owned: [TOTP], proofs: [password(10), totp(5)] })));
@@ -72,7 +73,7 @@ test('worked example 4, with a passkey to enrol: TOTP, then the passkey', (t) =>
   t.is(second.ask, 'factor');
   t.deepEqual(second.ask === 'factor' && second.factors, ['totp']);
   const third = decide(factsWith({ ...request, proofs: [password(), totp()] }));
-  t.deepEqual(third, { ask: 'enrol', factors: ['passkey'], level: 'phr', rules: ['user.owned', 'request.acr', 'enrol.recent'] });
+  t.deepEqual(third, { ask: 'enrol', factors: ['passkey'], level: 'phr', rules: ['user.owned', 'request.acr', 'enrol.recent'], skip: null });
   t.is(granted(decide(factsWith({ ...request, proofs: [password(), totp(), proofOf(PASSKEY)] }))).acr, 'phr');
 });
 
@@ -174,6 +175,7 @@ test('a wish to enrol asks for the strongest owned factor, moments ago (C01, C02
     factors: ['totp'],
     level: 'aal1',
     rules: ['user.owned', 'action.enrol', 'enrol.recent'],
+    skip: null,
   });
 });
 
