@@ -6,7 +6,6 @@
  * so that what it signed still verifies.
  */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
-import type { SealContext } from '../crypto/seal.ts';
 import type { SigningKeyRow } from '../store/signing-keys.ts';
 
 export const ALGORITHMS = ['RS256', 'ES256'] as const;
@@ -18,13 +17,6 @@ export type KeyUse = 'signing' | 'next' | 'retired' | 'gone' | 'planned';
 export const PUBLISH_AHEAD_MS = 10 * 60_000;
 /** How long a key that no longer signs stays published: as long as the longest session, or logout by id_token_hint breaks. */
 export const KEEP_PUBLISHED_MS = 60 * 86_400_000;
-
-export const signingKeySeal = (row: { realmId: string; id: string }): SealContext => ({
-  purpose: 'signing-key',
-  realm: row.realmId,
-  row: row.id,
-  column: 'private_jwk',
-});
 
 export interface NewKey {
   kid: string;

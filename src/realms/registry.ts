@@ -12,9 +12,9 @@ import type { Keyring } from '../crypto/keyring.ts';
 import { corrupted } from '../errors.ts';
 import { type ClientScopeRow, clientScopes } from '../store/clients.ts';
 import type { Database } from '../store/database.ts';
-import { type RealmRow, realmByName } from '../store/realms.ts';
-import { type SigningKeyRow, signingKeys } from '../store/signing-keys.ts';
-import { nextKeyChange, orderedKeys, signingKeySeal } from './keys.ts';
+import { type RealmRow, realmByName, rootSecretSeal } from '../store/realms.ts';
+import { type SigningKeyRow, signingKeySeal, signingKeys } from '../store/signing-keys.ts';
+import { nextKeyChange, orderedKeys } from './keys.ts';
 import { validRealmName } from './names.ts';
 
 /** How long a cached realm is believed without asking, should a notice of its change be lost. */
@@ -28,9 +28,6 @@ export interface RealmContext {
   /** Private and public JWKs in the order in which they are used; the first of an algorithm signs. */
   keys: { row: SigningKeyRow; publicJwk: JWK; privateJwk: JWK }[];
 }
-
-/** What a realm's root secret is bound to. */
-export const rootSecretSeal = (realmId: string) => ({ purpose: 'realm', realm: realmId, row: realmId, column: 'root_secret' });
 
 interface Entry<Built> {
   context: RealmContext;

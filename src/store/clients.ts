@@ -2,6 +2,7 @@
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
 import { bool, fromJson, stringList, stringMap } from './rows.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface ClientRow {
   realmId: string;
@@ -96,6 +97,8 @@ export const clientSeal = (row: { realmId: string; id: string }): SealContext =>
   row: row.id,
   column: 'secret',
 });
+
+export const sealedClients: SealedColumn = { table: 'clients', column: 'secret', place: ({ realmId, key }) => clientSeal({ realmId, id: key }) };
 
 export async function clientByClientId(knex: Knex, realmId: string, clientId: string): Promise<ClientRow | undefined> {
   const row = await knex<ClientRecord>('clients').where({ realm_id: realmId, client_id: clientId }).first();

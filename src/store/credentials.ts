@@ -7,6 +7,7 @@ import type { SealContext } from '../crypto/seal.ts';
 import { isLevel, type Level } from '../policy/assurance.ts';
 import { returnHardwareTokens } from './hardware-tokens.ts';
 import { bool } from './rows.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface CredentialRow {
   realmId: string;
@@ -63,6 +64,13 @@ export const credentialSeal = (row: { realmId: string; userId: string; id: strin
   row: `${row.userId}/${row.id}`,
   column: 'secret',
 });
+
+export const sealedCredentials: SealedColumn = {
+  table: 'credentials',
+  column: 'secret',
+  also: ['user_id'],
+  place: ({ realmId, key, also }) => credentialSeal({ realmId, userId: also.user_id ?? '', id: key }),
+};
 
 /** All of a user's credentials, oldest first. */
 export async function credentialsOf(knex: Knex, realmId: string, userId: string): Promise<CredentialRow[]> {

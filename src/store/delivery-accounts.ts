@@ -1,6 +1,7 @@
 /** The accounts that realms send by, where they have one of their own. All of an account is sealed. */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface DeliveryAccountRow {
   realmId: string;
@@ -18,6 +19,13 @@ export const deliveryAccountSeal = (row: { realmId: string; channel: string }): 
   row: row.channel,
   column: 'account',
 });
+
+export const sealedDeliveryAccounts: SealedColumn = {
+  table: 'delivery_accounts',
+  column: 'account',
+  key: 'channel',
+  place: ({ realmId, key }) => deliveryAccountSeal({ realmId, channel: key }),
+};
 
 export async function deliveryAccount(knex: Knex, realmId: string, channel: 'mail' | 'sms'): Promise<DeliveryAccountRow | undefined> {
   const row = await knex('delivery_accounts').where({ realm_id: realmId, channel }).first();

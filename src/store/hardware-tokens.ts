@@ -6,6 +6,7 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { SealContext } from '../crypto/seal.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface HardwareTokenRow {
   realmId: string;
@@ -70,6 +71,12 @@ export const hardwareTokenSeal = (row: { realmId: string; id: string }): SealCon
   row: row.id,
   column: 'secret',
 });
+
+export const sealedHardwareTokens: SealedColumn = {
+  table: 'hardware_tokens',
+  column: 'secret',
+  place: ({ realmId, key }) => hardwareTokenSeal({ realmId, id: key }),
+};
 
 export async function insertHardwareTokens(trx: Knex, rows: readonly HardwareTokenRow[]): Promise<void> {
   await trx('hardware_tokens').insert(

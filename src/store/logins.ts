@@ -1,6 +1,7 @@
 /** Sign-ins under way. Every change is a compare-and-set on the version, and renews the transaction cookie when a proof was accepted. */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface LoginRow {
   realmId: string;
@@ -27,6 +28,8 @@ export const loginSeal = (row: { realmId: string; id: string }): SealContext => 
   row: row.id,
   column: 'state',
 });
+
+export const sealedLogins: SealedColumn = { table: 'logins', column: 'state', place: ({ realmId, key }) => loginSeal({ realmId, id: key }) };
 
 export async function loginById(knex: Knex, realmId: string, id: string): Promise<LoginRow | undefined> {
   const row = await knex('logins').where({ realm_id: realmId, id }).first();

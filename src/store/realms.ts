@@ -1,8 +1,10 @@
 /** Realms, their settings, their data keys and the installation's own values. */
 import type { Knex } from 'knex';
 import type { DataKeyRow } from '../crypto/keyring.ts';
+import type { SealContext } from '../crypto/seal.ts';
 import { type RealmSettings, realmSettings } from '../realms/settings.ts';
 import { bool, fromJson } from './rows.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface RealmRow {
   id: string;
@@ -41,6 +43,11 @@ const fromRecord = (row: RealmRecord): RealmRow => ({
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 });
+
+/** What a realm's root secret is bound to. */
+export const rootSecretSeal = (realmId: string): SealContext => ({ purpose: 'realm', realm: realmId, row: realmId, column: 'root_secret' });
+
+export const sealedRealms: SealedColumn = { table: 'realms', column: 'root_secret', realm: 'id', place: ({ realmId }) => rootSecretSeal(realmId) };
 
 export async function realmByName(knex: Knex, name: string): Promise<RealmRow | undefined> {
   const row = await knex<RealmRecord>('realms').where({ name }).first();

@@ -1,5 +1,7 @@
 /** A realm's signing keys; their order follows from their times (realms/keys.ts). */
 import type { Knex } from 'knex';
+import type { SealContext } from '../crypto/seal.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface SigningKeyRow {
   realmId: string;
@@ -15,6 +17,20 @@ export interface SigningKeyRow {
   retireAt: number | null;
   createdAt: number;
 }
+
+/** What a private key is bound to. */
+export const signingKeySeal = (row: { realmId: string; id: string }): SealContext => ({
+  purpose: 'signing-key',
+  realm: row.realmId,
+  row: row.id,
+  column: 'private_jwk',
+});
+
+export const sealedSigningKeys: SealedColumn = {
+  table: 'signing_keys',
+  column: 'private_jwk',
+  place: ({ realmId, key }) => signingKeySeal({ realmId, id: key }),
+};
 
 export async function signingKeys(knex: Knex, realmId: string): Promise<SigningKeyRow[]> {
   const rows = await knex('signing_keys').where({ realm_id: realmId }).orderBy('sign_from', 'desc');

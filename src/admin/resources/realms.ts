@@ -2,16 +2,15 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { conflict } from '../../errors.ts';
-import { ALGORITHMS, generateSigningKey, signingKeySeal } from '../../realms/keys.ts';
+import { ALGORITHMS, generateSigningKey } from '../../realms/keys.ts';
 import { checkRealmName } from '../../realms/names.ts';
-import { rootSecretSeal } from '../../realms/registry.ts';
 import { realmSettings } from '../../realms/settings.ts';
 import { assignRealmScopes, insertClient, insertClientScopes } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
-import { insertDataKey, insertRealm, listRealms, type RealmRow, realmByName, touchRealm } from '../../store/realms.ts';
+import { insertDataKey, insertRealm, listRealms, type RealmRow, realmByName, rootSecretSeal, touchRealm } from '../../store/realms.ts';
 import { insertComposites, insertRoles, realmRoleId } from '../../store/roles.ts';
 import type { Queries } from '../../store/rows.ts';
-import { insertSigningKey, type SigningKeyRow } from '../../store/signing-keys.ts';
+import { insertSigningKey, type SigningKeyRow, signingKeySeal } from '../../store/signing-keys.ts';
 import { builtInClient } from './clients.ts';
 import { audit, type Operator, validated } from './context.ts';
 import {
