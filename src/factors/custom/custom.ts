@@ -70,5 +70,8 @@ export function customFactor(terms: CustomTerms): Factor<CustomSecret, CustomSta
 }
 
 function pageOf(page: 'challenge' | 'enrol', { name }: CustomTerms, { until, sent, page: shown }: CustomState, now: number): Page {
-  return { view: `factors/custom/${page}`, model: { name, sent, minutes: Math.max(1, Math.ceil((until - now) / 60_000)), ...shown } };
+  const { message, label, inputmode } = shown;
+  const seconds = Math.max(1, Math.ceil((until - now) / 1000));
+  // The label of the pages is the user's own name for it.
+  return { view: `factors/custom/${page}`, model: { name, message, asks: label, inputmode, sent, seconds } };
 }
