@@ -9,6 +9,7 @@ import * as clients from './0003_clients.ts';
 import * as sessions from './0004_sessions.ts';
 import * as audit from './0005_audit.ts';
 import * as factors from './0006_factors.ts';
+import * as policy from './0007_policy.ts';
 import * as devices from './0008_devices.ts';
 import * as auditChain from './0009_audit_chain.ts';
 import * as delivery from './0010_delivery.ts';
@@ -24,6 +25,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0004_sessions', sessions],
   ['0005_audit', audit],
   ['0006_factors', factors],
+  ['0007_policy', policy],
   ['0008_devices', devices],
   ['0009_audit_chain', auditChain],
   ['0010_delivery', delivery],
