@@ -67,6 +67,11 @@ export interface FactorContext {
   stock: TokenStock;
   /** Sends a code, unless a limit or the realm's budget says no. Never throws for what a provider did. */
   deliver(delivery: Delivery): Promise<Delivered>;
+  /**
+   * Records that the user has proved a telephone number (E.164).
+   * @returns from when it may be signed in with: one that takes the place of another waits, as long as the realm says
+   */
+  proveNumber(number: string): Promise<number>;
 }
 
 export interface FactorUser {
@@ -83,6 +88,8 @@ export interface Enroller {
   settings: RealmSettings;
   user: { email: string | null; administrator: boolean } | null;
   channels: Channels;
+  /** Ours; undefined where nobody asks from a page. */
+  origin?: string;
 }
 
 /** What a realm can send by. */
@@ -119,7 +126,7 @@ export interface StockToken {
 
 /** A code on its way to a person. The delivery room puts it into words. */
 export interface Delivery {
-  /** The factor that sends it: limits are counted by it. */
+  /** The factor that sends it. Limits are counted by channel: two factors that send by the same share them. */
   factor: string;
   channel: 'mail' | 'sms';
   /** An email address, or a telephone number in E.164. */
@@ -130,7 +137,8 @@ export interface Delivery {
 }
 
 export type Delivered =
-  | { ok: true }
+  /** `nextAfterMs`: how long until the user may ask for another, unless this one is used before. */
+  | { ok: true; nextAfterMs?: number }
   /** `wait`: too soon after the one before, or too many today. */
   | { ok: false; reason: 'wait'; retryAfterMs: number }
   | { ok: false; reason: Unavailable };
@@ -246,6 +254,8 @@ export interface Factor<Secret = unknown, State = unknown, Enrolling = State> {
     begin(cx: FactorContext): Promise<{ state: State } | undefined>;
     /** What the first page needs of it. */
     show(cx: FactorContext, state: State): Promise<Record<string, unknown>>;
+    /** Whether it is time for another one: the page stood open for so long that an answer might come too late. */
+    isStale?(cx: FactorContext, state: State): boolean;
     /** The lookup of the credential that an answer claims to be; undefined when it is no answer. */
     lookup(input: Form): string | undefined;
   };

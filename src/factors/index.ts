@@ -30,14 +30,17 @@ export interface Factors {
   in(settings: RealmSettings): FactorMap;
   /** What it can send codes by. */
   channels(settings: RealmSettings): Channels;
+  /** Ours. */
+  origin?: string;
 }
 
 /**
  * @param options.custom the custom factors of a realm (custom/factors.ts); none by default
  * @param options.channels what a realm can send by, as the delivery room says; nothing by default
+ * @param options.origin ours; some factors are only for some addresses
  */
 export function createFactors(
-  options: { custom?: (settings: RealmSettings) => readonly Factor[]; channels?: (settings: RealmSettings) => Channels } = {},
+  options: { custom?: (settings: RealmSettings) => readonly Factor[]; channels?: (settings: RealmSettings) => Channels; origin?: string } = {},
 ): Factors {
   // Settings are read once a version of a realm, so that the same object is asked about again and again.
   const known = new WeakMap<RealmSettings, FactorMap>();
@@ -52,5 +55,6 @@ export function createFactors(
       return map;
     },
     channels: options.channels ?? (() => ({ mail: false, sms: false })),
+    origin: options.origin,
   };
 }

@@ -44,7 +44,7 @@ export function enrollableFactors(
   user: Enroller['user'],
   wanted: readonly string[] = [],
 ): OwnedFactor[] {
-  const who: Enroller = { settings, user, channels: factors.channels(settings) };
+  const who: Enroller = { settings, user, channels: factors.channels(settings), origin: factors.origin };
   return secondFactors(factors.in(settings))
     .filter((factor) => factor.enrol !== undefined && factor.enrol.available?.(who) !== false)
     .filter((factor) => factor.auxiliary !== true || wanted.includes(factor.id))

@@ -110,7 +110,7 @@ export async function challengeStep(request: LoginRequest, login: Login, form: L
   if (verdict.renewed !== undefined) await renew(request, rows, verdict.credentialId, verdict.renewed);
   const origin = auditOrigin(request, login, user.id);
   const { left } = verdict;
-  const capable = form.webauthn === '1';
+  const capable = form.webauthn === '1' || state.capable;
   return {
     event: { type: 'proved', userId: user.id, proof: proofOf(factor, verdict, at), rememberDevice: form.remember_device !== undefined, capable },
     rules: { ...rules, offers: await offersAfter(request, { user, rows, rules, capable }) },

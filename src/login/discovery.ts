@@ -41,6 +41,15 @@ export async function discoveryModel(request: LoginRequest, login: Login): Promi
   return (await discover?.show(contextOf(request, login.row, undefined), discovery.state)) ?? null;
 }
 
+/** Another challenge for a first page that stood open for long; undefined when it is still good. */
+export async function rediscover(request: LoginRequest, login: Login): Promise<Outcome | undefined> {
+  const discovery = login.state.at === 'identify' || login.state.at === 'password' ? discoveryOf(login.state.discovery) : undefined;
+  if (!discovery) return undefined;
+  const factor = requireFactor(request, discovery.factor);
+  const isStale = factor.discover?.isStale?.(contextOf(request, login.row, undefined), discovery.state) ?? false;
+  return isStale ? { ...(await anotherChallenge(request, login, factor)), shown: {} } : undefined;
+}
+
 /** Somebody shows a passkey in place of a name and a password. */
 export async function discoveryStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome | undefined> {
   const { db, keyring, realm, at } = request;
@@ -84,8 +93,12 @@ export async function discoveryStep(request: LoginRequest, login: Login, form: L
 /** The same for a passkey that is not known, one that is wrong and one of a disabled user; each challenge is answered once. */
 async function anew(request: LoginRequest, login: Login, factor: Factor): Promise<Outcome> {
   const said = wrong(null, say('login.signIn.passkeyWrong'));
+  return { ...(await anotherChallenge(request, login, factor)), ...('errors' in said ? { shown: said } : {}) };
+}
+
+async function anotherChallenge(request: LoginRequest, login: Login, factor: Factor): Promise<Extract<Outcome, { event: object }>> {
   const begun = await factor.discover?.begin(contextOf(request, login.row, undefined));
   const rules = await rulesOf(request, login, login.state.userId);
   const discovery: Discovery | null = begun ? { factor: factor.id, state: begun.state } : null;
-  return { event: { type: 'rediscovered', discovery }, rules, renew: false, ...('errors' in said ? { shown: said } : {}) };
+  return { event: { type: 'rediscovered', discovery }, rules, renew: false };
 }

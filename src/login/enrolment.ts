@@ -5,7 +5,7 @@ import { record } from '../audit/record.ts';
 import { conflict, tooMany } from '../errors.ts';
 import type { Begun, Enrolment, Factor } from '../factors/factor.ts';
 import { secondFactors } from '../factors/owned.ts';
-import { type MessageKey, say } from '../languages/messages.ts';
+import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, deleteOfFactor, insertCredential } from '../store/credentials.ts';
 import { isUniqueViolation } from '../store/database.ts';
@@ -31,7 +31,9 @@ const UNAVAILABLE: Readonly<Record<string, MessageKey>> = {
   budget: 'login.unavailable.budget',
 };
 
-export const unavailableKey = (reason: string): MessageKey => UNAVAILABLE[reason] ?? 'login.unavailable.failed';
+/** What a factor has to say of it itself, or else what is said of all; as in `refusalOf`. */
+export const unavailableOf = (about: string, reason: string): Words =>
+  sayOr(`factor.${about}.refused.${reason}`, say(UNAVAILABLE[reason] ?? 'login.unavailable.failed'));
 
 /** The factor that is being enrolled: the one that is due, or the one that is offered. */
 export const enrolling = (request: LoginRequest, { state }: Login): Factor => requireFactor(request, offeredFactor(state.due) ?? state.factor);
@@ -52,7 +54,7 @@ export async function beginEnrolment(request: LoginRequest, login: Login): Promi
   }
   const until = begun.reason === 'wait' ? request.at + begun.retryAfterMs : null;
   if (again && begun.reason === 'wait') throw tooSoon(begun.retryAfterMs);
-  if (again || login.state.at === 'action') return wrong(null, say(unavailableKey(begun.reason)));
+  if (again || login.state.at === 'action') return wrong(null, unavailableOf(`${id}.enrol`, begun.reason));
   return { event: { type: 'unavailable', why: { reason: begun.reason, until } }, rules, renew: false };
 }
 
@@ -101,7 +103,7 @@ async function refused(request: LoginRequest, login: Login, { factor, user, rule
   if (enrolment.reason in UNAVAILABLE) {
     // Nothing was guessed: what was typed may be right, and cannot be reached.
     await counted.undone();
-    return wrong('field' in enrolment ? (enrolment.field ?? null) : null, say(unavailableKey(enrolment.reason)));
+    return wrong('field' in enrolment ? (enrolment.field ?? null) : null, unavailableOf(`${factor.id}.enrol`, enrolment.reason));
   }
   const { endsTransaction } = await counted.failed();
   await record(request.db.knex, auditOrigin(request, login, user.id), {

@@ -37,7 +37,8 @@ export async function offersAfter(
   const enroller = { email: user.email, administrator: rules.facts.user?.administrator ?? false };
   const wanted = OFFERED.map(({ factor }) => factor);
   const possible = new Set(enrollableFactors(request.factors, settings, enroller, wanted).map(({ factor }) => factor));
-  const offered = OFFERED.filter(({ factor, needsBrowser }) => possible.has(factor) && !owned.has(factor) && (capable || !needsBrowser));
+  const wished = OFFERED.filter(({ factor }) => factor !== 'passkey' || settings.webauthn.passkey.offer);
+  const offered = wished.filter(({ factor, needsBrowser }) => possible.has(factor) && !owned.has(factor) && (capable || !needsBrowser));
   if (offered.length === 0) return [];
   const notes = await userNotes(request.db.knex, realmId, user.id);
   const second = [...request.factors.in(settings).values()].filter(({ role, auxiliary }) => role === 'second' && auxiliary !== true);

@@ -13,7 +13,7 @@ import { clientByClientId } from '../store/clients.ts';
 import { credentialsOf } from '../store/credentials.ts';
 import { userById } from '../store/users.ts';
 import { discoveryModel } from './discovery.ts';
-import { enrolling, unavailableKey } from './enrolment.ts';
+import { enrolling, unavailableOf } from './enrolment.ts';
 import { challengeOf, decisionOf, type LoginState } from './machine.ts';
 import { offeredFactor } from './offers.ts';
 import type { Login, LoginRequest } from './room.ts';
@@ -129,7 +129,7 @@ async function challengePage(request: LoginRequest, login: Login, shown: Shown):
   const others = decision.ask === 'factor' ? decision.factors.filter((id) => rules.choices.some((choice) => choice.factor === id)) : [];
   const ways = { another: new Set(others).size > 1, factorName: nameOf(factor) };
   const why = state.unavailable[factor.id];
-  if (why !== undefined) return { view: 'login/unavailable', model: { ...ways, message: whyOf(why, request.at) } };
+  if (why !== undefined) return { view: 'login/unavailable', model: { ...ways, message: whyOf(factor.id, why, request.at) } };
   const held = await openCredentials(request.keyring, factor, rows, state.credentialId);
   const user = await userById(request.db.knex, realm.id, state.userId);
   const page = await factor.show(contextOf(request, login.row, user, rules), challengeOf(state), held);
@@ -144,8 +144,8 @@ const skipModel = (skip: Skip | null) => skip && { ...skip, until: skip.until ==
 /** Why one would want what is offered. */
 const WHY: Readonly<Record<string, MessageKey>> = { passkey: 'login.offer.passkey', 'recovery-codes': 'login.offer.recoveryCodes' };
 
-const whyOf = ({ reason, until }: { reason: string; until: number | null }, now: number): Words =>
-  until === null ? say(unavailableKey(reason)) : say('login.code.wait', { wait: Math.max(1, Math.ceil((until - now) / 1000)) });
+const whyOf = (about: string, { reason, until }: { reason: string; until: number | null }, now: number): Words =>
+  until === null ? unavailableOf(about, reason) : say('login.code.wait', { wait: Math.max(1, Math.ceil((until - now) / 1000)) });
 
 async function enrolmentPage(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {
   const { state } = login;
@@ -160,7 +160,8 @@ async function enrolmentPage(request: LoginRequest, login: Login, shown: Shown):
   const asked = decision.ask === 'enrol' ? decision : undefined;
   const ways = { another: (asked?.factors.length ?? 0) > 1, skip: skipModel(asked?.skip ?? null), offered, cancellable: !offered };
   const why = state.unavailable[factor.id];
-  if (why !== undefined && state.step === null) return { view: 'login/unavailable', model: { ...names, ...ways, message: whyOf(why, request.at) } };
+  if (why !== undefined && state.step === null)
+    return { view: 'login/unavailable', model: { ...names, ...ways, message: whyOf(`${factor.id}.enrol`, why, request.at) } };
   const page = await factor.enrol.show(contextOf(request, login.row, user, rules), state.step);
   const typed = { label: shown.label ?? '', number: shown.number ?? '', serial: shown.serial ?? '' };
   return { view: page.view, model: { ...typed, ...page.model, ...names, ...ways, resend: factor.enrol.resend !== undefined } };

@@ -16,7 +16,7 @@ import { userById } from '../store/users.ts';
 import { currentRequestId } from '../telemetry/log.ts';
 import { beginChallenge, challengeStep, mustBegin } from './challenge.ts';
 import { answerConsent, showConsent } from './consent.ts';
-import { beginDiscovery, discoveryStep } from './discovery.ts';
+import { beginDiscovery, discoveryStep, rediscover } from './discovery.ts';
 import { beginEnrolment, declineStep, enrolStep, skipStep } from './enrolment.ts';
 import { fieldsOf, hasAnswer, type LoginForm, type Posted, readPosted, retyped } from './form.ts';
 import { type LoginState, next, start } from './machine.ts';
@@ -56,6 +56,8 @@ async function getPage(request: LoginRequest, login: Login): Promise<void> {
   if (state.at === 'enrol' && state.step === null && !((state.factor ?? '') in state.unavailable))
     return apply(request, login, await beginEnrolment(request, login), {});
   if (mustBegin(request, login)) return apply(request, login, await beginChallenge(request, login), {});
+  const fresh = await rediscover(request, login);
+  if (fresh) return apply(request, login, fresh, {});
   try {
     return await showPage(request, login);
   } catch (error) {

@@ -101,7 +101,7 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   if (verdict.renewed !== undefined) await renew(request, rows, verdict.credentialId, verdict.renewed);
   const proof = proofOf(factor, verdict, at);
   return {
-    event: { type: 'proved', userId: user.id, proof, ...(known ? {} : { remember: form.remember !== undefined }) },
+    event: { type: 'proved', userId: user.id, proof, capable: form.webauthn === '1', ...(known ? {} : { remember: form.remember !== undefined }) },
     rules: await rulesOf(request, login, user.id, rows),
     renew: true,
     subject: user.id,

@@ -10,6 +10,9 @@ import { relyingPartyAt } from './relying-party.ts';
 import { assertionIn } from './responses.ts';
 import { type WebauthnFactor, webauthnFactor } from './webauthn.ts';
 
+/** A challenge with less left than this is replaced when its page is asked for: there has to be time to answer it. */
+const SPARE_MS = 60_000;
+
 const terms = ({ webauthn: { passkey: settings } }: RealmSettings): Terms => ({ ...settings, userVerification: 'required', discoverable: true });
 
 export const passkey: WebauthnFactor = {
@@ -29,6 +32,7 @@ export const passkey: WebauthnFactor = {
     async show(cx, state) {
       return { options: authenticationOptions(cx, terms(cx.settings), state, []) };
     },
+    isStale: (cx, { expiresAt }) => cx.now > expiresAt - SPARE_MS,
     lookup: (input) => assertionIn(input)?.id,
   },
 };

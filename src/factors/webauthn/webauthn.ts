@@ -9,6 +9,7 @@
 import type { Kind, Level } from '../../policy/assurance.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import type { Begun, Credential, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
+import { labelOf } from '../typed.ts';
 import {
   authenticationOptions,
   type Challenge,
@@ -26,7 +27,6 @@ export type WebauthnFactor = Factor<WebauthnSecret, Challenge, RegistrationChall
 
 /** The ids of the factors whose credentials are WebAuthn's: no authenticator is bound to one user twice. */
 const FAMILY = ['security-key', 'passkey'];
-const MAX_LABEL = 60;
 
 /** What the two differ in. */
 export interface Species {
@@ -52,6 +52,8 @@ export function webauthnFactor(species: Species): WebauthnFactor {
     parseSecret: parseWebauthnSecret,
 
     enrol: {
+      available: ({ origin, settings }) => origin === undefined || relyingPartyAt(origin, settings) !== undefined,
+
       async begin(cx): Promise<Begun<RegistrationChallenge>> {
         if (!isPossible(cx)) return { ok: false, reason: 'not-configured' };
         return { ok: true, state: { ...newChallenge(cx.now), handle: cx.handle().toString('base64url'), exclude: await cx.lookups(FAMILY) } };
@@ -102,14 +104,4 @@ const levelOf = ({ attested, backupEligible }: WebauthnSecret): Level => (attest
  */
 function shownBy({ kinds }: Species, { backupEligible }: WebauthnSecret, level: Level): { kinds: Kind[]; level: Level; amr: string[] } {
   return { kinds: [...kinds], level, amr: ['pop', backupEligible ? 'swk' : 'hwk', 'user'] };
-}
-
-/** The user's own name for it, without characters that are not seen and could turn a line around; empty when they gave none. */
-function labelOf(typed: unknown): string {
-  if (typeof typed !== 'string') return '';
-  const label = typed
-    .toWellFormed()
-    .replace(/[\p{Cc}\p{Cf}]/gu, '')
-    .trim();
-  return [...label].slice(0, MAX_LABEL).join('');
 }
