@@ -7,6 +7,7 @@ import type { Credential, Enrolment, Factor, FactorContext, Form, Verdict } from
 import { builtIn } from '../../src/factors/index.ts';
 import { isLevel, reaches } from '../../src/policy/assurance.ts';
 import { defaultRealmSettings } from '../../src/realms/settings.ts';
+import { customCases } from '../support/custom-factors.ts';
 import type { FactorHarness } from '../support/factors.ts';
 import { Counters, factorContext, harnesses, Sent, stateOf } from '../support/factors.ts';
 
@@ -21,7 +22,10 @@ for (const factor of builtIn) {
   if (harness !== undefined) suite(factor, harness);
 }
 
-function suite(factor: Factor, harness: FactorHarness): void {
+for (const { factor, harness } of customCases) suite(factor, harness, 'custom');
+
+/** @param views the folder of its pages */
+function suite(factor: Factor, harness: FactorHarness, views = factor.id): void {
   const title = (text: string): string => `${factor.id}: ${text}`;
   const settings = harness.settings ?? defaultRealmSettings();
   const accepted = (verdict: Verdict): Extract<Verdict, { ok: true }> => {
@@ -132,7 +136,7 @@ function suite(factor: Factor, harness: FactorHarness): void {
     const held = await harness.credential();
     const { cx, state, sent } = await challenged([held]);
     const page = await factor.show(cx, state, [held]);
-    t.is(page.view, `factors/${factor.id}/challenge`);
+    t.is(page.view, `factors/${views}/challenge`);
     const shown = JSON.stringify([page.model, state]);
     for (const secret of [...harness.secrets(held.secret), ...sent.deliveries.map(({ code }) => code)]) t.false(shown.includes(secret));
     t.deepEqual(await factor.show(cx, state, [held]), page, 'to look changes nothing');
@@ -183,7 +187,7 @@ function suite(factor: Factor, harness: FactorHarness): void {
   test(title('an enrolment is proved before it counts, and the confirming answer is spent (A04)'), async (t) => {
     const { cx, sent, state } = await enrolling();
     const page = await enrol.show(cx, state);
-    t.true(page.view.startsWith(`factors/${factor.id}/`));
+    t.true(page.view.startsWith(`factors/${views}/`));
     t.deepEqual(JSON.parse(JSON.stringify(state)), state, 'the state can be sealed');
     const { right, wrong } = await confirm({ state, sent, now: cx.now });
     const refused = await enrol.finish(cx, state, wrong);

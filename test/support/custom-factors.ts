@@ -37,9 +37,9 @@ const PIN = '73-51-90';
 const harness = (some: Partial<FactorHarness> & Pick<FactorHarness, 'right' | 'wrong'>): FactorHarness => ({
   credential: async () => credentialOf('custom', { kept: null }, { id: randomUUID() }),
   fields: ['code', 'label'],
-  spends: 'once',
+  // A challenge is answered once, and a user holds one at most.
+  spends: 'code',
   secrets: () => [],
-  views: 'custom',
   confirm: async (asked) => ({
     right: { ...(await some.right({ ...asked, secret: null })), label: 'Mine' },
     wrong: await some.wrong({ ...asked, secret: null }),
@@ -53,7 +53,7 @@ const byCode = {
 const byPin = { right: () => ({ code: PIN }), wrong: () => ({ code: '735191' }) };
 
 export const customCases: readonly { factor: Factor; harness: FactorHarness }[] = [
-  { factor: customFactor(customTerms({ id: 'custom-neither' })), harness: harness({ ...byCode, spends: 'code' }) },
+  { factor: customFactor(customTerms({ id: 'custom-neither' })), harness: harness(byCode) },
   {
     factor: customFactor(
       customTerms({
@@ -61,11 +61,11 @@ export const customCases: readonly { factor: Factor; harness: FactorHarness }[] 
         hooks: { init: async () => ({ message: 'Look at the pager', code: 'K4TZ9Q', deliver: { sms: '+4915112345678' } }) },
       }),
     ),
-    harness: harness({ ...byCode, spends: 'code' }),
+    harness: harness(byCode),
   },
   {
     factor: customFactor(customTerms({ id: 'custom-check', hooks: { check: async () => true } })),
-    harness: harness({ ...byCode, spends: 'code' }),
+    harness: harness(byCode),
   },
   {
     factor: customFactor(
