@@ -7,10 +7,9 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import { handleAccount } from './account/routes.ts';
 import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts';
+import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
-import { createNotices } from './delivery/notices.ts';
 import { notFound } from './errors.ts';
-import type { SendCode } from './factors/context.ts';
 import { answerErrors, underRealm } from './http/errors.ts';
 import { securityHeaders } from './http/headers.ts';
 import { setLanguage } from './http/language.ts';
@@ -18,7 +17,7 @@ import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
 import { answerUnreadable } from './http/unreadable.ts';
-import type { Installation } from './installation.ts';
+import { deliveriesOf, type Installation } from './installation.ts';
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
 import type { LoginState } from './login/machine.ts';
@@ -59,7 +58,10 @@ export async function startServer(options: { installation: Installation; log: Lo
     server.listen(config.port, config.host, resolve);
   });
   const url = addressOf(server);
-  server.on('request', createApp({ ...options, now, listening: () => url }).callback());
+  const deliveries = deliveriesOf(options.installation, options.log);
+  for (const missing of missingChannels(config)) options.log.warn(missing);
+  server.on('request', createApp({ ...options, deliveries, now, listening: () => url }).callback());
+  deliveries.postman.start();
 
   const sweeping = setInterval(() => {
     sweepExpired(db, now()).catch((error: unknown) => options.log.warn({ err: error }, 'expired rows could not be removed'));
@@ -74,6 +76,7 @@ export async function startServer(options: { installation: Installation; log: Lo
       const limit = setTimeout(() => server.closeAllConnections(), SHUTDOWN_MS);
       await closed;
       clearTimeout(limit);
+      await deliveries.close();
     },
   };
 }
@@ -83,7 +86,13 @@ export async function startServer(options: { installation: Installation; log: Lo
  *
  * @param options.listening where our own socket is: our consoles are relying parties, and in a container the public origin may not resolve
  */
-export function createApp(options: { installation: Installation; log: Log; now: () => number; listening: () => string }): Koa {
+export function createApp(options: {
+  installation: Installation;
+  deliveries: Deliveries;
+  log: Log;
+  now: () => number;
+  listening: () => string;
+}): Koa {
   const { installation, log, now } = options;
   const { config, db, keyring, passwords, factors } = installation;
   const { origin } = config;
@@ -91,9 +100,7 @@ export function createApp(options: { installation: Installation; log: Log; now: 
   const renderer = createRenderer({ production: config.production, statics });
   const signIns = new SignIns<LoginState>(db, keyring);
   const shown = { origin, render: renderer.render, now, log };
-  const sendCode: SendCode = async () => ({ ok: false, reason: 'not-configured' });
-  // Until there is a channel for mail, notices go to the development inbox alone.
-  const notices = createNotices({ db, keyring, origin, deliverable: !config.production });
+  const { sendCode, notices } = options.deliveries;
   const login: LoginDeps = { ...shown, db, keyring, passwords, factors, signIns, sendCode, ...notices };
   const relying = createRelying({ ...shown, db, factors, listening: options.listening });
   const realms = new RealmRegistry<OidcRealm>({

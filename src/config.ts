@@ -7,10 +7,11 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { type DeliveryConfig, readDelivery } from './config/delivery.ts';
 import { type AllowedTarget, allowedTargets, entriesOf } from './config/outbound.ts';
 import { type MasterKey, parseMasterKeys } from './crypto/keyring.ts';
 
-export interface Config {
+export interface Config extends DeliveryConfig {
   /** 0 means any free port; then the origin was given. */
   readonly port: number;
   /** The address to listen on. */
@@ -170,6 +171,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     bootstrap: Object.freeze({ admin: readAdmin(reader), client: readClient(reader) }),
     outboundAllow: Object.freeze(read('CARDEA_OUTBOUND_ALLOW', allowedTargets) ?? []),
     factorModules: Object.freeze(read('CARDEA_FACTOR_MODULES', listed) ?? []),
+    ...readDelivery(reader),
     trustProxy: read('CARDEA_TRUST_PROXY', whole(0, 10, 1)) ?? 0,
     logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS, 'info')) ?? 'info',
     passwordHash: readPasswordHash(reader, production),

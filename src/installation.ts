@@ -18,6 +18,9 @@ import {
   readOrCreateMasterKey,
 } from './crypto/keyring.ts';
 import { Argon2Hasher } from './crypto/passwords.ts';
+import { channelsIn } from './delivery/channels.ts';
+import { createDeliveries, type Deliveries } from './delivery/delivery.ts';
+import type { LetterHtml } from './delivery/letter.ts';
 import { createNotices, type Notices } from './delivery/notices.ts';
 import { cannotStart } from './errors.ts';
 import { customFactorsOf } from './factors/custom/factors.ts';
@@ -25,6 +28,7 @@ import { type LoadedModule, loadFactorModules } from './factors/custom/modules.t
 import { createFactors, type Factors } from './factors/index.ts';
 import { webhookSecrets } from './factors/webhook-secrets.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
+import { createWriter } from './http/render.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { dataKeys, insertInstallationValue, installationValue } from './store/realms.ts';
 import type { Log } from './telemetry/log.ts';
@@ -75,7 +79,11 @@ export function installedFactors(on: Pick<Installation, 'config' | 'db' | 'keyri
     report: ({ fault, ...call }: { fault?: unknown; factor: string; hook: string; ms: number }) =>
       fault === undefined ? log.debug(call, 'a custom factor was asked') : log.warn({ ...call, err: fault }, 'a custom factor failed'),
   };
-  return createFactors({ custom: (settings) => customFactorsOf(settings, deps) });
+  return createFactors({
+    custom: (settings) => customFactorsOf(settings, deps),
+    channels: (settings) => channelsIn(config, settings),
+    origin: config.origin,
+  });
 }
 
 /** The database alone, with whatever tables it has. */
@@ -88,9 +96,19 @@ export async function openDatabaseOf(config: Config, log: Log): Promise<Database
   }
 }
 
-/** What users are told. Until there is a channel for mail, notices go to the development inbox alone. */
+/** What sends codes and notices. Whoever makes it closes it. */
+export function deliveriesOf({ config, db, keyring }: Installation, log: Log): Deliveries {
+  return createDeliveries({ db, keyring, config, log, now: () => Date.now(), html: letters(config) });
+}
+
+/** What a command tells users: it is left in the outbox, for the server to send. */
 export function noticesOf({ config, db, keyring }: Installation): Notices {
-  return createNotices({ db, keyring, origin: config.origin, deliverable: !config.production });
+  return createNotices({ db, keyring, origin: config.origin, html: letters(config), channels: (settings) => channelsIn(config, settings) });
+}
+
+function letters(config: Config): LetterHtml {
+  const write = createWriter({ production: config.production });
+  return (model, language) => write('mail/letter', model, language);
 }
 
 /** Who acts through the operations of admin/resources. */

@@ -70,11 +70,13 @@ const smtpUrl = z.string().transform((text, context): Pick<MailAccount, 'host' |
     return wrong('is not the address of a mail server (write @ : / ? # in the password as %40 %3A %2F %3F %23)');
   }
   const { tls = null, ...others } = Object.fromEntries(url.searchParams);
-  if (!/^\/?$/.test(url.pathname) || url.hash !== '' || Object.keys(others).length > 0) return wrong('has more than user, password, host, port and tls');
+  if (!/^\/?$/.test(url.pathname) || url.hash !== '' || Object.keys(others).length > 0)
+    return wrong('has more than user, password, host, port and tls');
   if (tls !== null && (url.protocol === 'smtps:' || !isTls(tls))) return wrong('has a tls that is none of required, optional, off (smtps has none)');
   if ((url.username === '') !== (url.password === '')) return wrong('has a user without a password, or a password without a user');
   const login = url.username === '' ? null : { user: decoded(url.username), password: decoded(url.password) };
-  if (login !== null && (login.user === undefined || login.password === undefined)) return wrong('has a % that encodes no character; write it as %25');
+  if (login !== null && (login.user === undefined || login.password === undefined))
+    return wrong('has a % that encodes no character; write it as %25');
   const implicit = url.protocol === 'smtps:';
   return {
     host: url.hostname,
@@ -102,7 +104,10 @@ export const authToken = z.string().regex(/^[\x21-\x7e]{16,128}$/, 'is no auth t
 export const messagingService = z.string().regex(/^MG[0-9a-fA-F]{32}$/, 'is no messaging service SID: MG and 32 hexadecimal digits');
 export const smsSender = z
   .string()
-  .regex(/^(\+[1-9]\d{6,14}|\d{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11})$/, 'is neither a number as +15005550006, nor a short code, nor a name of up to 11 letters and digits');
+  .regex(
+    /^(\+[1-9]\d{6,14}|\d{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11})$/,
+    'is neither a number as +15005550006, nor a short code, nor a name of up to 11 letters and digits',
+  );
 
 /** The reader of config.ts, as far as it is needed here. */
 interface Reader {
@@ -120,7 +125,8 @@ function readMail({ read, given, complain }: Reader): MailAccount | null {
   const server = read('SMTP_URL', smtpUrl);
   const from = read('MAIL_FROM', mailbox);
   const replyTo = read('MAIL_REPLY_TO', mailbox);
-  if (given('SMTP_URL') && !given('MAIL_FROM')) complain('MAIL_FROM', 'is missing, and SMTP_URL needs it; for example Example <no-reply@example.com>');
+  if (given('SMTP_URL') && !given('MAIL_FROM'))
+    complain('MAIL_FROM', 'is missing, and SMTP_URL needs it; for example Example <no-reply@example.com>');
   if (server === undefined || from === undefined) return null;
   return Object.freeze({ ...server, from, replyTo: replyTo ?? null, ca: null });
 }

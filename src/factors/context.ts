@@ -6,8 +6,10 @@ import { hmac, safeEqual, sha256 } from '../crypto/codes.ts';
 import { derive, type Keyring } from '../crypto/keyring.ts';
 import { credentialsOf, spendCounter } from '../store/credentials.ts';
 import type { Database } from '../store/database.ts';
+import { endPauses } from '../store/delivery-counts.ts';
 import { hardwareTokenBySerial, hardwareTokenSeal } from '../store/hardware-tokens.ts';
 import { countTry, spendCode, storeCode } from '../store/one-time-codes.ts';
+import { proveNumber } from '../store/proved-numbers.ts';
 import type { RealmRow } from '../store/realms.ts';
 import { spendValue } from '../store/spent-values.ts';
 import type { UserRow } from '../store/users.ts';
@@ -15,6 +17,7 @@ import type { Delivered, Delivery, FactorContext, OneTimeCodes, PasswordHasher, 
 
 /** What somebody guesses at a code before it is worth nothing. */
 const TRIES_A_CODE = 5;
+const HOUR_MS = 3_600_000;
 /** The longest that a WebAuthn user handle may be (WebAuthn section 14.6.1). */
 const HANDLE_BYTES = 64;
 
@@ -78,6 +81,11 @@ export function factorContext(deps: ContextDeps, occasion: Occasion): FactorCont
     codes: codesOf(deps, occasion),
     stock: stockOf(deps, realm),
     deliver: (delivery) => deps.sendCode(occasion, delivery),
+    proveNumber(number) {
+      if (!user) throw new Error('a number is proved by a user who is known');
+      const proved = { realmId: realm.id, userId: user.id, number: hmac(derive(occasion.rootSecret, 'proved-numbers'), number) };
+      return proveNumber(deps.db.knex, proved, { now, waitMs: realm.settings.smsOtp.changeWaitHours * HOUR_MS });
+    },
   };
 }
 
@@ -96,7 +104,10 @@ function codesOf({ db }: ContextDeps, { realm, rootSecret, user, transaction, no
       const mac = await countTry(db.knex, key, { transactionId: transaction, most: TRIES_A_CODE, now });
       if (mac === undefined) return 'expired';
       if (!safeEqual(mac, macOf(purpose, code))) return 'wrong';
-      return (await spendCode(db.knex, key, mac)) ? 'ok' : 'expired';
+      if (!(await spendCode(db.knex, key, mac))) return 'expired';
+      // Whoever has used a code need not wait for the next one.
+      await endPauses(db.knex, realm.id, key.userId);
+      return 'ok';
     },
   };
 }

@@ -5,6 +5,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { generateSync, ScureBase32Plugin } from 'otplib';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
+import { hashOfPass, newPass, type PassSecret } from '../../src/factors/enrolment-pass/enrolment-pass.ts';
 import type { Begun, Credential, Delivery, FactorContext, Form, OneTimeCodes, PasswordHasher, TokenStock } from '../../src/factors/factor.ts';
 import type { OtpSecret } from '../../src/factors/otp.ts';
 import type { PasswordSecret } from '../../src/factors/password/password.ts';
@@ -105,6 +106,7 @@ export const factorContext = ({ sent = new Sent(), ...some }: Partial<FactorCont
   once: sent.once,
   codes: sent.codes(some.now ?? PRESENT),
   deliver: sent.deliver,
+  proveNumber: async () => some.now ?? PRESENT,
   lookups: async () => [],
   handle: () => Buffer.alloc(64, 7),
   stock: { find: async () => undefined },
@@ -233,6 +235,16 @@ export async function recoverySecret(): Promise<{ secret: RecoverySecret; codes:
   return { secret: enrolled.secret, codes };
 }
 
+const passes = new Map<string, string>();
+const passOf = (secret: unknown): string => passes.get((secret as PassSecret).hash) ?? '';
+/** A pass as an administrator gave it, which only its paper knows. */
+function passSecret(): PassSecret {
+  const code = newPass();
+  const hash = hashOfPass(code);
+  passes.set(hash, code);
+  return { hash, dual: false, expiresAt: PRESENT + 3_600_000 };
+}
+
 export const harnesses: Readonly<Record<string, FactorHarness>> = {
   password: {
     credential: async () => credentialOf<PasswordSecret>('password', { phc: await quickHasher().hash(PASSWORD) }),
@@ -281,5 +293,13 @@ export const harnesses: Readonly<Record<string, FactorHarness>> = {
     secrets: (secret) => [...asRecovery(secret).codes.map(({ phc }) => phc), recoveryCodeOf(secret)],
     confirm: () => ({ right: { confirm: 'kept' }, wrong: {} }),
     provesNothing: true,
+  },
+  'enrolment-pass': {
+    credential: async () => credentialOf('enrolment-pass', passSecret()),
+    right: ({ secret }) => ({ code: passOf(secret) }),
+    wrong: () => ({ code: newPass() }),
+    fields: ['code'],
+    spends: 'counter',
+    secrets: (secret) => [(secret as PassSecret).hash, passOf(secret)],
   },
 };

@@ -9,6 +9,7 @@ import { createNotices, type Notices } from '../../../src/delivery/notices.ts';
 import { AppError } from '../../../src/errors.ts';
 import type { Database } from '../../../src/store/database.ts';
 import { testOnEngines } from '../../support/databases.ts';
+import { letterHtml } from '../../support/delivery.ts';
 import { quickHasher, totpCode } from '../../support/factors.ts';
 import { keyringOn } from '../../support/keyring.ts';
 
@@ -21,7 +22,7 @@ async function scene(db: Database) {
   const at = (now: number): Operator => ({ db, keyring, passwords: quickHasher(), actor: 'test', now });
   const realm = await createRealm(at(START), { name: `realm-${randomBytes(4).toString('hex')}` });
   const user = await createUser(at(START), realm, { username: 'erin', email: 'erin@example.com' });
-  const notices = createNotices({ db, keyring, origin: 'https://id.example.com', deliverable: true });
+  const notices = createNotices({ db, keyring, html: letterHtml, origin: 'https://id.example.com', channels: () => ({ mail: true, sms: false }) });
   const audited = async (): Promise<string[]> => db.knex('audit_events').where({ realm_id: realm.id, subject: user.id }).orderBy('at').pluck('type');
   const messages = async (): Promise<number> => (await db.knex('outbox').where({ realm_id: realm.id })).length;
   const begin = () => beginEnrolment(at(START), realm, user, APP);
