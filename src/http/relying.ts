@@ -19,6 +19,8 @@ import { decide, freshProofs } from '../policy/decide.ts';
 import { policyOf } from '../policy/document.ts';
 import { type ConsoleName, consolePath } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
+import { browserOf } from '../sessions/browser.ts';
+import { deviceFacts } from '../sessions/devices.ts';
 import { neutralFacts } from '../sessions/facts.ts';
 import { isAlive, noteActivity } from '../sessions/sessions.ts';
 import { consoleSession, deleteConsoleSession, insertConsoleSession } from '../store/console-sessions.ts';
@@ -151,9 +153,13 @@ export function createRelying(deps: RelyingDeps): Relying {
     const { session, credentials } = signedIn;
     const owned = ownedFactors(deps.factors, realm.realm.settings, credentials);
     const proofs = heldProofs(freshProofs(session.proofs, at, session.lastSeenAt), credentials);
+    const browser = browserOf(ctx, { id: realm.realm.id, rootSecret: realm.rootSecret }, origin);
+    const whom = { realmId: realm.realm.id, userId: signedIn.user.id, credentials };
+    const { facts: device } = await deviceFacts(db, whom, browser, at, { risk: false });
     const decision = decide({
       policy: policyOf(realm.realm.settings.mfa),
       ...neutralFacts(),
+      ...device,
       now: at,
       proofs,
       owned,

@@ -4,6 +4,7 @@ import { enrollableFactors, everybodys, heldProofs, ownedFactors } from '../fact
 import { freshProofs } from '../policy/decide.ts';
 import { policyOf } from '../policy/document.ts';
 import { requestFacts } from '../policy/request.ts';
+import type { DeviceStanding } from '../sessions/devices.ts';
 import { neutralFacts } from '../sessions/facts.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { RealmRow } from '../store/realms.ts';
@@ -15,7 +16,7 @@ export function rulesFor(
   factors: Factors,
   realm: RealmRow,
   request: { params: Record<string, unknown>; startedAt: number },
-  user: { credentials: readonly CredentialRow[]; session: SessionRow | undefined },
+  user: { credentials: readonly CredentialRow[]; session: SessionRow | undefined; device?: DeviceStanding['facts'] },
   now: number,
 ): LoginRules {
   const active = user.credentials.filter((row) => row.enabled);
@@ -25,6 +26,7 @@ export function rulesFor(
     facts: {
       policy: policyOf(realm.settings.mfa),
       ...neutralFacts(),
+      ...user.device,
       owned,
       enrollable: enrollableFactors(factors, realm.settings, null),
       ...requestFacts(request.params, request.startedAt),

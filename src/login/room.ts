@@ -14,6 +14,7 @@ import type { ContextDeps } from '../factors/context.ts';
 import type { Factors } from '../factors/index.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { Browser } from '../sessions/browser.ts';
+import type { LookedUp } from '../sessions/devices.ts';
 import type { SignIn, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
 import type { Queries } from '../store/rows.ts';
@@ -65,6 +66,8 @@ export interface LoginRequest extends LoginDeps {
   port: LoginPort;
   asked: AskedLogin;
   browser: Browser;
+  /** What is stored of a user at this browser; read once. */
+  lookUp(userId: string): Promise<LookedUp>;
   at: number;
 }
 

@@ -10,6 +10,7 @@ import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { browserOf } from '../sessions/browser.ts';
+import { type LookedUp, lookUp } from '../sessions/devices.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import type { Queries } from '../store/rows.ts';
 import { userById } from '../store/users.ts';
@@ -34,8 +35,7 @@ export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: Real
   // The way back to the application follows a POST of these pages, and Chromium applies form-action to it.
   const back = typeof asked.params.redirect_uri === 'string' ? formActionOf(asked.params.redirect_uri) : undefined;
   ctx.set(securityHeaders({ origin: deps.origin, popups: true, formActions: back ? [back] : [] }));
-  const browser = browserOf(ctx, { id: realm.realm.id, rootSecret: realm.rootSecret }, deps.origin);
-  const request: LoginRequest = { ...deps, ctx, realm, port, asked, browser, at: deps.now() };
+  const request = requestOf(deps, { ctx, realm, port, asked });
 
   if (asked.prompt === 'consent') {
     await requireNewestBrowser(request, await deps.signIns.load(realm.realm.id, asked.cid, request.at));
@@ -47,6 +47,18 @@ export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: Real
   if (!login) return redirectTo(ctx, selfOf(request));
   if (ctx.method === 'POST') return postStep(request, login, await readPosted(ctx));
   return getPage(request, login);
+}
+
+function requestOf(deps: LoginDeps, asked: Pick<LoginRequest, 'ctx' | 'realm' | 'port' | 'asked'>): LoginRequest {
+  const { realm, rootSecret } = asked.realm;
+  const browser = browserOf(asked.ctx, { id: realm.id, rootSecret }, deps.origin);
+  const lookedUp = new Map<string, Promise<LookedUp>>();
+  const look = (userId: string) => {
+    const looked = lookedUp.get(userId) ?? lookUp(deps.db.knex, { realmId: realm.id, userId }, browser);
+    lookedUp.set(userId, looked);
+    return looked;
+  };
+  return { ...deps, ...asked, browser, lookUp: look, at: deps.now() };
 }
 
 async function getPage(request: LoginRequest, login: Login): Promise<void> {

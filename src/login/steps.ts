@@ -9,7 +9,7 @@ import { languageOf } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
 import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import type { Proof } from '../policy/assurance.ts';
-import { knownDevice, lookUp } from '../sessions/devices.ts';
+import { deviceFacts, knownDevice } from '../sessions/devices.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { Throttle } from '../sessions/throttle.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, replaceSecret } from '../store/credentials.ts';
@@ -63,7 +63,15 @@ export async function rulesOf(
       ? await liveSessionByUid(db.knex, realm.realm.id, asked.session.uid, userId, at)
       : undefined;
   const alive = session && isAlive(session, realm.realm.settings, at) ? session : undefined;
-  return rulesFor(request.factors, realm.realm, { params: asked.params, startedAt: login.row.createdAt }, { credentials, session: alive }, at);
+  const device = userId === null ? undefined : await deviceAt(request, userId, credentials);
+  const user = { credentials, session: alive, ...(device ? { device } : {}) };
+  return rulesFor(request.factors, realm.realm, { params: asked.params, startedAt: login.row.createdAt }, user, at);
+}
+
+async function deviceAt(request: LoginRequest, userId: string, credentials: readonly CredentialRow[]) {
+  const whom = { realmId: request.realm.realm.id, userId, credentials, clientId: request.asked.clientId };
+  const { facts } = await deviceFacts(request.db, whom, request.browser, request.at, { risk: true, looked: await request.lookUp(userId) });
+  return facts;
 }
 
 /** The name and password of whoever signs in, or the password of the user who is expected. */
@@ -79,7 +87,7 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   if (errors.length > 0) return { errors, status: 400 };
 
   const user = known ?? (await userByLogin(db.knex, realmId, typed));
-  const looked = request.browser.token === null ? undefined : await lookUp(db.knex, { realmId, userId: user?.id ?? realmId }, request.browser);
+  const looked = request.browser.token === null ? undefined : await request.lookUp(user?.id ?? realmId);
   const device = knownDevice(looked, request.browser)?.id ?? null;
   const counted = await throttleOf(request).password(user ? { userId: user.id, device } : { typed }, login.row.id, at);
   // The same queries and one argon2id verification for a name that does not exist and for one that may not sign in.

@@ -11,11 +11,13 @@ import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts
 import { type Decision, decide, freshProofs } from '../policy/decide.ts';
 import { policyOf } from '../policy/document.ts';
 import { requestFacts } from '../policy/request.ts';
+import type { DeviceStanding } from '../sessions/devices.ts';
 import { neutralFacts } from '../sessions/facts.ts';
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
 import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
 import type { SessionRow } from '../store/sessions.ts';
+import { deviceOf, settleDevice } from './devices.ts';
 import { liveSession } from './live-session.ts';
 import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
@@ -28,6 +30,8 @@ export interface Standing {
   isNew: boolean;
   /** The user's, as they are stored now. */
   credentials: CredentialRow[];
+  /** What the browser was to the user when the request came. */
+  device: DeviceStanding;
 }
 
 /** One standing a request, however many callbacks ask for it. */
@@ -47,13 +51,15 @@ export function answerParameters(ctx: KoaContextWithOIDC): Record<string, string
 export function standingOf(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Standing | undefined> {
   let standing = standings.get(ctx.oidc);
   if (!standing) {
-    standing = findStanding(room, ctx);
+    standing = findStanding(room, ctx).then(
+      async (found) => found && { ...found, device: await deviceOf(room, ctx, { ...found, userId: found.session.userId }) },
+    );
     standings.set(ctx.oidc, standing);
   }
   return standing;
 }
 
-async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Standing | undefined> {
+async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Omit<Standing, 'device'> | undefined> {
   const { session, result } = ctx.oidc;
   if (!session?.accountId) return undefined;
   const now = room.now();
@@ -109,7 +115,7 @@ async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string):
 async function recordSignIn(
   room: RealmRoom,
   ctx: KoaContextWithOIDC,
-  { session, signIn }: Standing,
+  { session, signIn }: Pick<Standing, 'session' | 'signIn'>,
   decision: Extract<Decision, { ask: 'nothing' }>,
 ): Promise<void> {
   const from = {
@@ -158,6 +164,7 @@ export async function decisionFor(room: RealmRoom, ctx: KoaContextWithOIDC, stan
   return decide({
     policy: policyOf(realm.settings.mfa),
     ...neutralFacts(),
+    ...standing.device.facts,
     now,
     proofs: heldProofs(freshProofs(session.proofs, now, session.lastSeenAt), credentials),
     owned: ownedFactors(room.factors, realm.settings, credentials),
@@ -177,6 +184,8 @@ export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise
   const decision = await decisionFor(room, ctx, standing);
   if (decision.ask === 'unmet') throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', decision.reason);
   if (decision.ask !== 'nothing') return true;
+  const ownsFactors = ownedFactors(room.factors, room.context.realm.settings, standing.credentials).length > 0;
+  if (!(await settleDevice(room, ctx, { ...standing, userId: standing.session.userId }, decision, ownsFactors))) return true;
   actions.set(ctx.oidc, actionStatus(standing));
   if (standing.isNew) await recordSignIn(room, ctx, standing, decision);
 

@@ -110,6 +110,7 @@ export function judge(looked: LookedUp, browser: Browser, credentials: readonly 
  * What `decide` is told of a browser: whether it is trusted, and what is unusual about it. A token that was used before
  * ends its series here, at once.
  *
+ * @param options.risk whether what is unusual matters; where it does not, a browser without a token costs no query
  * @param options.looked what was read already
  */
 export async function deviceFacts(
@@ -117,9 +118,11 @@ export async function deviceFacts(
   whom: Whom & { credentials: readonly CredentialShape[]; clientId?: string | null },
   browser: Browser,
   now: number,
-  looked?: LookedUp,
+  options: { risk: boolean; looked?: LookedUp | undefined },
 ): Promise<DeviceStanding> {
-  const standing = judge(looked ?? (await lookUp(db.knex, whom, browser)), browser, whom.credentials, now);
+  if (!options.risk && browser.series.length === 0) return { device: undefined, trusted: null, copied: undefined, facts: { device: null, risk: [] } };
+  const standing = judge(options.looked ?? (await lookUp(db.knex, whom, browser)), browser, whom.credentials, now);
+  if (!options.risk) standing.facts = { ...standing.facts, risk: [] };
   if (!standing.copied) return standing;
   await endCopied(db, whom, standing.copied, browser, now);
   return { ...standing, trusted: null, facts: { ...standing.facts, device: null } };

@@ -62,7 +62,7 @@ async function fixture(engine: EngineUnderTest) {
     ...{ db, other, realm, browser },
     user: () => userRow(db, realm.id, NOW),
     facts: (jar: Jar, user: UserRow, at = NOW, credentials = CREDENTIALS, on: Database = db) =>
-      deviceFacts(on, { ...whom(user), credentials }, browser(jar), at),
+      deviceFacts(on, { ...whom(user), credentials }, browser(jar), at, { risk: true }),
     /** A complete sign-in, with what it leaves in the browser. */
     async signIn(
       jar: Jar,
@@ -78,7 +78,7 @@ async function fixture(engine: EngineUnderTest) {
     /** Is spared the factor; answers whether it was. */
     async spared(jar: Jar, user: UserRow, at: number, on: Database = db): Promise<boolean> {
       const seen = browser(jar);
-      const { trusted } = await deviceFacts(on, { ...whom(user), credentials: CREDENTIALS }, seen, at);
+      const { trusted } = await deviceFacts(on, { ...whom(user), credentials: CREDENTIALS }, seen, at, { risk: false });
       const series: Series | undefined = trusted ? await useTrust(on, trusted, seen, origin(user, at)) : undefined;
       if (series) keepSeries(jar.request(), seen, ORIGIN, series);
       return series !== undefined;
