@@ -36,6 +36,8 @@ test('nothing set: a server for this machine, with the demo', (t) => {
     factorModules: [],
     trustProxy: 0,
     logLevel: 'info',
+    mail: null,
+    sms: null,
     passwordHash: { memoryKiB: 7168, passes: 5, parallelism: 1 },
   });
 });

@@ -51,7 +51,14 @@ test('the defaults are those that apply', (t) => {
     CARDEA_ARGON2_MEMORY_KIB: String(passwordHash.memoryKiB),
     CARDEA_ARGON2_PASSES: String(passwordHash.passes),
   });
-  t.deepEqual(rest, { databaseUrl: undefined, masterKeys: undefined, production: false, bootstrap: { admin: undefined, client: undefined } });
+  t.deepEqual(rest, {
+    databaseUrl: undefined,
+    masterKeys: undefined,
+    production: false,
+    bootstrap: { admin: undefined, client: undefined },
+    mail: null,
+    sms: null,
+  });
 });
 
 test('settings that other documents name exist', (t) => {
