@@ -1,7 +1,7 @@
 /**
  * oidc-provider alone, with its memory adapter: what flows.ts measures Cardea against. Whoever comes is signed in.
  *
- * The tokens of client `jwt` are JWTs, as Cardea's are; those of `opaque` are looked up, because the library refuses its
+ * The tokens of clients `jwt` (RS256) and `es256` are JWTs, as Cardea's are; those of `opaque` are looked up, because the library refuses its
  * own JWTs at userinfo and introspection. Usage: node bench/bare.ts PORT SECRET
  */
 import { createServer } from 'node:http';
@@ -27,8 +27,8 @@ async function grantFor({ oidc }: KoaContextWithOIDC) {
 }
 
 const provider = new Provider(`http://localhost:${port}`, {
-  jwks: { keys: [(await generateSigningKey('RS256')).privateJwk] },
-  clients: ['jwt', 'opaque'].map((client_id) => ({ ...client, client_id })),
+  jwks: { keys: [(await generateSigningKey('RS256')).privateJwk, (await generateSigningKey('ES256')).privateJwk] },
+  clients: ['jwt', 'es256', 'opaque'].map((client_id) => ({ ...client, client_id })),
   scopes: scope.split(' '),
   claims: { openid: ['sub'], profile: ['preferred_username', 'name'], email: ['email', 'email_verified'] },
   cookies: { keys: [client_secret] },
@@ -37,9 +37,14 @@ const provider = new Provider(`http://localhost:${port}`, {
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
     resourceIndicators: {
-      defaultResource: (_ctx, { clientId }) => (clientId === 'jwt' ? RESOURCE : []),
+      defaultResource: (_ctx, { clientId }) => (clientId === 'opaque' ? [] : RESOURCE),
       useGrantedResource: () => true,
-      getResourceServerInfo: () => ({ scope, audience: 'bench', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
+      getResourceServerInfo: (_ctx, _resource, { clientId }) => ({
+        scope,
+        audience: 'bench',
+        accessTokenFormat: 'jwt',
+        jwt: { sign: { alg: clientId === 'es256' ? 'ES256' : 'RS256' } },
+      }),
     },
   },
   interactions: { url: (_ctx, { uid }) => `/login/${uid}` },

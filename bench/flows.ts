@@ -1,5 +1,6 @@
 /**
- * Requests a second of Cardea, on SQLite and on PostgreSQL, beside oidc-provider alone with its memory adapter (bare.ts).
+ * Requests a second of Cardea, on SQLite and on PostgreSQL, beside oidc-provider alone with its memory adapter (bare.ts);
+ * and full sign-ins with password and authenticator app beside argon2id alone (argon2.ts), of which each needs one.
  *
  *     npm run bench:flows -- 3 3                            three rounds of three seconds each
  *     DATABASE_URL=postgresql://… npm run bench:flows       with a PostgreSQL that waits for its disk, as production's does
@@ -9,17 +10,21 @@
  * production mode and writes its log, to nowhere.
  */
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { generateSecret, generateSync } from 'otplib';
 import { createClient } from '../src/admin/resources/clients.ts';
+import type { Operator } from '../src/admin/resources/context.ts';
 import { createRealm } from '../src/admin/resources/realms.ts';
 import { createUser } from '../src/admin/resources/users.ts';
 import { loadConfig } from '../src/config.ts';
 import { openInstallation, operatorOf } from '../src/installation.ts';
+import { credentialSeal, insertCredential } from '../src/store/credentials.ts';
+import type { RealmRow } from '../src/store/realms.ts';
 import { createLog } from '../src/telemetry/log.ts';
 import { createDatabase, findPostgres, freePort, startPostgres } from '../test/support/postgres.ts';
 import { Browser } from '../test/support/sign-in.ts';
@@ -31,6 +36,9 @@ const random = (bytes: number): string => randomBytes(bytes).toString('base64url
 const redirect_uri = 'https://app.example/callback';
 const [SECRET, code_verifier] = [random(24), random(32)];
 const USER = { username: 'bench', password: random(9) };
+/** A code is good once: so many users that none comes twice within one step of their app. */
+const SIGNING_IN = 2_500;
+const APP = { secret: generateSecret({ length: 20 }), digits: 6, period: 30, algorithm: 'sha1' } as const;
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
 
@@ -57,11 +65,13 @@ interface Target {
   issuer: string;
   server: Server;
   /** Whose access tokens are JWTs, and whose are taken by userinfo and introspection. */
-  clients: { tokens: string; lookups: string };
+  clients: { tokens: string; es256: string; lookups: string };
+  /** Has users with an authenticator app. */
+  signsIn: boolean;
 }
 
 /** Everything that is measured, each ready to be sent; signed in anew, because the memory adapter keeps a thousand things. */
-async function casesOf({ issuer, clients }: Target): Promise<Record<string, () => Promise<string>>> {
+async function casesOf({ issuer, clients, signsIn }: Target): Promise<Record<string, () => Promise<string>>> {
   const at: Record<string, string> = JSON.parse(await send(200, `${issuer}/.well-known/openid-configuration`, {}));
   const to = (endpoint: string): string => at[`${endpoint}_endpoint`] ?? '';
   const basic = (client: string) => ({ authorization: `Basic ${Buffer.from(`${client}:${SECRET}`).toString('base64')}` });
@@ -81,13 +91,28 @@ async function casesOf({ issuer, clients }: Target): Promise<Record<string, () =
   const { access_token } = await signIn(clients.lookups);
   const cookies = Object.entries(browser.cookies('localhost')).map((cookie) => cookie.join('='));
   return {
-    client_credentials: () => token(clients.tokens, { grant_type: 'client_credentials' }),
+    'client_credentials, RS256': () => token(clients.tokens, { grant_type: 'client_credentials' }),
+    'client_credentials, ES256': () => token(clients.es256, { grant_type: 'client_credentials' }),
     'refresh, without rotation': () => token(clients.tokens, { grant_type: 'refresh_token', refresh_token }),
     introspection: () => send(200, to('introspection'), basic(clients.lookups), { token: access_token }),
     userinfo: () => send(200, to('userinfo'), { authorization: `Bearer ${access_token}` }),
     'code flow with a session (2 requests)': async () =>
       exchange(clients.tokens, await send(303, authorize(clients.tokens), { cookie: cookies.join('; ') })),
+    ...(signsIn ? { [FULL]: async () => exchange(clients.tokens, await fullSignIn(issuer, authorize(clients.tokens))) } : {}),
   };
+}
+
+const FULL = 'full sign-in: password, app, code (7 requests)';
+let signingIn = 0;
+
+/** The way of a browser that has never been here; answers where it leads. */
+async function fullSignIn(issuer: string, address: string): Promise<string | null> {
+  const browser = new Browser(new URL(issuer).origin);
+  signingIn = (signingIn + 1) % SIGNING_IN;
+  const first = await browser.visit(address);
+  const challenge = await browser.send(first, { username: `bench-${signingIn}`, password: USER.password });
+  const back = await browser.send(challenge, { code: generateSync(APP) });
+  return back.headers.get('location');
 }
 
 /** How often a second `work` is done, by as many at a time as there are connections. */
@@ -110,7 +135,7 @@ const targets: Target[] = [];
 async function bare(): Promise<Target> {
   const issuer = `http://localhost:${await freePort()}`;
   const server = await startServer([path('bare.ts'), new URL(issuer).port, SECRET], {}, `${issuer}/.well-known/openid-configuration`, core);
-  return { name: 'oidc-provider in memory', issuer, server, clients: { tokens: 'jwt', lookups: 'opaque' } };
+  return { name: 'oidc-provider in memory', issuer, server, clients: { tokens: 'jwt', es256: 'es256', lookups: 'opaque' }, signsIn: false };
 }
 
 async function cardea(name: string, database: Record<string, string>): Promise<Target> {
@@ -119,13 +144,45 @@ async function cardea(name: string, database: Record<string, string>): Promise<T
   const env = { ...database, ...own, CARDEA_DATA_DIR: join(folder, 'data') };
   const installation = await openInstallation(loadConfig(env), createLog({ level: 'error', production: true }));
   const operator = operatorOf(installation, 'benchmark', Date.now());
-  const realm = await createRealm(operator, { name: 'bench', settings: { mfa: 'off', accessTokenLifespan: 3_600 } });
-  await createClient(operator, realm, { clientId: 'bench', secret: SECRET, firstParty: true, serviceAccount: true, redirectUris: [redirect_uri] });
+  const realm = await createRealm(operator, { name: 'bench', settings: { accessTokenLifespan: 3_600 } });
+  for (const clientId of ['bench', 'bench-es256'])
+    await createClient(operator, realm, { clientId, secret: SECRET, firstParty: true, serviceAccount: true, redirectUris: [redirect_uri] });
+  const attributes = JSON.stringify({ 'access.token.signed.response.alg': 'ES256' });
+  await installation.db.knex('clients').where({ realm_id: realm.id, client_id: 'bench-es256' }).update({ attributes });
   await createUser(operator, realm, { ...USER, firstName: 'Bench', lastName: 'User', email: 'bench@example.com', emailVerified: true });
+  await usersWithApps(operator, realm);
   await installation.close();
   const issuer = `${own.CARDEA_ORIGIN}/realms/bench`;
   const server = await startServer([path('../src/main.ts'), 'serve'], env, `${issuer}/.well-known/openid-configuration`, core);
-  return { name, issuer, server, clients: { tokens: 'bench', lookups: 'bench' } };
+  return { name, issuer, server, clients: { tokens: 'bench', es256: 'bench-es256', lookups: 'bench' }, signsIn: true };
+}
+
+/** They share a password, which is hashed once, and the key of their apps. */
+async function usersWithApps(operator: Operator, realm: RealmRow): Promise<void> {
+  const phc = await operator.passwords.hash(USER.password);
+  const passwords = { ...operator.passwords, hash: async () => phc };
+  for (let number = 0; number < SIGNING_IN; number += 1) {
+    const user = await createUser({ ...operator, passwords }, realm, { username: `bench-${number}`, password: USER.password });
+    const key = { realmId: realm.id, userId: user.id, id: randomUUID() };
+    await insertCredential(operator.db.knex, {
+      ...key,
+      factor: 'totp',
+      label: 'App',
+      secret: await operator.keyring.seal(credentialSeal(key), JSON.stringify(APP)),
+      counter: null,
+      enabled: true,
+      level: null,
+      lookup: null,
+      createdAt: operator.now,
+      lastUsedAt: null,
+    });
+  }
+}
+
+/** The rate that a full sign-in is measured against. */
+async function argon2(): Promise<{ server: Server; work: () => Promise<string> }> {
+  const url = `http://localhost:${await freePort()}/`;
+  return { server: await startServer([path('argon2.ts'), new URL(url).port], {}, url, core), work: () => send(200, url, {}) };
 }
 
 const given = process.env.DATABASE_URL;
@@ -133,18 +190,23 @@ const bin = given ? undefined : findPostgres();
 const postgres = bin === undefined ? undefined : await startPostgres(bin);
 const admin = given ?? postgres?.url;
 const database = admin ? await createDatabase(admin, { empty: true }) : undefined;
+let hasher: Awaited<ReturnType<typeof argon2>> | undefined;
 try {
   const reference = await bare();
+  const hashing = await argon2();
+  hasher = hashing;
   targets.push(reference);
   targets.push(await cardea('Cardea on SQLite', {}));
   if (database) targets.push(await cardea('Cardea on PostgreSQL', { DATABASE_URL: database.url }));
   const rates = new Map<string, number[]>();
   const ratesOf = (name: string, target: Target): number[] => rates.get(`${name} ${target.name}`) ?? [];
-  const names = Object.keys(await casesOf(reference));
+  const names = [...Object.keys(await casesOf(reference)), FULL];
   for (let round = 0; round <= rounds; round += 1) {
     for (const name of names) {
       for (const target of targets) {
-        const rate = await rateOf((await casesOf(target))[name] ?? (async () => undefined), round === 0 ? 1 : seconds);
+        const work = name === FULL && target === reference ? hashing.work : (await casesOf(target))[name];
+        if (!work) throw new Error(`${target.name} has no ${name}.`);
+        const rate = await rateOf(work, round === 0 ? 1 : seconds);
         // The first round only warms up.
         if (round > 0) rates.set(`${name} ${target.name}`, [...ratesOf(name, target), rate]);
       }
@@ -153,16 +215,19 @@ try {
   const disk = given ? 'PostgreSQL of DATABASE_URL' : database ? 'PostgreSQL without fsync' : 'no PostgreSQL';
   console.log(`${machine()}; ${CONNECTIONS} connections, ${rounds} rounds of ${seconds} s; ${disk}\n`);
   const share = (name: string, target: Target) => ratesOf(name, target).map((rate, round) => rate / (ratesOf(name, reference)[round] ?? 0));
+  const others = targets.filter((target) => target !== reference);
   printTable(
-    ['a second: median (least–most)', ...targets.flatMap(({ name }, index) => (index === 0 ? [name] : [name, 'share of the first']))],
+    ['a second: median (least–most)', 'oidc-provider in memory, or argon2id', ...others.flatMap(({ name }) => [name, 'share'])],
     names.map((name) => [
       name,
-      ...targets.flatMap((target, index) => [withSpread(ratesOf(name, target)), ...(index === 0 ? [] : [withSpread(share(name, target), 2)])]),
+      withSpread(ratesOf(name, reference)),
+      ...others.flatMap((target) => [withSpread(ratesOf(name, target)), withSpread(share(name, target), 2)]),
     ]),
   );
   console.log(`\nMemory after it: ${targets.map(({ name, server }) => `${name} ${server.memory().toFixed(0)} MB`).join(', ')}.`);
 } finally {
   for (const { server } of targets) await server.stop();
+  await hasher?.server.stop();
   agent.destroy();
   await database?.drop();
   await postgres?.stop();
