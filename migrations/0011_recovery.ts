@@ -33,8 +33,6 @@ export async function up(knex: Knex): Promise<void> {
     table.text('id').notNullable();
     table.text('user_id').notNullable();
     table.text('reason').notNullable();
-    // Ids of the factors that it takes away when a new one is set up, as JSON; null for all.
-    table.text('removes');
     // User ids, or the name of a command.
     table.text('requested_by').notNullable();
     table.text('approved_by');

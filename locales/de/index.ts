@@ -5,6 +5,7 @@ import factor from './factor.json' with { type: 'json' };
 import login from './login.json' with { type: 'json' };
 import mail from './mail.json' with { type: 'json' };
 import page from './page.json' with { type: 'json' };
+import recovery from './recovery.json' with { type: 'json' };
 import webauthn from './webauthn.json' with { type: 'json' };
 
-export const texts = { account, custom, error, factor, login, mail, page, webauthn };
+export const texts = { account, custom, error, factor, login, mail, page, recovery, webauthn };

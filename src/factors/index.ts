@@ -3,6 +3,7 @@
  * the contract suite (test/contracts/factor.test.ts) runs against every one.
  */
 import type { RealmSettings } from '../realms/settings.ts';
+import { enrolmentPass } from './enrolment-pass/enrolment-pass.ts';
 import type { Channels, Factor } from './factor.ts';
 import { hotp } from './hotp/hotp.ts';
 import { password } from './password/password.ts';
@@ -19,6 +20,7 @@ export const builtIn: readonly Factor[] = [
   passkey,
   hotp,
   recoveryCodes,
+  enrolmentPass,
 ];
 
 /** Factors by id, the database value. */

@@ -5,15 +5,13 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { type CredentialRow, insertCredential } from './credentials.ts';
-import { bool, fromJson, stringList } from './rows.ts';
+import { bool } from './rows.ts';
 
 export interface EnrolmentPassRow {
   realmId: string;
   id: string;
   userId: string;
   reason: string;
-  /** Ids of the factors that it takes away once a new one is set up; null for all. */
-  removes: string[] | null;
   /** A user id, or the name of a command. */
   requestedBy: string;
   approvedBy: string | null;
@@ -36,7 +34,6 @@ interface PassRecord {
   id: string;
   user_id: string;
   reason: string;
-  removes: string | null;
   requested_by: string;
   approved_by: string | null;
   dual: boolean | number;
@@ -53,7 +50,6 @@ const fromRecord = (row: PassRecord): EnrolmentPassRow => ({
   id: row.id,
   userId: row.user_id,
   reason: row.reason,
-  removes: row.removes === null ? null : fromJson(stringList, row.removes, 'enrolment_passes.removes'),
   requestedBy: row.requested_by,
   approvedBy: row.approved_by,
   dual: bool(row.dual),
@@ -89,7 +85,6 @@ export async function insertEnrolmentPass(trx: Knex, row: EnrolmentPassRow): Pro
     ...keyOf(row),
     user_id: row.userId,
     reason: row.reason,
-    removes: row.removes === null ? null : JSON.stringify(row.removes),
     requested_by: row.requestedBy,
     approved_by: row.approvedBy,
     dual: row.dual,

@@ -1,6 +1,7 @@
 /** Forgotten passwords under way. Every change is a compare-and-set on the version, and gives the browser another cookie where something was shown. */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface RecoveryRow {
   realmId: string;
@@ -26,6 +27,12 @@ export const recoverySeal = (row: { realmId: string; id: string }): SealContext 
   row: row.id,
   column: 'state',
 });
+
+export const sealedRecoveries: SealedColumn = {
+  table: 'recoveries',
+  column: 'state',
+  place: ({ realmId, key }) => recoverySeal({ realmId, id: key }),
+};
 
 export async function recoveryByCookie(knex: Knex, realmId: string, cookieHash: string): Promise<RecoveryRow | undefined> {
   const row = await knex('recoveries').where({ realm_id: realmId, cookie_hash: cookieHash }).first();

@@ -12,6 +12,7 @@ import { sealedHardwareTokens } from './hardware-tokens.ts';
 import { sealedLogins } from './logins.ts';
 import { sealedOutbox } from './outbox.ts';
 import { sealedRealms } from './realms.ts';
+import { sealedRecoveries } from './recoveries.ts';
 import { sealedSigningKeys } from './signing-keys.ts';
 
 export interface SealedColumn {
@@ -43,6 +44,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   sealedHardwareTokens,
   sealedDeliveryAccounts,
   sealedLogins,
+  sealedRecoveries,
   sealedOutbox,
 ];
 

@@ -7,9 +7,10 @@ import { texts as es } from '../../../locales/es/index.ts';
 import { texts as fr } from '../../../locales/fr/index.ts';
 import { texts as it } from '../../../locales/it/index.ts';
 import { CLIENT_SCOPES } from '../../../src/admin/resources/realm-defaults.ts';
-import { factors } from '../../../src/factors/index.ts';
+import { builtIn } from '../../../src/factors/index.ts';
 import { LANGUAGES, type Language } from '../../../src/languages/languages.ts';
 
+const factors = new Map(builtIn.map((factor) => [factor.id, factor]));
 const TEXTS: Record<Language, object> = { en, de, es, fr, it };
 const PLURAL = /_(zero|one|two|few|many|other)$/;
 
