@@ -43,13 +43,19 @@ type FactorEvent =
   | { type: 'mfa.factor.disabled'; details: { factor: string } }
   | { type: 'mfa.factor.restored'; details: { factor: string } }
   | { type: 'mfa.factor.resynced'; details: { factor: string; credential: string } }
+  /** Hardware tokens of the realm's stock. */
+  | { type: 'mfa.token.imported'; details: { tokens: number; format: 'csv' | 'pskc' } }
+  | { type: 'mfa.token.assigned' | 'mfa.token.returned'; details: { token: string; credential: string } }
   | { type: 'mfa.recovery.generated'; details: { codes: number } }
   | { type: 'mfa.recovery.used'; details: { left: number } }
   | { type: 'mfa.recovery.low'; details: { left: number } }
   | { type: 'mfa.trusted_device.added'; details: { device: string; until: number } }
   | { type: 'mfa.trusted_device.used'; details: { device: string } }
   | { type: 'mfa.trusted_device.reuse_detected'; details: { device: string } }
-  | { type: 'mfa.trusted_device.revoked'; details: { devices: string[]; reason: 'user' | 'administrator' | 'credentials' | 'sign-out' | 'reuse' | 'limit' } };
+  | {
+      type: 'mfa.trusted_device.revoked';
+      details: { devices: string[]; reason: 'user' | 'administrator' | 'credentials' | 'sign-out' | 'reuse' | 'limit' };
+    };
 
 /** What is asked of whom, and the ways around it. */
 type PolicyEvent =
@@ -87,6 +93,7 @@ type SecurityEvent =
 /** What administrators make and change. */
 type ResourceEvent =
   | { type: 'realm.created' | 'client.created' | 'user.created'; details: { name: string } }
+  | { type: 'realm.updated'; details: { changes: PolicyChange[] } }
   | { type: 'role.created' | 'role.deleted' | 'user.role-added' | 'user.role-removed'; details: NamedRole }
   | { type: 'role.composite-added' | 'role.composite-removed'; details: NamedRole & { contained: NamedRole } }
   | { type: 'group.created' | 'group.deleted' | 'group.member-added' | 'group.member-removed'; details: { path: string } }
