@@ -100,6 +100,11 @@ type ResourceEvent =
   | { type: 'group.moved'; details: { from: string; to: string } }
   | { type: 'group.role-added' | 'group.role-removed'; details: { path: string } & NamedRole }
   | { type: 'user.password-set'; details: Record<string, never> }
+  /** Which factors a realm uses. */
+  | { type: 'factor.enabled' | 'factor.disabled' | 'factor.removed'; details: { factor: string } }
+  | { type: 'factor.added'; details: { factor: string; host: string } }
+  /** `accepted`: how many secrets of a webhook are good now. */
+  | { type: 'factor.secret-rotated'; details: { factor: string; accepted: number } }
   /** Pauses after wrong passwords and codes were lifted: how many there were. */
   | { type: 'user.unlocked'; details: { pauses: number } };
 

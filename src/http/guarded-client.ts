@@ -66,7 +66,7 @@ export function createGuardedClient(options: { allow: readonly AllowedTarget[]; 
   const { allow, resolve = (hostname) => lookup(hostname, { all: true }) } = options;
   return async (address, init = {}) => {
     const signal = AbortSignal.timeout(init.timeoutMs ?? TIMEOUT_MS);
-    let url = checkedUrl(address, allow);
+    let url = requireFetchable(address, allow);
     for (let left = init.redirects ?? 0; ; left -= 1) {
       const answer = await fetchOnce(url, init, { allow, resolve, signal });
       if (!isRedirect(answer.status)) return answer;
@@ -113,8 +113,11 @@ async function fetchOnce(url: URL, init: GuardedRequest, means: Means): Promise<
   }
 }
 
-/** What can be said of an address without looking at the network. */
-function checkedUrl(address: string, allow: readonly AllowedTarget[]): URL {
+/**
+ * What can be said of an address without looking at the network, for whoever stores one.
+ * @throws AppError `outbound_refused`
+ */
+export function requireFetchable(address: string, allow: readonly AllowedTarget[]): URL {
   const url = address.length > MAX_ADDRESS ? null : URL.parse(address);
   if (url === null || !['https:', 'http:'].includes(url.protocol)) throw refused('The address is not an https address.');
   if (url.username !== '' || url.password !== '') throw refused('The address holds a user name or a password.');
@@ -184,7 +187,7 @@ const isRedirect = (status: number): boolean => status >= 300 && status < 400 &&
 function redirectTarget(from: URL, { headers }: GuardedAnswer, follow: boolean, allow: readonly AllowedTarget[]): URL {
   const to = headers.location === undefined ? null : URL.parse(headers.location, from.href);
   if (!follow || to?.origin !== from.origin) throw failed(new Error(`It redirects to ${to?.href ?? 'nowhere'}.`));
-  return checkedUrl(to.href, allow);
+  return requireFetchable(to.href, allow);
 }
 
 function headersOf(raw: Record<string, string | string[] | undefined>): Record<string, string> {

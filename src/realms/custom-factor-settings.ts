@@ -24,15 +24,20 @@ export const factorText = (most: number) =>
 
 export const customLevel = z.enum(['aal1', 'aal2']);
 
+/** What a realm allows a custom factor, and who has it. */
+export const factorTerms = z.object({
+  /** All that it may claim. */
+  amr: z.array(amrName).min(1).max(5),
+  level: customLevel,
+  /** Every user of the realm; otherwise those who enrolled it. */
+  everyone: z.boolean().default(false),
+});
+
 const common = {
   name: factorText(60),
   strength: factorText(200),
   kind: z.enum(['knowledge', 'possession', 'inherence']),
-  /** All that the factor may claim. */
-  amr: z.array(amrName).min(1).max(5),
-  level: customLevel,
-  /** Every user of the realm has it; otherwise those who enrolled it. */
-  everyone: z.boolean().default(false),
+  ...factorTerms.shape,
 };
 
 /** A module of the installation that this realm uses. */

@@ -27,7 +27,7 @@ export interface CredentialRow {
   lastUsedAt: number | null;
 }
 
-interface CredentialRecord {
+export interface CredentialRecord {
   realm_id: string;
   id: string;
   user_id: string;
@@ -42,7 +42,7 @@ interface CredentialRecord {
   last_used_at: number | null;
 }
 
-const fromRecord = (row: CredentialRecord): CredentialRow => ({
+export const credentialFrom = (row: CredentialRecord): CredentialRow => ({
   realmId: row.realm_id,
   id: row.id,
   userId: row.user_id,
@@ -75,7 +75,7 @@ export const sealedCredentials: SealedColumn = {
 /** All of a user's credentials, oldest first. */
 export async function credentialsOf(knex: Knex, realmId: string, userId: string): Promise<CredentialRow[]> {
   const rows = await knex<CredentialRecord>('credentials').where({ realm_id: realmId, user_id: userId }).orderBy(['created_at', 'id']);
-  return rows.map(fromRecord);
+  return rows.map(credentialFrom);
 }
 
 export async function insertCredential(trx: Knex, row: CredentialRow): Promise<void> {
@@ -98,7 +98,7 @@ export async function insertCredential(trx: Knex, row: CredentialRow): Promise<v
 /** The credential of a factor that is known by `lookup`, whoever's it is. */
 export async function credentialByLookup(knex: Knex, realmId: string, factor: string, lookup: string): Promise<CredentialRow | undefined> {
   const row = await knex<CredentialRecord>('credentials').where({ realm_id: realmId, factor, lookup }).first();
-  return row && fromRecord(row);
+  return row && credentialFrom(row);
 }
 
 /** Records that a credential was used; of those that spend a counter, that statement does. */
@@ -124,6 +124,11 @@ export async function deleteOfFactor(trx: Knex, realmId: string, userId: string,
 /** Replaces a secret that is still the one that was read, such as a hash with outdated parameters. */
 export async function replaceSecret(knex: Knex, row: CredentialRow, sealed: string): Promise<void> {
   await knex('credentials').where({ realm_id: row.realmId, id: row.id, secret: row.secret }).update({ secret: sealed });
+}
+
+/** Takes away what anybody in the realm has of a factor. */
+export async function deleteAllOfFactor(trx: Knex, realmId: string, factor: string): Promise<void> {
+  await trx('credentials').where({ realm_id: realmId, factor }).delete();
 }
 
 export async function deletePassword(trx: Knex, realmId: string, userId: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** The secrets of webhooks that realms have as custom factors, sealed. */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
+import type { SealedColumn } from './sealed-columns.ts';
 
 export interface FactorWebhookRow {
   realmId: string;
@@ -17,6 +18,12 @@ export const factorWebhookSeal = (row: { realmId: string; id: string }): SealCon
   row: row.id,
   column: 'secrets',
 });
+
+export const sealedFactorWebhooks: SealedColumn = {
+  table: 'factor_webhooks',
+  column: 'secrets',
+  place: ({ realmId, key }) => factorWebhookSeal({ realmId, id: key }),
+};
 
 export async function factorWebhook(knex: Knex, realmId: string, id: string): Promise<FactorWebhookRow | undefined> {
   const row = await knex('factor_webhooks').where({ realm_id: realmId, id }).first();

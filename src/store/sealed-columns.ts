@@ -8,6 +8,7 @@ import type { SealContext } from '../crypto/seal.ts';
 import { sealedClients } from './clients.ts';
 import { sealedCredentials } from './credentials.ts';
 import { sealedDeliveryAccounts } from './delivery-accounts.ts';
+import { sealedFactorWebhooks } from './factor-webhooks.ts';
 import { sealedHardwareTokens } from './hardware-tokens.ts';
 import { sealedLogins } from './logins.ts';
 import { sealedOutbox } from './outbox.ts';
@@ -43,6 +44,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   sealedCredentials,
   sealedHardwareTokens,
   sealedDeliveryAccounts,
+  sealedFactorWebhooks,
   sealedLogins,
   sealedRecoveries,
   sealedOutbox,
