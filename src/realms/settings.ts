@@ -42,7 +42,7 @@ export const realmSettings = z.object({
   /** TOTP (RFC 6238) as new authenticator apps are enrolled; existing ones keep what they were made with. */
   totp: z
     .object({
-      digits: z.union([z.literal(6), z.literal(8)]).default(6),
+      digits: z.literal([6, 8]).default(6),
       period: z.number().int().min(15).max(120).default(30),
       /** SHA-1 by default: several widespread apps ignore the parameter. */
       algorithm: z.enum(['sha1', 'sha256', 'sha512']).default('sha1'),
