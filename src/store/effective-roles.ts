@@ -28,15 +28,7 @@ export interface RoleScope {
 export async function effectiveRoles(knex: Knex, realmId: string, userId: string, within?: RoleScope): Promise<EffectiveRole[]> {
   const groups = groupsOf(knex, realmId, userId);
   if (!within) {
-    const held = withContained(
-      knex,
-      realmId,
-      'held',
-      knex('user_roles')
-        .where({ realm_id: realmId, user_id: userId })
-        .select({ id: 'role_id' })
-        .union(knex('group_roles').where('realm_id', realmId).whereIn('group_id', knex('member_groups').select('id')).select({ id: 'role_id' })),
-    );
+    const held = withContained(knex, realmId, 'held', givenRoles(knex, realmId, userId));
     return named(realmId, knex.withRecursive('member_groups', groups).withRecursive('held', held).from('held'), 'held.id');
   }
   const passing = withContained(knex, realmId, 'passing', rolesOfScope(knex, realmId, within));
@@ -91,8 +83,15 @@ export async function roleContains(knex: Knex, realmId: string, roleId: string, 
   return row !== undefined;
 }
 
+/** The roles that were given to the user, or to one of the groups in `member_groups`. */
+export const givenRoles = (knex: Knex, realmId: string, userId: string): Knex.QueryBuilder =>
+  knex('user_roles')
+    .where({ realm_id: realmId, user_id: userId })
+    .select({ id: 'role_id' })
+    .union(knex('group_roles').where('realm_id', realmId).whereIn('group_id', knex('member_groups').select('id')).select({ id: 'role_id' }));
+
 /** The groups that a user is in, and every group above them. */
-function groupsOf(knex: Knex, realmId: string, userId: string): Knex.QueryBuilder {
+export function groupsOf(knex: Knex, realmId: string, userId: string): Knex.QueryBuilder {
   return knex('user_groups')
     .where({ realm_id: realmId, user_id: userId })
     .select({ id: 'group_id' })
@@ -116,7 +115,7 @@ function withContained(knex: Knex, realmId: string, table: string, roles: Knex.Q
 }
 
 /** Roles, each with every role that brings it: itself and what contains it. */
-function waysTo(knex: Knex, realmId: string, table: string, roles: Knex.QueryBuilder): Knex.QueryBuilder {
+export function waysTo(knex: Knex, realmId: string, table: string, roles: Knex.QueryBuilder): Knex.QueryBuilder {
   return roles.union(
     knex('role_composites')
       .join(table, `${table}.holder_id`, 'role_composites.child_id')
@@ -146,7 +145,7 @@ function rolesOfScope(knex: Knex, realmId: string, { clientId, scopes }: RoleSco
 }
 
 /** Whether the role of this column was given to the user or to one of the groups in `member_groups`. */
-const isGiven = (knex: Knex, realmId: string, userId: string, role: string) => (either: Knex.QueryBuilder) =>
+export const isGiven = (knex: Knex, realmId: string, userId: string, role: string) => (either: Knex.QueryBuilder) =>
   either
     .whereIn(role, knex('user_roles').where({ realm_id: realmId, user_id: userId }).select('role_id'))
     .orWhereIn(role, knex('group_roles').where('realm_id', realmId).whereIn('group_id', knex('member_groups').select('id')).select('role_id'));

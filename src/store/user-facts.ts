@@ -1,0 +1,198 @@
+/**
+ * All that a decision has to know of a user, in one statement: credentials, groups, roles, whether the user administers
+ * anything, an exception, sign-ins that put an enrolment off, and what the client that asks wants.
+ *
+ * Every sign-in, every single sign-on and every page of a console asks for it, so it is one round trip. Rows of several
+ * kinds come back, padded to the columns of a credential. What it costs does not grow with what an administrator of many
+ * realms may do: the walk down from the user's roles stops at the first that administers.
+ */
+import type { Knex } from 'knex';
+import type { Level } from '../policy/assurance.ts';
+import { type CredentialRecord, type CredentialRow, credentialFrom } from './credentials.ts';
+import { givenRoles, groupsOf, isGiven, waysTo } from './effective-roles.ts';
+import { storedLevel } from './policies.ts';
+import { fromJson, stringMap } from './rows.ts';
+
+export interface UserFactsRow {
+  /** All of the user's, oldest first. */
+  credentials: CredentialRow[];
+  /** Undefined for a user who is not there. */
+  user: { username: string; email: string | null } | undefined;
+  /** Those of the asked-for roles that the user has: a realm role by its name, a client's as `client:role`. */
+  roles: string[];
+  /** Paths, with those of all groups above. */
+  groups: string[];
+  /** Somebody who has a role that manages this realm, or in master the installation or any realm. */
+  administrator: boolean;
+  exception: { id: string; level: Level; until: number; reason: string } | null;
+  graceUsed: number;
+  /** When the device was trusted, if it still is. */
+  trusted: { trustedAt: number; basis: string } | null;
+  /** The attributes of the client that was asked for. */
+  client: Record<string, string>;
+}
+
+export interface AskedOfUser {
+  realmId: string;
+  /** Whether that is the realm whose administrators manage the installation. */
+  isMaster: boolean;
+  userId: string;
+  /** The roles that matter, as a policy names them. */
+  roles: readonly string[];
+  clientId?: string | null;
+  /** A device that the user's session began on. */
+  deviceId?: string | null;
+}
+
+type Kind = 'credential' | 'user' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'device' | 'client';
+type Columns = Omit<CredentialRecord, 'realm_id' | 'user_id'>;
+
+/** For a user who is not there it does the same work, and finds nothing. */
+export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number): Promise<UserFactsRow> {
+  const rows: (Columns & { kind: Kind })[] = await statement(knex, asked, now);
+  const of = (kind: Kind): Columns[] => rows.filter((row) => row.kind === kind);
+  const [user] = of('user');
+  const [exception] = of('exception');
+  const [device] = of('device');
+  const [client] = of('client');
+  return {
+    credentials: of('credential')
+      .map((row) => credentialFrom({ ...row, realm_id: asked.realmId, user_id: asked.userId }))
+      .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1)),
+    user: user && { username: user.label, email: user.lookup },
+    roles: of('role').map(({ label, lookup }) => (lookup === null ? label : `${lookup}:${label}`)),
+    groups: of('group').map((row) => row.label),
+    administrator: of('administrator').length > 0,
+    exception: exception
+      ? {
+          id: exception.id,
+          level: storedLevel(exception.level ?? '', `exception ${exception.id}`),
+          until: exception.created_at,
+          reason: exception.label,
+        }
+      : null,
+    graceUsed: of('grace')[0]?.counter ?? 0,
+    trusted: device ? { trustedAt: device.created_at, basis: device.label } : null,
+    client: client ? fromJson(stringMap, client.label, `client ${asked.clientId}`) : {},
+  };
+}
+
+/** The columns of a credential, in their order. */
+const COLUMNS: readonly (keyof Columns)[] = [
+  'id',
+  'factor',
+  'label',
+  'secret',
+  'counter',
+  'enabled',
+  'level',
+  'lookup',
+  'created_at',
+  'last_used_at',
+];
+
+function statement(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuilder {
+  const { realmId, userId, roles, clientId, deviceId } = asked;
+  const of = { realm_id: realmId, user_id: userId };
+  /** A row of another kind: what it has stands in a credential's columns. */
+  const padded = (kind: Kind, has: Partial<Record<keyof Columns, string>>): Knex.Raw[] => [
+    knex.raw(`'${kind}' as kind`),
+    ...COLUMNS.map((column) => (has[column] === undefined ? knex.raw('null as ??', [column]) : knex.raw('?? as ??', [has[column], column]))),
+  ];
+  const query = knex('credentials')
+    .withRecursive('member_groups', groupsOf(knex, realmId, userId))
+    .withRecursive('walked', walkedRoles(knex, asked))
+    .where(of)
+    .select(padded('credential', Object.fromEntries(COLUMNS.map((column) => [column, column]))))
+    .unionAll([
+      knex('users')
+        .where({ realm_id: realmId, id: userId })
+        .select(padded('user', { label: 'username_shown', lookup: 'email_shown' })),
+      knex('groups')
+        .where('realm_id', realmId)
+        .whereIn('id', knex('member_groups').select('id'))
+        .select(padded('group', { label: 'path' })),
+      knex('users')
+        .where({ realm_id: realmId, id: userId })
+        .whereExists(knex('walked').where('administers', 1).select('id'))
+        .select(padded('administrator', {})),
+      knex('mfa_exceptions')
+        .where(of)
+        .where('until', '>', now)
+        .select(padded('exception', { id: 'id', label: 'reason', level: 'level', created_at: 'until' })),
+      knex('mfa_grace')
+        .where(of)
+        .select(padded('grace', { counter: 'used' })),
+    ]);
+  if (deviceId) {
+    void query.unionAll(
+      knex('devices')
+        .where({ ...of, id: deviceId })
+        .where('trust_until', '>', now)
+        .whereNotNull('trust_hash')
+        .select(padded('device', { label: 'trust_basis', created_at: 'trusted_at' })),
+    );
+  }
+  if (clientId) {
+    void query.unionAll(
+      knex('clients')
+        .where({ realm_id: realmId, client_id: clientId })
+        .select(padded('client', { label: 'attributes' })),
+    );
+  }
+  if (roles.length === 0) return query;
+  return query.withRecursive('ways', waysTo(knex, realmId, 'ways', namedRoles(knex, realmId, roles))).unionAll(
+    knex('roles')
+      .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
+      .where('roles.realm_id', realmId)
+      .whereIn(
+        'roles.id',
+        knex('ways')
+          .where(isGiven(knex, realmId, userId, 'ways.holder_id'))
+          .select('ways.id'),
+      )
+      .select(padded('role', { label: 'roles.name', lookup: 'clients.client_id' })),
+  );
+}
+
+/** The user's roles and what they contain, but nothing below one that administers: there may be very much. */
+function walkedRoles(knex: Knex, { realmId, isMaster, userId }: AskedOfUser): Knex.QueryBuilder {
+  const { sql, bindings } = administers(isMaster);
+  const withClient = (roles: Knex.QueryBuilder): Knex.QueryBuilder =>
+    roles
+      .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
+      .where('roles.realm_id', realmId)
+      .select({ id: 'roles.id' }, knex.raw(`case when ${sql} then 1 else 0 end as administers`, bindings));
+  const given = withClient(knex('roles').whereIn('roles.id', knex.from(givenRoles(knex, realmId, userId).as('given')).select('given.id')));
+  const contained = withClient(
+    knex('walked')
+      .join('role_composites', 'role_composites.role_id', 'walked.id')
+      .where('role_composites.realm_id', realmId)
+      .where('walked.administers', 0)
+      .join('roles', 'roles.id', 'role_composites.child_id'),
+  );
+  return given.union(contained);
+}
+
+/** The roles of those who manage this realm; in master also of whoever manages the installation, makes realms, or manages one. */
+function administers(isMaster: boolean): { sql: string; bindings: string[] } {
+  const here = "clients.client_id = 'realm-management'";
+  if (!isMaster) return { sql: here, bindings: [] };
+  return {
+    sql: `${here} or clients.client_id like ? or (roles.client_id is null and roles.name in (?, ?))`,
+    bindings: ['%-realm', 'admin', 'create-realm'],
+  };
+}
+
+/** Roles by the names that a policy gives them. A client_id may have a colon in it, so each place is tried. */
+function namedRoles(knex: Knex, realmId: string, names: readonly string[]): Knex.QueryBuilder {
+  const ofClients = names.flatMap((name) => [...name.matchAll(/:/g)].map(({ index }) => [name.slice(0, index), name.slice(index + 1)]));
+  return knex('roles')
+    .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
+    .where('roles.realm_id', realmId)
+    .where((either) => {
+      void either.where((ofRealm) => ofRealm.whereNull('roles.client_id').whereIn('roles.name', [...names]));
+      if (ofClients.length > 0) void either.orWhereIn(['clients.client_id', 'roles.name'], ofClients);
+    })
+    .select({ id: 'roles.id', holder_id: 'roles.id' });
+}
