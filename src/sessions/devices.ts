@@ -33,6 +33,7 @@ import {
   noteNetwork,
   renameBrowser,
   rotateTrust,
+  type SeenAt,
   touchDevice,
   trimDevices,
   trustDevice,
@@ -57,7 +58,7 @@ const NETWORK_EVERY_MS = DAY;
 const MAX_USER_AGENT = 300;
 
 /** What is stored of a user at this browser. */
-export type LookedUp = Awaited<ReturnType<typeof devicesAt>>;
+export type LookedUp = SeenAt;
 
 /** What this browser is to this user. */
 export interface DeviceStanding {
@@ -266,12 +267,15 @@ function isOfNow(trust: NonNullable<DeviceRow['trust']>, token: string, now: num
   return hash === trust.hash || (hash === trust.before && now - trust.rotatedAt <= TOLERANCE_MS);
 }
 
-/** Until everything that a user has was shown once, a browser stays new: a password alone must not make it known. */
-function risksOf(looked: LookedUp, browser: Browser, device: DeviceRow | undefined): Facts['risk'] {
-  return [
-    ...(device?.confirmedAt == null ? ['new-device' as const] : []),
-    ...(browser.ip !== null && !looked.networkIsKnown ? ['new-network' as const] : []),
-  ];
+/**
+ * What is unusual. Until everything that a user has was shown once, a browser stays new: a password alone must not make it
+ * known. The very first sign-in of a user is unlike nothing.
+ */
+function risksOf({ networkIsKnown, hasHistory }: LookedUp, browser: Browser, device: DeviceRow | undefined): Facts['risk'] {
+  if (!hasHistory) return [];
+  const isNewDevice = device === undefined || device.confirmedAt === null;
+  const isNewNetwork = browser.ip !== null && !networkIsKnown;
+  return [...(isNewDevice ? ['new-device' as const] : []), ...(isNewNetwork ? ['new-network' as const] : [])];
 }
 
 const hashOf = (browser: Browser): string | null => (browser.token === null ? null : sha256(browser.token));

@@ -82,15 +82,22 @@ const fromRecord = (row: DeviceRecord): DeviceRow => ({
 type Key = Pick<DeviceRow, 'realmId' | 'id'>;
 const where = ({ realmId, id }: Key) => ({ realm_id: realmId, id });
 
-/** What is known of a user at a browser, in one query: the devices of that browser, or of these ids, and whether the network was seen. */
+/** What is known of a user at a browser. */
+export interface SeenAt {
+  /** Of that browser, or of the ids that were asked for. */
+  devices: DeviceRow[];
+  networkIsKnown: boolean;
+  /** The user has signed in from somewhere before: there is something to be unlike. */
+  hasHistory: boolean;
+}
+
+/** One query, for a user who does not exist as well. */
 export async function devicesAt(
   knex: Knex,
   at: { realmId: string; userId: string; browser: string | null; ids: readonly string[]; network: string | null },
-): Promise<{ devices: DeviceRow[]; networkIsKnown: boolean }> {
-  const known = knex('known_networks')
-    .where({ realm_id: at.realmId, user_id: at.userId, network: at.network ?? '' })
-    .select('network');
-  const rows: (DeviceRecord & { network_known: string | null; user_not_before: number })[] = await knex('users')
+): Promise<SeenAt> {
+  const networks = () => knex('known_networks').where({ realm_id: at.realmId, user_id: at.userId }).select('network').limit(1);
+  const rows: (DeviceRecord & { network_known: string | null; any_network: string | null; user_not_before: number })[] = await knex('users')
     .where({ 'users.realm_id': at.realmId, 'users.id': at.userId })
     .leftJoin('devices', (on) =>
       on
@@ -98,14 +105,18 @@ export async function devicesAt(
         .andOn('devices.user_id', 'users.id')
         .andOn((either) => either.onVal('devices.browser', at.browser ?? '').orOnIn('devices.id', [...at.ids])),
     )
-    .select('devices.*', { user_not_before: 'users.not_before', network_known: known });
+    .select('devices.*', {
+      user_not_before: 'users.not_before',
+      network_known: networks().where({ network: at.network ?? '' }),
+      any_network: networks(),
+    });
   const devices = rows.flatMap((row) => {
     if (row.id === null) return [];
     const device = fromRecord(row);
     // What the user's sessions ended with, trust ended with.
     return device.trust !== null && device.trust.trustedAt < row.user_not_before ? [{ ...device, trust: null }] : [device];
   });
-  return { devices, networkIsKnown: rows.some((row) => row.network_known !== null) };
+  return { devices, networkIsKnown: rows.some((row) => row.network_known !== null), hasHistory: rows.some((row) => row.any_network !== null) };
 }
 
 /** Records that a user signed in on a device that is known; answers its id, or undefined when it is not known. */

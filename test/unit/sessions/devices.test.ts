@@ -91,7 +91,10 @@ async function fixture(engine: EngineUnderTest) {
 forEachEngine((engine) => {
   engine.test('a browser is new until a sign-in was complete with everything that the user has', async (t) => {
     const { user, facts, signIn } = await fixture(engine);
-    const [erin, jar] = [await user(), new Jar()];
+    const [erin, jar, home] = [await user(), new Jar(), new Jar()];
+    t.deepEqual((await facts(jar, erin)).facts, { device: null, risk: [] }, 'the very first is unlike nothing');
+    home.ip = '203.0.113.9';
+    await signIn(home, erin);
     t.deepEqual((await facts(jar, erin)).facts, { device: null, risk: ['new-device', 'new-network'] });
     await signIn(jar, erin, { factor: null, confirmed: false });
     const known = await facts(jar, erin);
