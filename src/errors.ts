@@ -68,3 +68,6 @@ export const cannotStart = (message: string, cause?: unknown): AppError => new A
 
 /** 500: a stored secret does not open or a stored value is not what it must be. Never treated as "absent". */
 export const corrupted = (message: string, cause?: unknown): AppError => new AppError({ code: 'corrupted', status: 500, message, cause });
+
+/** Whether it is one of those. Whoever catches it raises an alarm. */
+export const isCorrupted = (error: unknown): boolean => error instanceof AppError && error.code === 'corrupted';

@@ -29,8 +29,9 @@ import { createFactors, type Factors } from './factors/index.ts';
 import { webhookSecrets } from './factors/webhook-secrets.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
 import { createWriter } from './http/render.ts';
+import { dataKeys } from './store/data-keys.ts';
 import { type Database, openDatabase } from './store/database.ts';
-import { dataKeys, insertInstallationValue, installationValue } from './store/realms.ts';
+import { AUDIT_KEY, CANARY, insertInstallationValue, installationValue } from './store/realms.ts';
 import type { Log } from './telemetry/log.ts';
 
 export interface Installation {
@@ -43,11 +44,6 @@ export interface Installation {
   factors: Factors;
   close(): Promise<void>;
 }
-
-/** The installation's value that only the right master key opens. */
-export const CANARY = 'master-key-canary';
-/** Wrapped by the master key. */
-export const AUDIT_KEY = 'audit-key';
 
 /**
  * Opens the database, brings its tables up to date and checks the master key against it.

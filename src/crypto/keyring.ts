@@ -68,21 +68,28 @@ export class Keyring {
   }
 
   /**
-   * Makes a data key. The caller stores the row, and calls `forget` when that fails.
-   *
-   * For a new realm it seals at once, so that the realm's first secrets can be part of the transaction that stores the
-   * key. For a realm whose stored keys are in memory it only opens: a key that might never be stored must not seal.
-   * Call `forget` (on every node) once a further key is stored, and it takes over.
+   * Makes the first data key of a new realm. It seals at once, so that the realm's first secrets can be part of the
+   * transaction that stores the key. The caller stores the row, and calls `forget` when that fails.
    */
   async mint(realmId: string, now: number): Promise<{ row: DataKeyRow }> {
+    const { row, bytes } = await this.#make(realmId, now);
+    const key = { id: row.id, bytes };
+    this.#realms.set(realmId, { byId: new Map([[key.id, bytes]]), newest: key, stored: false, sealsUntil: Number.POSITIVE_INFINITY });
+    return { row };
+  }
+
+  /**
+   * Makes a further data key of a realm. Nothing is sealed with it here before it is stored, since it might never be:
+   * whoever stores it announces that, and it takes over (`changed`).
+   */
+  async mintNext(realmId: string, now: number): Promise<DataKeyRow> {
+    return (await this.#make(realmId, now)).row;
+  }
+
+  async #make(realmId: string, now: number): Promise<{ row: DataKeyRow; bytes: Buffer }> {
     const id = randomUUID();
     const bytes = randomBytes(32);
-    const wrapped = await this.#provider.wrap(bytes, wrappedFor(realmId, id));
-    const held = this.#realms.get(realmId);
-    const byId = new Map(held?.byId).set(id, bytes);
-    if (held?.stored) this.#realms.set(realmId, { ...held, byId });
-    else this.#realms.set(realmId, { byId, newest: { id, bytes }, stored: false, sealsUntil: Number.POSITIVE_INFINITY });
-    return { row: { realmId, id, wrapped, createdAt: now } };
+    return { row: { realmId, id, wrapped: await this.#provider.wrap(bytes, wrappedFor(realmId, id)), createdAt: now }, bytes };
   }
 
   /** Seals to a row with the realm's newest data key. Throws `corrupted` when the realm has none. */

@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppError } from '../errors.ts';
+import { isCorrupted } from '../errors.ts';
 import { decryptFor, encryptFor, isKeyId, keyIdOf } from './seal.ts';
 
 /** A key-encryption key; the first of a list wraps, the others only unwrap what they wrapped before. */
@@ -154,7 +154,7 @@ export async function checkCanary(provider: KeyProvider, canary: string): Promis
   try {
     return (await provider.unwrap(canary, CANARY_PLACE)).equals(Buffer.from(CANARY));
   } catch (error) {
-    if (error instanceof AppError && error.code === 'corrupted') return false;
+    if (isCorrupted(error)) return false;
     throw error;
   }
 }

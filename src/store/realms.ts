@@ -1,6 +1,5 @@
-/** Realms, their settings, their data keys and the installation's own values. */
+/** Realms, their settings, and the installation's own values. */
 import type { Knex } from 'knex';
-import type { DataKeyRow } from '../crypto/keyring.ts';
 import type { SealContext } from '../crypto/seal.ts';
 import { type RealmSettings, realmSettings } from '../realms/settings.ts';
 import { bool, fromJson } from './rows.ts';
@@ -103,16 +102,12 @@ export async function lockRealm(trx: Knex, realmId: string): Promise<void> {
   await trx('realms').where({ id: realmId }).forNoKeyUpdate().first('id');
 }
 
-export async function dataKeys(knex: Knex, realmId: string): Promise<DataKeyRow[]> {
-  const rows = await knex('data_keys').where({ realm_id: realmId }).orderBy('created_at');
-  return rows.map((row) => ({ realmId: row.realm_id, id: row.id, wrapped: row.wrapped, createdAt: row.created_at }));
-}
+/** The installation's value that only the right master key opens. */
+export const CANARY = 'master-key-canary';
+/** The installation's key under which the ends of the audit chains are kept, wrapped by the master key. */
+export const AUDIT_KEY = 'audit-key';
 
-export async function insertDataKey(trx: Knex, row: DataKeyRow): Promise<void> {
-  await trx('data_keys').insert({ realm_id: row.realmId, id: row.id, wrapped: row.wrapped, created_at: row.createdAt });
-}
-
-/** One of the installation's own values, such as the canary of the master key. */
+/** One of the installation's own values. */
 export async function installationValue(knex: Knex, name: string): Promise<string | undefined> {
   const row = await knex('installation').where({ name }).first('value');
   return row?.value;
@@ -121,4 +116,9 @@ export async function installationValue(knex: Knex, name: string): Promise<strin
 /** Writes a value that is not there yet; the first writer wins. */
 export async function insertInstallationValue(knex: Knex, name: string, value: string): Promise<void> {
   await knex('installation').insert({ name, value }).onConflict('name').ignore();
+}
+
+/** Replaces a value that is still the one that was read; false when somebody else did. */
+export async function replaceInstallationValue(knex: Knex, name: string, before: string, value: string): Promise<boolean> {
+  return (await knex('installation').where({ name, value: before }).update({ value })) === 1;
 }

@@ -1,7 +1,7 @@
 /** A keyring for tests: one master key for all processes that share a database, and an eye on what is sealed. */
 import { Keyring, masterKeyProvider } from '../../src/crypto/keyring.ts';
+import { dataKeys } from '../../src/store/data-keys.ts';
 import type { Database } from '../../src/store/database.ts';
-import { dataKeys } from '../../src/store/realms.ts';
 
 export const MASTER_KEY = { id: 'test', bytes: Buffer.alloc(32, 7) };
 export const AUDIT_KEY = Buffer.alloc(32, 8);
