@@ -41,7 +41,7 @@ export interface Statement {
   chain: Buffer[];
 }
 
-interface Key {
+export interface Key {
   id: string;
   rpId: string;
   handle: string;
@@ -76,10 +76,10 @@ export class Authenticator {
   }
 
   /** Makes a key; the answer is what goes into the form field `response`. */
-  create(options: PublicKeyCredentialCreationOptionsJSON, some: Partial<Traits> = {}): string {
+  create(options: PublicKeyCredentialCreationOptionsJSON, some: Partial<Traits> & { id?: string } = {}): string {
     const traits = { ...this.traits, ...some };
     const { publicKey, privateKey } = keyPair(traits.algorithm);
-    const id = randomBytes(32);
+    const id = some.id === undefined ? randomBytes(32) : Buffer.from(some.id, 'base64url');
     const rpId = traits.rpId ?? options.rp.id ?? '';
     this.keys.push({ id: id.toString('base64url'), rpId, handle: options.user.id, algorithm: traits.algorithm, privateKey, publicKey });
     const length = Buffer.alloc(2);
