@@ -30,12 +30,24 @@ export async function factorWebhook(knex: Knex, realmId: string, id: string): Pr
   return row && { realmId: row.realm_id, id: row.id, secrets: row.secrets, updatedAt: row.updated_at };
 }
 
-/** Takes the place of the one before. */
-export async function storeFactorWebhook(trx: Knex, row: FactorWebhookRow): Promise<void> {
+/** Takes the place of what an earlier factor of that id has left. */
+export async function insertFactorWebhook(trx: Knex, row: FactorWebhookRow): Promise<void> {
   await trx('factor_webhooks')
     .insert({ realm_id: row.realmId, id: row.id, secrets: row.secrets, updated_at: row.updatedAt })
     .onConflict(['realm_id', 'id'])
     .merge();
+}
+
+/** False when the secrets are not those that were read any more. */
+export async function replaceFactorWebhook(
+  trx: Knex,
+  before: FactorWebhookRow,
+  after: Pick<FactorWebhookRow, 'secrets' | 'updatedAt'>,
+): Promise<boolean> {
+  const changed = await trx('factor_webhooks')
+    .where({ realm_id: before.realmId, id: before.id, secrets: before.secrets })
+    .update({ secrets: after.secrets, updated_at: after.updatedAt });
+  return changed === 1;
 }
 
 export async function deleteFactorWebhook(trx: Knex, realmId: string, id: string): Promise<void> {

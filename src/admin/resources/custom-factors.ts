@@ -7,15 +7,15 @@ import { randomToken } from '../../crypto/codes.ts';
 import { AppError, badInput, conflict, notFound } from '../../errors.ts';
 import type { LoadedModule } from '../../factors/custom/modules.ts';
 import { builtIn } from '../../factors/index.ts';
-import { sealedWebhookSecrets, webhookSecrets } from '../../factors/webhook-secrets.ts';
+import { sealedWebhookSecrets, webhookSecretsIn } from '../../factors/webhook-secrets.ts';
 import type { Kind, Level } from '../../policy/assurance.ts';
 import { type CustomFactorEntry, factorTerms, SLUG, webhookEntry } from '../../realms/custom-factor-settings.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import { deleteAllOfFactor } from '../../store/credentials.ts';
-import { deleteFactorWebhook, storeFactorWebhook } from '../../store/factor-webhooks.ts';
+import { deleteFactorWebhook, type FactorWebhookRow, factorWebhook, insertFactorWebhook, replaceFactorWebhook } from '../../store/factor-webhooks.ts';
 import type { RealmRow } from '../../store/realms.ts';
-import { type Operator, validated } from './context.ts';
-import { changeSettings } from './settings.ts';
+import { audit, type Operator, validated } from './context.ts';
+import { updateRealmSettings } from './realm-settings.ts';
 
 /** A second factor as a realm stands to it. */
 export interface ListedFactor {
@@ -86,10 +86,9 @@ export async function addWebhook(
   const secret = randomToken(32);
   const row = { realmId: realm.id, id };
   const secrets = await sealedWebhookSecrets(operator.keyring, row, [secret]);
-  await changeSettings(operator, realm, {
-    settings: withEntry(realm.settings, factor),
+  await updateRealmSettings(operator, realm, withEntry(realm.settings, factor), {
     event: { type: 'factor.added', details: { factor: id, host: new URL(asked.url).host } },
-    within: (trx) => storeFactorWebhook(trx, { ...row, secrets, updatedAt: operator.now }),
+    within: (trx) => insertFactorWebhook(trx, { ...row, secrets, updatedAt: operator.now }),
   });
   return { factor, secret };
 }
@@ -99,19 +98,17 @@ export async function addWebhook(
  * requests are signed with both.
  */
 export async function rotateWebhookSecret(operator: Operator, realm: RealmRow, id: string): Promise<{ secret: string }> {
-  requireWebhook(realm, id);
-  const [current] = await webhookSecrets(operator, realm.id, id);
+  const { row, secrets } = await requireWebhook(operator, realm, id);
   const secret = randomToken(32);
-  await replaceSecrets(operator, realm, id, current === undefined ? [secret] : [secret, current]);
+  await replaceSecrets(operator, row, [secret, ...secrets.slice(0, 1)]);
   return { secret };
 }
 
 /** The end of a rotation: only the newest secret is accepted. 409 when there is no other. */
 export async function finishSecretRotation(operator: Operator, realm: RealmRow, id: string): Promise<void> {
-  requireWebhook(realm, id);
-  const [newest, ...older] = await webhookSecrets(operator, realm.id, id);
-  if (newest === undefined || older.length === 0) throw conflict(`Webhook "${id}" has one secret only. Make a new one first.`);
-  await replaceSecrets(operator, realm, id, [newest]);
+  const { row, secrets } = await requireWebhook(operator, realm, id);
+  if (secrets.length < 2) throw conflict(`Webhook "${id}" has one secret only. Make a new one first.`);
+  await replaceSecrets(operator, row, secrets.slice(0, 1));
 }
 
 const changes = factorTerms.extend({ everyone: z.boolean() }).partial();
@@ -131,11 +128,11 @@ export async function enableFactor(
   const terms = validated(changes, request.terms ?? {});
   const { settings } = realm;
   const enabled = { disabledFactors: settings.disabledFactors.filter((other) => other !== id) };
-  const event = { type: 'factor.enabled', details: { factor: id } } as const;
+  const along = { event: { type: 'factor.enabled', details: { factor: id } } } as const;
   if (isProduct(id)) {
     if (Object.values(terms).some((term) => term !== undefined))
       throw badInput('factor', `What "${id}" is worth is said by the settings of the realm.`);
-    return changeSettings(operator, realm, { settings: enabled, event });
+    return (await updateRealmSettings(operator, realm, enabled, along)).realm;
   }
   const module = modules.find((one) => one.id === id);
   const before = entryOf(realm, id) ?? (module && entryFor(module));
@@ -143,18 +140,14 @@ export async function enableFactor(
   const { amr = before.amr, level = before.level, everyone = before.everyone } = terms;
   const entry: CustomFactorEntry = { ...before, amr, level, everyone };
   if (module) requireWithin(module, entry);
-  return changeSettings(operator, realm, { settings: { ...enabled, ...withEntry(settings, entry) }, event });
+  return (await updateRealmSettings(operator, realm, { ...enabled, ...withEntry(settings, entry) }, along)).realm;
 }
 
 /** Nobody is asked for the factor any more, and nobody can add one; what users have of it stays. */
 export async function disableFactor(operator: Operator, realm: RealmRow, id: string): Promise<RealmRow> {
   if (!isProduct(id) && !entryOf(realm, id)) throw noFactor(realm, id);
-  const { disabledFactors } = realm.settings;
-  if (disabledFactors.includes(id)) return realm;
-  return changeSettings(operator, realm, {
-    settings: { disabledFactors: [...disabledFactors, id] },
-    event: { type: 'factor.disabled', details: { factor: id } },
-  });
+  const patch = { disabledFactors: [...new Set([...realm.settings.disabledFactors, id])] };
+  return (await updateRealmSettings(operator, realm, patch, { event: { type: 'factor.disabled', details: { factor: id } } })).realm;
 }
 
 /** Takes a custom factor away for good, with everything that users have of it. */
@@ -162,36 +155,35 @@ export async function removeFactor(operator: Operator, realm: RealmRow, id: stri
   if (isProduct(id)) throw badInput('factor', `"${id}" is part of the product. It can be switched off.`);
   const entry = entryOf(realm, id);
   if (!entry) throw noFactor(realm, id);
-  const { settings } = realm;
-  return changeSettings(operator, realm, {
-    settings: {
-      customFactors: settings.customFactors.filter((other) => other !== entry),
-      disabledFactors: settings.disabledFactors.filter((other) => other !== id),
-    },
+  const { customFactors, disabledFactors } = realm.settings;
+  const patch = { customFactors: customFactors.filter((other) => other !== entry), disabledFactors: disabledFactors.filter((other) => other !== id) };
+  const changed = await updateRealmSettings(operator, realm, patch, {
     event: { type: 'factor.removed', details: { factor: id } },
     within: async (trx) => {
       await deleteFactorWebhook(trx, realm.id, id);
       await deleteAllOfFactor(trx, realm.id, id);
     },
   });
+  return changed.realm;
 }
 
-async function replaceSecrets(operator: Operator, realm: RealmRow, id: string, secrets: readonly string[]): Promise<void> {
-  const row = { realmId: realm.id, id };
-  const sealed = await sealedWebhookSecrets(operator.keyring, row, secrets);
-  await changeSettings(operator, realm, {
-    settings: {},
-    event: { type: 'factor.secret-rotated', details: { factor: id, accepted: secrets.length } },
-    within: (trx) => storeFactorWebhook(trx, { ...row, secrets: sealed, updatedAt: operator.now }),
+async function replaceSecrets(operator: Operator, row: FactorWebhookRow, secrets: readonly string[]): Promise<void> {
+  const { db, keyring, now } = operator;
+  const sealed = await sealedWebhookSecrets(keyring, row, secrets);
+  await db.transaction(async (trx) => {
+    if (!(await replaceFactorWebhook(trx, row, { secrets: sealed, updatedAt: now })))
+      throw conflict(`The secret of "${row.id}" was changed by somebody else in this moment. Look at it again.`);
+    await audit(operator, { realmId: row.realmId }, { type: 'factor.secret-rotated', details: { factor: row.id, accepted: secrets.length } }, trx);
   });
 }
 
 const isProduct = (id: string): boolean => builtIn.some((factor) => factor.id === id && factor.role === 'second');
 const entryOf = ({ settings }: RealmRow, id: string): CustomFactorEntry | undefined => settings.customFactors.find((entry) => entry.id === id);
 
-function requireWebhook(realm: RealmRow, id: string): void {
-  const entry = entryOf(realm, id);
-  if (entry?.source !== 'webhook') throw notFound(`Realm "${realm.name}" has no webhook "${id}".`);
+async function requireWebhook(operator: Operator, realm: RealmRow, id: string): Promise<{ row: FactorWebhookRow; secrets: string[] }> {
+  const row = entryOf(realm, id) && (await factorWebhook(operator.db.knex, realm.id, id));
+  if (!row) throw notFound(`Realm "${realm.name}" has no webhook "${id}".`);
+  return { row, secrets: await webhookSecretsIn(operator.keyring, row) };
 }
 
 const withEntry = ({ customFactors }: RealmSettings, entry: CustomFactorEntry): Pick<RealmSettings, 'customFactors'> => ({

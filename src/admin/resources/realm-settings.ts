@@ -2,10 +2,11 @@
  * A realm's settings, changed: the document is merged with what is to be other, read through the schema of
  * realms/settings.ts, and stored if nobody else changed it meanwhile. Every node hears of it.
  */
-import type { PolicyChange } from '../../audit/event.ts';
+import type { AuditEvent, PolicyChange } from '../../audit/event.ts';
 import { badInput, conflict } from '../../errors.ts';
 import { type RealmSettings, realmSettings } from '../../realms/settings.ts';
 import { type RealmRow, updateRealmSettings as storeSettings } from '../../store/realms.ts';
+import type { Transaction } from '../../store/rows.ts';
 import { audit, type Operator, validated } from './context.ts';
 
 /**
@@ -19,6 +20,13 @@ export interface SettingsPatch {
 /** One difference between two documents; `from` or `to` is absent where there was, or is, nothing. */
 export type SettingChange = PolicyChange;
 
+/** What else belongs to a change: an event of its own, and rows that change in the same transaction. */
+export interface AlongWith {
+  event: AuditEvent;
+  /** Whatever has to be sealed or hashed was before. */
+  within?: (trx: Transaction) => Promise<void>;
+}
+
 /**
  * Changes a realm's settings.
  * @returns the realm as it is now, and what is other than before
@@ -28,6 +36,7 @@ export async function updateRealmSettings(
   operator: Operator,
   realm: RealmRow,
   patch: SettingsPatch,
+  along?: AlongWith,
 ): Promise<{ realm: RealmRow; changes: SettingChange[] }> {
   const merged = validated(realmSettings, mergedWith(realm.settings, patch));
   const unknown = unknownIn(patch, merged, realm.settings);
@@ -39,6 +48,8 @@ export async function updateRealmSettings(
   await db.transaction(async (trx) => {
     if (!(await storeSettings(trx, realm, merged, now)))
       throw conflict(`Somebody else has changed the settings of realm "${realm.name}" in this moment. Look at them, and try again.`);
+    await along?.within?.(trx);
+    if (along) await audit(operator, { realmId: realm.id }, along.event, trx);
     await audit(operator, { realmId: realm.id }, { type: 'realm.updated', details: { changes } }, trx);
     await db.changes.announce(`realm:${realm.id}`, trx);
   });
