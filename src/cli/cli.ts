@@ -32,6 +32,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   group: { summary: 'make and list groups, and say who is in them', load: async () => (await import('./group.ts')).describeGroup },
   keys: { summary: "rotate and list a realm's signing keys", load: async () => (await import('./keys.ts')).describeKeys },
   audit: { summary: 'list, export and check what was recorded', load: async () => (await import('./audit.ts')).describeAudit },
+  factor: { summary: 'say which factors a realm uses, and add webhooks', load: async () => (await import('./factor.ts')).describeFactor },
   mfa: { summary: 'list, enrol and try authenticator apps', load: async () => (await import('./mfa.ts')).describeMfa },
 };
 
