@@ -41,6 +41,8 @@ export interface Installation {
   keys: KeyProvider;
   keyring: Keyring;
   passwords: Argon2Hasher;
+  /** The modules of custom factors that were loaded at start. */
+  factorModules: readonly LoadedModule[];
   factors: Factors;
   close(): Promise<void>;
 }
@@ -50,7 +52,7 @@ export interface Installation {
  * @throws AppError `cannot_start` when the database cannot be used or the key is not the one it was made with
  */
 export async function openInstallation(config: Config, log: Log): Promise<Installation> {
-  const modules = await loadFactorModules(config.factorModules);
+  const factorModules = await loadFactorModules(config.factorModules);
   const db = await openDatabaseOf(config, log);
   try {
     await db.migrate();
@@ -58,7 +60,7 @@ export async function openInstallation(config: Config, log: Log): Promise<Instal
     const keyring = new Keyring(keys, (realmId) => dataKeys(db.knex, realmId), await auditKey(db, keys));
     db.changes.onChange((topic) => keyring.changed(topic));
     const passwords = new Argon2Hasher(config.passwordHash);
-    return { config, db, keys, keyring, passwords, factors: installedFactors({ config, db, keyring, log, modules }), close: () => db.close() };
+    return { config, db, keys, keyring, passwords, factorModules, factors: installedFactors({ config, db, keyring, log, factorModules }), close: () => db.close() };
   } catch (error) {
     await db.close();
     throw error;
@@ -66,10 +68,10 @@ export async function openInstallation(config: Config, log: Log): Promise<Instal
 }
 
 /** The factors of the product, and what realms have besides: modules that were loaded, and webhooks that are called. */
-export function installedFactors(on: Pick<Installation, 'config' | 'db' | 'keyring'> & { log: Log; modules: readonly LoadedModule[] }): Factors {
-  const { config, db, keyring, log, modules } = on;
+export function installedFactors(on: Pick<Installation, 'config' | 'db' | 'keyring' | 'factorModules'> & { log: Log }): Factors {
+  const { config, db, keyring, log } = on;
   const deps = {
-    modules,
+    modules: on.factorModules,
     send: createGuardedClient({ allow: config.outboundAllow }),
     secretsOf: (realmId: string, factor: string) => webhookSecrets({ db, keyring }, realmId, factor),
     report: ({ fault, ...call }: { fault?: unknown; factor: string; hook: string; ms: number }) =>

@@ -76,8 +76,9 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
     },
   };
   const passwords = new Argon2Hasher({ memoryKiB: 256, passes: 1, parallelism: 1 }, counted);
-  const factors = installedFactors({ config, db, keyring, log, modules: await loadFactorModules(config.factorModules) });
-  const installation: Installation = { config, db, keys: masterKeyProvider([MASTER_KEY]), keyring, passwords, factors, close: async () => undefined };
+  const factorModules = await loadFactorModules(config.factorModules);
+  const factors = installedFactors({ config, db, keyring, log, factorModules });
+  const installation: Installation = { config, db, keys: masterKeyProvider([MASTER_KEY]), keyring, passwords, factorModules, factors, close: async () => undefined };
   const server = await startServer({ installation, log });
   atEnd(() => server.close());
   const operator = (now = Date.now()): Operator => ({ db, keyring, passwords, actor: 'test', now });
