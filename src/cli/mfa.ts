@@ -86,7 +86,7 @@ function describeEnroll(mfa: Command, invocation: Invocation): void {
     .option('--label <name>', "what the user's pages call the app; without, the account")
     .addOption(new Option('--qr <form>', 'how the QR code is shown').choices(['terminal', 'svg', 'png']))
     .option('--out <file>', 'write the SVG or PNG to this new file, readable for you alone')
-    .option('--logo <file>', 'a picture for the middle of the code (PNG, JPEG or SVG; with --qr svg)')
+    .option('--logo <file>', 'a picture for the middle of the code (PNG, JPEG or SVG; with --qr svg or png)')
     .option('--code-stdin', 'read the code from standard input')
     .addHelpText(
       'after',

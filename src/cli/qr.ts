@@ -1,9 +1,11 @@
 /** The QR code of an enrolment as a command shows it: in the terminal, or as a picture that only its owner may read. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { badInput } from '../errors.ts';
 import { qrPng, qrSvg, qrTerminal } from '../factors/totp/enrolment-qr.ts';
+import { MAX_LOGO_BYTES } from '../factors/totp/logo.ts';
 import { wrongUsage } from './failures.ts';
+import { readBounded, reasonOf } from './files.ts';
 
 export interface QrOptions {
   qr?: 'terminal' | 'svg' | 'png';
@@ -41,14 +43,14 @@ function formOf({ qr, out, logo, json }: QrOptions): QrOptions['qr'] {
   const form = qr ?? (ending === 'svg' || ending === 'png' ? ending : undefined) ?? (logo === undefined && !json ? 'terminal' : undefined);
   if (form === 'png' && out === undefined) throw wrongUsage('--qr png needs --out FILE');
   if (out !== undefined && form !== 'svg' && form !== 'png') throw wrongUsage('--out needs --qr svg or --qr png');
-  if (logo !== undefined && form !== 'svg') throw wrongUsage('--logo needs --qr svg');
+  if (logo !== undefined && form !== 'svg' && form !== 'png') throw wrongUsage('--logo needs --qr svg or --qr png');
   if (form === 'terminal' && json) throw wrongUsage('--qr terminal and --json exclude each other');
   return form;
 }
 
 function bytesOf(file: string): Buffer {
   try {
-    return readFileSync(file);
+    return readBounded(file, MAX_LOGO_BYTES);
   } catch (cause) {
     throw badInput('logo', `The logo cannot be read: ${reasonOf(cause)}`);
   }
@@ -64,5 +66,3 @@ function written(name: string, content: string | Buffer): string {
   }
   return file;
 }
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : 'unknown');

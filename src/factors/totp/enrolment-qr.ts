@@ -6,7 +6,9 @@
  */
 import { generateURI } from 'otplib';
 import QRCode from 'qrcode';
-import { badInput } from '../../errors.ts';
+import { type Box, type Logo, mediaType, placed, QUIET, withPicture } from './logo.ts';
+
+export type { Logo } from './logo.ts';
 
 export interface OtpauthOptions {
   /** Who asks for the codes, such as the realm's display name. */
@@ -21,11 +23,6 @@ export interface OtpauthOptions {
   algorithm: 'sha1' | 'sha256' | 'sha512';
 }
 
-/** An image file to show in the middle of the code: PNG, JPEG or SVG, at most 256 KiB. */
-export interface Logo {
-  bytes: Uint8Array;
-}
-
 /**
  * The link after the Key URI format (https://github.com/google/google-authenticator/wiki/Key-Uri-Format): the label is
  * `issuer:account`, and the issuer stands again as a parameter. Neither name may hold a colon, because apps split the
@@ -38,7 +35,7 @@ export function otpauthUri(options: OtpauthOptions): string {
 
 /** An SVG for inline use under a strict Content-Security-Policy: no script, no style, nothing fetched. */
 export async function qrSvg(uri: string, options: { logo?: Logo } = {}): Promise<string> {
-  const svg = (await QRCode.toString(uri, { type: 'svg', errorCorrectionLevel: options.logo ? 'H' : 'M' })).trim();
+  const svg = (await QRCode.toString(uri, { type: 'svg', margin: QUIET, errorCorrectionLevel: options.logo ? 'H' : 'M' })).trim();
   return options.logo ? withLogo(svg, options.logo) : svg;
 }
 
@@ -47,40 +44,31 @@ export async function qrTerminal(uri: string): Promise<string> {
   return QRCode.toString(uri, { type: 'terminal', small: true, errorCorrectionLevel: 'M' });
 }
 
+/** Pixels a module. */
+const SCALE = 8;
+
 /**
- * A PNG of 8 pixels a module.
- * @throws AppError `bad_input` (field `logo`) when a logo is asked for: an SVG can carry one
+ * A PNG of 8 pixels a module, with the logo drawn into it.
+ * @throws AppError `bad_input` (field `logo`) for a logo that is no picture
  */
 export async function qrPng(uri: string, options: { logo?: Logo } = {}): Promise<Buffer> {
-  if (options.logo) throw badInput('logo', 'A logo can be put into an SVG only. Use --qr svg, or leave --logo out.');
-  return QRCode.toBuffer(uri, { type: 'png', scale: 8, errorCorrectionLevel: 'M' });
+  if (!options.logo) return QRCode.toBuffer(uri, { type: 'png', scale: SCALE, errorCorrectionLevel: 'M' });
+  const { size } = QRCode.create(uri, { errorCorrectionLevel: 'H' }).modules;
+  const png = await QRCode.toBuffer(uri, { type: 'png', scale: SCALE, margin: QUIET, errorCorrectionLevel: 'H' });
+  return withPicture(png, options.logo, { size: size + 2 * QUIET, scale: SCALE });
 }
 
-const MAX_LOGO_BYTES = 256 * 1024;
-/** Of the code's width. 0.22² is under 5 % of the modules, far from the 30 % that level H restores, and from the corners. */
-const LOGO_SHARE = 0.22;
-
-function withLogo(svg: string, logo: Logo): string {
+async function withLogo(svg: string, logo: Logo): Promise<string> {
   const size = Number(/viewBox="0 0 (\d+) \d+"/.exec(svg)?.[1]);
   if (!Number.isInteger(size)) throw new Error('qrcode no longer writes the viewBox that the logo is placed by');
-  const href = `data:${mediaType(logo.bytes)};base64,${Buffer.from(logo.bytes).toString('base64')}`;
-  const side = size * LOGO_SHARE;
-  const box = (length: number): string => {
-    const start = ((size - length) / 2).toFixed(2);
-    return `x="${start}" y="${start}" width="${length.toFixed(2)}" height="${length.toFixed(2)}"`;
+  const { picture, white } = await placed(logo, size);
+  const box = ({ x, y, width, height }: Box): string => {
+    const [left, top, wide, high] = [x, y, width, height].map((length) => length.toFixed(2));
+    return `x="${left}" y="${top}" width="${wide}" height="${high}"`;
   };
-  // `meet` keeps the picture's ratio; the white square around it keeps its edge from reading as modules.
-  const picture = `<rect ${box(side + 1)} fill="#ffffff"/><image ${box(side)} preserveAspectRatio="xMidYMid meet" href="${href}"/>`;
-  return svg.replace(/<\/svg>$/, `${picture}</svg>`);
-}
-
-function mediaType(bytes: Uint8Array): string {
-  if (bytes.length > MAX_LOGO_BYTES) throw badInput('logo', `The logo is larger than ${MAX_LOGO_BYTES / 1024} KiB. Use a smaller picture.`);
-  const start = Buffer.from(bytes.subarray(0, 1024));
-  if (start.subarray(0, 8).equals(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]))) return 'image/png';
-  if (start.subarray(0, 3).equals(Buffer.from([0xff, 0xd8, 0xff]))) return 'image/jpeg';
-  if (/<svg[\s>]/.test(start.toString('utf8'))) return 'image/svg+xml';
-  throw badInput('logo', 'The logo is neither a PNG, a JPEG nor an SVG file.');
+  const href = `data:${mediaType(logo)};base64,${Buffer.from(logo.bytes).toString('base64')}`;
+  const drawn = `<rect ${box(white)} fill="#ffffff"/><image ${box(picture)} preserveAspectRatio="xMidYMid meet" href="${href}"/>`;
+  return svg.replace(/<\/svg>$/, `${drawn}</svg>`);
 }
 
 function labelPart(name: string): string {
