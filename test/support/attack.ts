@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { generateSecret } from 'otplib';
 import type { NewClient } from '../../src/admin/resources/clients.ts';
-import type { RealmSettings } from '../../src/realms/settings.ts';
+import { type RealmSettings, realmSettings } from '../../src/realms/settings.ts';
 import { type AuditRow, auditEvents } from '../../src/store/audit.ts';
 import { credentialSeal, insertCredential } from '../../src/store/credentials.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -31,6 +31,9 @@ export interface Scene {
   rp: RelyingParty;
 }
 
+/** The attackers of all tests of a file sit at one address; those about it say so. */
+const FROM_ONE_ADDRESS = realmSettings.parse({ throttling: { address: { failures: 10_000, openSignIns: 20_000 } } }).throttling;
+
 export interface Arena {
   server(): Promise<Cardea>;
   /** The processes of one installation: two where the engine is made for it, under one origin and on one database. */
@@ -39,7 +42,8 @@ export interface Arena {
   scene(settings?: Partial<RealmSettings>, client?: Partial<NewClient>): Promise<Scene>;
 }
 
-export function arena(engine: EngineUnderTest): Arena {
+/** @param env settings of every process */
+export function arena(engine: EngineUnderTest, env: Record<string, string> = {}): Arena {
   let started: Promise<Cardea[]> | undefined;
   const realms = new Map<string, Promise<RealmRow>>();
   const start = async (): Promise<Cardea[]> => {
@@ -49,9 +53,9 @@ export function arena(engine: EngineUnderTest): Arena {
       atEnd(() => db.close());
       return db;
     };
-    const first = await startCardea(await open());
+    const first = await startCardea(await open(), env);
     if (engine.engine === 'sqlite') return [first];
-    return [first, await startCardea(await open(), { CARDEA_ORIGIN: first.origin })];
+    return [first, await startCardea(await open(), { ...env, CARDEA_ORIGIN: first.origin })];
   };
   const nodes = () => {
     started ??= start();
@@ -68,7 +72,7 @@ export function arena(engine: EngineUnderTest): Arena {
     async scene(settings = {}, client = {}) {
       const first = await server();
       const key = JSON.stringify(settings);
-      const making = realms.get(key) ?? first.realm(settings);
+      const making = realms.get(key) ?? first.realm({ throttling: FROM_ONE_ADDRESS, ...settings });
       realms.set(key, making);
       const realm = await making;
       return { server: first, realm, rp: await relyingParty(first, realm, await first.client(realm, client)) };
@@ -88,19 +92,20 @@ export function tally(answers: readonly { status: number }[]): Record<number, nu
   return counts;
 }
 
-/** Gives a user an authenticator app without the pages; answers its key and its row. */
+/** Gives a user an authenticator app, or a hardware token, without the pages; answers its key and its row. */
 export async function giveApp(
   server: Cardea,
   user: UserRow,
-  options: { label?: string; secret?: string } = {},
+  options: { label?: string; secret?: string; factor?: 'totp' | 'hotp' } = {},
 ): Promise<{ id: string; secret: string }> {
   const key = { realmId: user.realmId, userId: user.id, id: randomUUID() };
   const secret = options.secret ?? generateSecret({ length: 20 });
-  const stored = JSON.stringify({ secret, digits: 6, period: 30, algorithm: 'sha1' });
+  const { factor = 'totp' } = options;
+  const stored = JSON.stringify({ secret, digits: 6, algorithm: 'sha1', ...(factor === 'totp' ? { period: 30 } : {}) });
   const now = Date.now();
   await insertCredential(server.db.knex, {
     ...key,
-    factor: 'totp',
+    factor,
     label: options.label ?? 'Phone',
     secret: await server.keyring.seal(credentialSeal(key), stored),
     counter: null,
