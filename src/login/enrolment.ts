@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AuditEvent } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
-import { conflict, tooMany } from '../errors.ts';
+import { conflict } from '../errors.ts';
 import type { Begun, Enrolment, Factor } from '../factors/factor.ts';
 import { secondFactors } from '../factors/owned.ts';
 import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
@@ -13,12 +13,12 @@ import { takeHardwareToken } from '../store/hardware-tokens.ts';
 import type { Queries } from '../store/rows.ts';
 import { setUserNote } from '../store/user-notes.ts';
 import { confirmEmail, lockUser, type UserRow } from '../store/users.ts';
-import { secondsOf } from './challenge.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
 import { type LoginRules, mayConfirm } from './machine.ts';
 import { offeredFactor, offerNote, offersAfter } from './offers.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { auditOrigin, contextOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
+import { tooSoon } from './verification.ts';
 
 const MAX_LABEL = 60;
 
@@ -57,8 +57,6 @@ export async function beginEnrolment(request: LoginRequest, login: Login): Promi
   if (again || login.state.at === 'action') return wrong(null, unavailableOf(`${id}.enrol`, begun.reason));
   return { event: { type: 'unavailable', why: { reason: begun.reason, until } }, rules, renew: false };
 }
-
-const tooSoon = (ms: number) => tooMany(say('login.code.wait', { wait: secondsOf(ms) }), secondsOf(ms));
 
 /** What confirms an enrolment; it counts as the factor's proof where the enrolment was due, and cannot be used again. */
 export async function enrolStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome> {

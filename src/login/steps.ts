@@ -176,9 +176,14 @@ export function requireFactor({ factors, realm }: Pick<LoginRequest, 'factors' |
   return factor;
 }
 
-export async function renew(request: LoginRequest, rows: CredentialRow[], credentialId: string, secret: unknown): Promise<void> {
+export async function renew(
+  { db, keyring }: Pick<LoginRequest, 'db' | 'keyring'>,
+  rows: readonly CredentialRow[],
+  credentialId: string,
+  secret: unknown,
+): Promise<void> {
   const row = rows.find((one) => one.id === credentialId);
-  if (row) await replaceSecret(request.db.knex, row, await request.keyring.seal(credentialSeal(row), JSON.stringify(secret)));
+  if (row) await replaceSecret(db.knex, row, await keyring.seal(credentialSeal(row), JSON.stringify(secret)));
 }
 
 export const wrong = (field: string | null, message: Words): Outcome => ({ errors: [{ field, message }], status: 400 });
