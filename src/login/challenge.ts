@@ -1,13 +1,13 @@
 /** The challenge of a second factor in a sign-in: begun once, sent again on wish, answered. */
 import type { AuditEvent } from '../audit/event.ts';
 import { say } from '../languages/messages.ts';
-import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
+import type { CredentialRow } from '../store/credentials.ts';
 import type { UserRow } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
 import { challengeOf, type LoginRules } from './machine.ts';
 import { offersAfter } from './offers.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { auditOrigin, contextOf, type Outcome, proofOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
+import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { answerQuestion, beginQuestion, isUnbegun, type Question } from './verification.ts';
 
 /** Whether the challenge at hand has still to be begun. */
@@ -28,8 +28,9 @@ async function askedOf(request: LoginRequest, login: Login): Promise<Asked> {
   const { db, keyring, realm } = request;
   const { factor, credentialId } = login.state;
   const user = await signingIn(request, login);
-  const rows = await credentialsOf(db.knex, realm.realm.id, user.id);
-  const rules = await rulesOf(request, login, user.id, rows);
+  const known = await knownOf(request, user.id);
+  const rows = known.credentials;
+  const rules = await rulesOf(request, login, user.id, known);
   const question: Question = {
     ...{ db, keyring, user, rows, credentialId },
     throttle: throttleOf(request),
@@ -77,7 +78,7 @@ export async function challengeStep(request: LoginRequest, login: Login, form: L
     return { event: { type: 'begun', step: answered.challenge, again: true }, rules, renew: false, shown };
   }
   const { verdict, audit, within } = answered;
-  const capable = form.webauthn === '1';
+  const capable = form.webauthn === '1' || login.state.capable;
   const proof = proofOf(question.factor, verdict, request.at);
   return {
     event: { type: 'proved', userId: user.id, proof, rememberDevice: form.remember_device !== undefined, capable },
