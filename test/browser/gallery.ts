@@ -4,6 +4,7 @@
  */
 import QRCode from 'qrcode';
 import { say } from '../../src/languages/messages.ts';
+import { customExhibits } from './gallery-custom.ts';
 
 export interface Exhibit {
   name: string;
@@ -289,4 +290,5 @@ export const exhibits: Exhibit[] = [
     },
   },
   { name: 'inbox, empty', view: 'inbox', model: { messages: [] } },
+  ...customExhibits,
 ];
