@@ -1,16 +1,35 @@
-/** Adding an authenticator app: the hosted sign-in does it, and sends the user back here. */
+/** Adding a sign-in method: the hosted sign-in does it, and sends the user back here. */
+import { z } from 'zod';
+import { badInput } from '../errors.ts';
+import { nameOf, strengthOf } from '../factors/names.ts';
+import { enrollableFactors } from '../factors/owned.ts';
+import { readForm } from '../http/input.ts';
 import { RECENT_SECONDS } from '../http/recent.ts';
+import { say, type Words } from '../languages/messages.ts';
+import { actionToEnrol } from '../policy/request.ts';
+import type { UserRow } from '../store/users.ts';
 import { isSecond } from './methods.ts';
-import { type AccountRequest, done, methodsIn } from './room.ts';
+import { type AccountRequest, done } from './room.ts';
 
-/** Keycloak's name for it (its application-initiated actions). */
-const ACTION = 'CONFIGURE_TOTP';
+const form = z.object({ factor: z.string().max(100).default('totp') });
+
+/** What this user can set up here. */
+export function addableMethods({ factors, realm: { realm } }: AccountRequest, user: UserRow): { id: string; name: Words; strength: Words }[] {
+  const on = factors.in(realm.settings);
+  return enrollableFactors(factors, realm.settings, { email: user.email, administrator: false }).flatMap(({ factor: id }) => {
+    const factor = on.get(id);
+    return factor ? [{ id, name: nameOf(factor), strength: strengthOf(factor) }] : [];
+  });
+}
 
 export async function addMethod(request: AccountRequest): Promise<void> {
   const { ctx, realm, relying, base } = request;
-  if (!(await relying.requireSession(ctx, realm, 'account'))) return;
-  // Whether that is recent enough is decided where the app is bound, and only there.
-  await relying.begin(ctx, realm, 'account', { returnTo: base, parameters: { kc_action: ACTION, max_age: String(RECENT_SECONDS) } });
+  const { factor } = await readForm(ctx, form);
+  const signedIn = await relying.requireSession(ctx, realm, 'account');
+  if (!signedIn) return;
+  if (!addableMethods(request, signedIn.user).some(({ id }) => id === factor)) throw badInput('factor', say('login.choose.notAChoice'));
+  // Whether that is recent enough is decided where the method is bound, and only there.
+  await relying.begin(ctx, realm, 'account', { returnTo: base, parameters: { kc_action: actionToEnrol(factor), max_age: String(RECENT_SECONDS) } });
 }
 
 /** Back from any sign-in. */
@@ -18,6 +37,7 @@ export async function arrive(request: AccountRequest): Promise<void> {
   const arrival = await request.relying.callback(request.ctx, request.realm, 'account');
   if (!arrival) return;
   const { action, credentials, startedAt, returnTo } = arrival;
-  const added = credentials.some((row) => isSecond(methodsIn(request), row) && row.createdAt >= startedAt);
-  done(request, action !== ACTION ? null : added ? 'added' : 'not-added', returnTo);
+  const on = { factors: request.factors.in(request.realm.realm.settings) };
+  const added = credentials.some((row) => isSecond(on, row) && row.createdAt >= startedAt);
+  done(request, action === null ? null : added ? 'added' : 'not-added', returnTo);
 }

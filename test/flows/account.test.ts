@@ -1,14 +1,13 @@
 /** The account console over real HTTP: sign-in methods are added, named and removed, by nobody but their owner. */
 
 import { openMessage } from '../../src/delivery/outbox.ts';
-import type { RealmSettings } from '../../src/realms/settings.ts';
 import { auditEvents } from '../../src/store/audit.ts';
 import { credentialsOf } from '../../src/store/credentials.ts';
 import { newestMessages } from '../../src/store/outbox.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import { Outside, Person, patient } from '../support/account.ts';
 import { formsOf, type Page, unescapeHtml } from '../support/agent.ts';
-import { startCardea } from '../support/cardea.ts';
+import { type RealmInput, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { text } from '../support/sign-in.ts';
 
@@ -19,7 +18,7 @@ const notice = (page: Page): string | undefined => /role="status">([^<]+)</.exec
 forEachEngine((engine) => {
   let shared: ReturnType<typeof startCardea> | undefined;
 
-  async function world(settings: Partial<RealmSettings>) {
+  async function world(settings: RealmInput) {
     shared ??= engine.database().then((db) => startCardea(db));
     const server = await shared;
     const realm = await server.realm(patient(settings));
@@ -62,7 +61,7 @@ forEachEngine((engine) => {
     person.asked = [];
     page = await person.press(page, '/methods/add');
     t.deepEqual(person.asked, ['enrol'], 'the sign-in is fresh, so nothing else is asked');
-    t.is(notice(page), 'The authenticator app was added.');
+    t.is(notice(page), 'The sign-in method was added.');
     t.deepEqual(names(page), ['Password', 'App 1', 'App 2']);
 
     const [first, second] = await seconds(user.id);
@@ -339,7 +338,7 @@ forEachEngine((engine) => {
     t.true(formsOf(enrolment).some((form) => form.names.includes('label')));
     const back = await person.browser.send(enrolment, { do: 'cancel' });
     t.is(back.url, page.url);
-    t.is(notice(back), 'No authenticator app was added.');
+    t.is(notice(back), 'No sign-in method was added.');
     t.deepEqual(await seconds(user.id), []);
   });
 
@@ -352,7 +351,7 @@ forEachEngine((engine) => {
     const page = await person.open(base);
     t.is(page.url, base);
     t.deepEqual(names(page), ['Password', 'App 1']);
-    t.is(notice(await person.press(page, '/methods/add')), 'The authenticator app was added.');
+    t.is(notice(await person.press(page, '/methods/add')), 'The sign-in method was added.');
   });
 
   engine.test('an address that is none is 404, and so is a form’s that is only looked at', async (t) => {

@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import type { ExecutionContext, TestFn } from 'ava';
+import type { ExecutionContext, SerialFn, TestFn } from 'ava';
 import { type Browser, chromium, type Page } from 'playwright-core';
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/snap/bin/chromium'];
@@ -41,7 +41,7 @@ export function launch(): Promise<Browser> {
 type Body<Context> = (t: ExecutionContext<Context>) => void | Promise<void>;
 
 /** `const browser = browserTest(test); browser('a page shows', async (t) => …)` */
-export function browserTest<Context>(test: TestFn<Context>): (title: string, body: Body<Context>) => void {
+export function browserTest<Context>(test: TestFn<Context> | SerialFn<Context>): (title: string, body: Body<Context>) => void {
   if (findChromium() !== undefined) return (title, body) => test(title, body);
   if (process.env.REQUIRE_BROWSER === '1') {
     return (title) => test(title, (t) => t.fail('REQUIRE_BROWSER=1, but no Chromium was found; install it or set CHROMIUM_PATH'));
