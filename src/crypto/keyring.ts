@@ -41,7 +41,7 @@ interface RealmKeys {
   byId: Map<string, Buffer>;
   /** What seals. */
   newest: SealKey;
-  /** Read from the database; the others were minted here and may not be stored yet. */
+  /** Read from the database; the others were minted here and are not stored yet. */
   stored: boolean;
   /** When the database has to be asked again before anything is sealed, by the clock of this process. */
   sealsUntil: number;
@@ -69,7 +69,8 @@ export class Keyring {
 
   /**
    * Makes the first data key of a new realm. It seals at once, so that the realm's first secrets can be part of the
-   * transaction that stores the key. The caller stores the row, and calls `forget` when that fails.
+   * transaction that stores the key. Once that is over, whatever its end, the caller calls `forget`: from then on what
+   * is stored counts, and this process hears of newer keys like any other.
    */
   async mint(realmId: string, now: number): Promise<{ row: DataKeyRow }> {
     const { row, bytes } = await this.#make(realmId, now);
@@ -130,7 +131,7 @@ export class Keyring {
     }
   }
 
-  /** Drops a realm's keys from memory: it was deleted, or a minted key was not stored. */
+  /** Drops a realm's keys from memory. */
   forget(realmId: string): void {
     this.#realms.delete(realmId);
     this.#loading.delete(realmId);

@@ -64,9 +64,10 @@ export async function createRealm(operator: Operator, input: NewRealm): Promise<
       await db.changes.announce(`realm-name:${name}`, trx);
     });
   } catch (error) {
-    keyring.forget(id);
     if (isUniqueViolation(error)) throw conflict(`There is a realm named "${name}" already.`, 'name');
     throw error;
+  } finally {
+    keyring.forget(id);
   }
   return realm;
 }

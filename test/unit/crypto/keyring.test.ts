@@ -28,7 +28,9 @@ test('a new realm seals before its key is stored, and another process opens it a
   t.is(await here.openText(place('a'), sealed), 'secret');
 
   shared.rows.push(row);
+  here.forget('a');
   t.is(await shared.process().openText(place('a'), sealed), 'secret');
+  t.is(await here.openText(place('a'), sealed), 'secret');
 });
 
 test('the rows hold the key wrapped', async (t) => {
