@@ -33,7 +33,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   keys: { summary: "rotate and list a realm's signing keys", load: async () => (await import('./keys.ts')).describeKeys },
   audit: { summary: 'list, export and check what was recorded', load: async () => (await import('./audit.ts')).describeAudit },
   factor: { summary: 'say which factors a realm uses, and add webhooks', load: async () => (await import('./factor.ts')).describeFactor },
-  mfa: { summary: 'list, enrol and try authenticator apps', load: async () => (await import('./mfa.ts')).describeMfa },
+  mfa: { summary: "list, enrol, try and remove users' second factors", load: async () => (await import('./mfa.ts')).describeMfa },
 };
 
 /**

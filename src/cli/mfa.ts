@@ -1,39 +1,26 @@
-/** `cardea mfa`: a user's authenticator apps are listed, enrolled and tried. Codes are typed, never arguments. */
-import { type Command, Option } from 'commander';
+/** `cardea mfa`: a user's second factors are listed, enrolled, tried, removed and switched on again. Codes are typed, never arguments. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
 import { requireRealm } from '../admin/resources/context.ts';
 import {
-  beginEnrolment,
-  type CodeVerdict,
-  finishEnrolment,
+  generateRecoveryCodes,
+  type ListedCredential,
+  removeSecondFactor,
+  restoreFactor,
   type ShownCredential,
   secondFactorsOf,
-  verifyCode,
 } from '../admin/resources/credentials.ts';
 import { requireUser } from '../admin/resources/users.ts';
-import { AppError } from '../errors.ts';
-import { noticesOf } from '../installation.ts';
+import { type CodeVerdict, verifyCode } from '../admin/resources/verify-code.ts';
+import { badInput } from '../errors.ts';
 import type { Invocation } from './cli.ts';
-import { EXIT } from './failures.ts';
-import { isInteractive, readCode } from './input.ts';
-import { withOperator } from './open.ts';
-import { examples, isoTime, shownTime } from './output.ts';
-import { type QrOptions, removePicture, writePicture } from './qr.ts';
-
-interface UserOptions {
-  realm: string;
-  user: string;
-  codeStdin?: boolean;
-  json?: boolean;
-}
-
-interface EnrolOptions extends UserOptions, QrOptions {
-  account?: string;
-  issuer?: string;
-  label?: string;
-}
-
-/** How often a wrong code may be typed again at the prompt. */
-const TRIES = 3;
+import { EXIT, wrongUsage } from './failures.ts';
+import { reasonOf } from './files.ts';
+import { readCode } from './input.ts';
+import { describeEnroll, forUser, type UserOptions } from './mfa-enroll.ts';
+import { withFactorOperator } from './open.ts';
+import { examples, isoTime, printable, shownTime } from './output.ts';
 
 export function describeMfa(mfa: Command, invocation: Invocation): void {
   mfa.addHelpText(
@@ -47,106 +34,37 @@ export function describeMfa(mfa: Command, invocation: Invocation): void {
   describeList(mfa, invocation);
   describeEnroll(mfa, invocation);
   describeVerify(mfa, invocation);
+  describeRemove(mfa, invocation);
+  describeRestore(mfa, invocation);
+  describeRecoveryCodes(mfa, invocation);
 }
 
-const forUser = (mfa: Command, name: string, description: string): Command =>
-  mfa
-    .command(name)
-    .description(description)
-    .requiredOption('--realm <realm>', 'the realm')
-    .requiredOption('--user <name>', 'the username')
-    .option('--json', 'print one JSON document');
-
 function describeList(mfa: Command, { terminal, output }: Invocation): void {
-  forUser(mfa, 'list', "list a user's authenticator apps")
+  forUser(mfa, 'list', "list a user's second factors")
     .addHelpText('after', examples('cardea mfa list --realm staff --user erin', 'cardea mfa list --realm staff --user erin --json'))
     .action((options: UserOptions) =>
-      withOperator(terminal, async (operator) => {
-        const user = await requireUser(operator, await requireRealm(operator, options.realm), options.user);
-        await output.list(options.json, await secondFactorsOf(operator, user), {
+      withFactorOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, options.realm);
+        const user = await requireUser(operator, realm, options.user);
+        await output.list<ListedCredential>(options.json, await secondFactorsOf(operator, realm, user), {
           document: documentOf,
           columns: [
-            { title: 'NAME', value: (row) => row.label },
+            { title: 'NAME', value: (row) => row.label || row.name },
             { title: 'FACTOR', value: (row) => row.factor },
             { title: 'ENABLED', value: (row) => (row.enabled ? 'yes' : 'no') },
+            { title: 'LEFT', value: (row) => (row.left === undefined ? '-' : String(row.left)) },
             { title: 'SINCE', value: (row) => shownTime(row.createdAt) },
             { title: 'LAST USED', value: (row) => shownTime(row.lastUsedAt) },
             { title: 'ID', value: (row) => row.id },
           ],
-          none: `${user.username} has no authenticator app.`,
+          none: `${user.username} has no second factor.`,
         });
       }),
     );
 }
 
-function describeEnroll(mfa: Command, invocation: Invocation): void {
-  forUser(mfa, 'enroll', 'give a user an authenticator app: shows what the app scans, and takes one code to confirm it')
-    .option('--account <name>', 'whose codes they are, as the app shows it; without, the username')
-    .option('--issuer <name>', "who asks for them, as the app shows it; without, the realm's display name")
-    .option('--label <name>', "what the user's pages call the app; without, the account")
-    .addOption(new Option('--qr <form>', 'how the QR code is shown').choices(['terminal', 'svg', 'png']))
-    .option('--out <file>', 'write the SVG or PNG to this new file, readable for you alone')
-    .option('--logo <file>', 'a picture for the middle of the code (PNG, JPEG or SVG; with --qr svg or png)')
-    .option('--code-stdin', 'read the code from standard input')
-    .addHelpText(
-      'after',
-      examples(
-        'cardea mfa enroll --realm staff --user erin --account erin@example.com --issuer Example',
-        'cardea mfa enroll --realm staff --user erin --account erin --issuer Example --logo logo.svg --qr svg --out erin.svg',
-      ),
-    )
-    .addHelpText('after', '\nWith --json the document is printed before the code is read; the exit code says\nwhether the app was enrolled.\n')
-    .action((options: EnrolOptions) => enrol(invocation, options));
-}
-
-async function enrol({ terminal, output }: Invocation, options: EnrolOptions): Promise<void> {
-  await withOperator(terminal, async (operator, installation) => {
-    const realm = await requireRealm(operator, options.realm);
-    const user = await requireUser(operator, realm, options.user);
-    const account = options.account ?? user.username;
-    const issuer = options.issuer ?? realm.displayName;
-    const begun = await beginEnrolment(operator, realm, user, { account, issuer, label: options.label ?? account });
-    const { app, otpauth, key } = begun;
-    const picture = await writePicture(otpauth, options);
-    const document = { id: begun.credentialId, realm: realm.name, user: user.username, factor: 'totp', ...app, otpauth, key, ...picture };
-    const typed = key.replace(/(.{4})(?=.)/g, '$1 ');
-    await output.answer(options.json, document, () => [
-      'Scan the code with the app, or open the link, or type the key.',
-      ...(picture.qr === undefined ? [] : ['', picture.qr.trimEnd()]),
-      '',
-      ...(picture.file === undefined ? [] : [`QR code  ${picture.file}`]),
-      `Link     ${otpauth}`,
-      `Key      ${typed}`,
-      '',
-    ]);
-    try {
-      for (let tries = isInteractive(terminal, options.codeStdin) ? TRIES : 1; ; tries -= 1) {
-        const code = await readCode(terminal, options.codeStdin);
-        const confirmed = { begun, code, notices: noticesOf(installation) };
-        // A person takes their time to scan: the code is compared with the clock of now.
-        const failure = await finishEnrolment({ ...operator, now: Date.now() }, realm, user, confirmed).then(() => undefined, codeRefusal);
-        if (failure === undefined) break;
-        if (tries <= 1) throw failure;
-        output.note(failure.message);
-      }
-    } catch (error) {
-      removePicture(picture);
-      throw error;
-    }
-    const done = `Enrolled the app "${app.label}" for ${user.username} in realm ${realm.name}. That code is used: signing in takes the next one.`;
-    if (options.json) output.note(done);
-    else await output.answer(false, undefined, () => [done]);
-  });
-}
-
-/** A wrong code may be typed again; everything else ends the command. */
-function codeRefusal(error: unknown): AppError {
-  if (error instanceof AppError && error.status === 400 && error.field === 'code') return error;
-  throw error;
-}
-
 function describeVerify(mfa: Command, { terminal, output }: Invocation): void {
-  forUser(mfa, 'verify', 'try a code of a user: says whether it is right, and uses it up')
+  forUser(mfa, 'verify', 'try a code of a user, of an app, a token or the recovery codes: says whether it is right, and uses it up')
     .option('--code-stdin', 'read the code from standard input')
     .addHelpText(
       'after',
@@ -154,7 +72,7 @@ function describeVerify(mfa: Command, { terminal, output }: Invocation): void {
     )
     .addHelpText('after', '\nExit code 0 means right; 1 means wrong, used before, or too many attempts, which\ncount as those of the sign-in page.\n')
     .action((options: UserOptions) =>
-      withOperator(terminal, async (operator) => {
+      withFactorOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
         const user = await requireUser(operator, realm, options.user);
         const code = await readCode(terminal, options.codeStdin);
@@ -162,7 +80,7 @@ function describeVerify(mfa: Command, { terminal, output }: Invocation): void {
         const document = {
           realm: realm.name,
           user: user.username,
-          ...(verdict.ok ? { ok: true, credential: documentOf(verdict.credential) } : verdict),
+          ...(verdict.ok ? { ...verdict, credential: documentOf(verdict.credential) } : verdict),
         };
         if (verdict.ok || options.json) await output.answer(options.json, document, () => [sentenceOf(verdict)]);
         if (verdict.ok) return;
@@ -173,16 +91,104 @@ function describeVerify(mfa: Command, { terminal, output }: Invocation): void {
 }
 
 function sentenceOf(verdict: CodeVerdict): string {
-  if (verdict.ok)
-    return verdict.credential.label === '' ? 'The code is right.' : `The code is right: it is of the app "${verdict.credential.label}".`;
-  return verdict.reason === 'replayed' ? 'The code was used before. Wait for the next one.' : 'The code is not right.';
+  if (!verdict.ok) return verdict.reason === 'replayed' ? 'The code was used before. Take the next one.' : 'The code is not right.';
+  const { left, credential } = verdict;
+  if (left !== undefined) return `The code is right: it is a recovery code, and ${left} are left.`;
+  return credential.label === '' ? 'The code is right.' : `The code is right: it is of "${printable(credential.label)}".`;
 }
 
-const documentOf = (row: ShownCredential) => ({
+function describeRemove(mfa: Command, { terminal, output }: Invocation): void {
+  forUser(mfa, 'remove', 'remove a second factor of a user, and tell them')
+    .requiredOption('--id <id>', 'which one, as `cardea mfa list` has it')
+    .addHelpText('after', examples('cardea mfa remove --realm staff --user erin --id 0d2c…'))
+    .addHelpText(
+      'after',
+      '\nWhat the realm asks of the user is asked at the next sign-in: another factor, or a\nnew one. A hardware token goes back into stock.\n',
+    )
+    .action((options: UserOptions & { id: string }) =>
+      withFactorOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, options.realm);
+        const user = await requireUser(operator, realm, options.user);
+        const removed = await removeSecondFactor(operator, realm, user, options.id);
+        const document = { realm: realm.name, user: user.username, removed: documentOf(removed) };
+        await output.answer(options.json, document, () => [`Removed ${removed.factor} "${printable(removed.label)}" of ${user.username}.`]);
+      }),
+    );
+}
+
+function describeRestore(mfa: Command, { terminal, output }: Invocation): void {
+  forUser(mfa, 'restore', 'switch a factor on again that was switched off after too many wrong codes')
+    .requiredOption('--factor <factor>', 'which one, such as totp')
+    .addHelpText('after', examples('cardea mfa restore --realm staff --user erin --factor totp'))
+    .addHelpText('after', '\nMake sure of who asks for it: whoever has guessed at the codes knows the password.\n')
+    .action((options: UserOptions & { factor: string }) =>
+      withFactorOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, options.realm);
+        const user = await requireUser(operator, realm, options.user);
+        const restored = await restoreFactor(operator, realm, user, options.factor);
+        const document = { realm: realm.name, user: user.username, factor: options.factor, restored };
+        await output.answer(options.json, document, () => [`${options.factor} of ${user.username} is on again.`]);
+      }),
+    );
+}
+
+interface GenerateOptions extends UserOptions {
+  print?: boolean;
+  out?: string;
+}
+
+function describeRecoveryCodes(mfa: Command, { terminal, output }: Invocation): void {
+  const codes = mfa.command('recovery-codes').description("a user's recovery codes");
+  forUser(codes, 'generate', 'make ten new recovery codes in the place of all that the user has, and tell them')
+    .option('--print', 'print the codes')
+    .option('--out <file>', 'write the codes to this new file, readable for you alone')
+    .addHelpText(
+      'after',
+      examples(
+        'cardea mfa recovery-codes generate --realm staff --user erin --print',
+        'cardea mfa recovery-codes generate --realm staff --user erin --out erin.txt',
+      ),
+    )
+    .addHelpText('after', '\nThe codes are shown this once. They are not for administrators.\n')
+    .action((options: GenerateOptions) =>
+      withFactorOperator(terminal, async (operator) => {
+        if (options.print !== true && options.out === undefined) throw wrongUsage('say where the codes go: --print or --out FILE');
+        const realm = await requireRealm(operator, options.realm);
+        const user = await requireUser(operator, realm, options.user);
+        // The file first: codes that nobody has would only make the old ones worthless.
+        const file = options.out === undefined ? undefined : reserved(options.out);
+        const made = await generateRecoveryCodes(operator, realm, user).catch((error: unknown) => {
+          if (file !== undefined) rmSync(file, { force: true });
+          throw error;
+        });
+        if (file !== undefined) writeFileSync(file, made.map((code) => `${code}\n`).join(''));
+        const document = { realm: realm.name, user: user.username, made: made.length, ...(file && { file }), ...(options.print && { codes: made }) };
+        await output.answer(options.json, document, () => [
+          `Made ${made.length} recovery codes for ${user.username}. Those from before are worthless.`,
+          ...(file === undefined ? [] : [`They are in ${file}`]),
+          ...(options.print === true ? ['', ...made, ''] : []),
+        ]);
+      }),
+    );
+}
+
+/** A new file for its owner alone; never over one that is there, whose mode might let others read it. */
+function reserved(name: string): string {
+  const file = resolve(name);
+  try {
+    writeFileSync(file, '', { flag: 'wx', mode: 0o600 });
+  } catch (cause) {
+    throw badInput('out', `The codes cannot be written: ${reasonOf(cause)}`);
+  }
+  return file;
+}
+
+const documentOf = (row: ShownCredential & Pick<Partial<ListedCredential>, 'left'>) => ({
   id: row.id,
   factor: row.factor,
   label: row.label,
   enabled: row.enabled,
   createdAt: isoTime(row.createdAt),
   lastUsedAt: row.lastUsedAt === null ? null : isoTime(row.lastUsedAt),
+  ...(row.left === undefined ? {} : { left: row.left }),
 });

@@ -1,7 +1,8 @@
 /** Opening the installation for one command, and closing it again whatever comes. */
 import type { Operator } from '../admin/resources/context.ts';
+import type { FactorOperator } from '../admin/resources/factor-operator.ts';
 import { ensureMaster } from '../bootstrap.ts';
-import { type Installation, openInstallation, operatorOf } from '../installation.ts';
+import { type Installation, noticesOf, openInstallation, operatorOf } from '../installation.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -20,4 +21,12 @@ export async function withOperator<T>(terminal: Terminal, work: (operator: Opera
   } finally {
     await installation.close();
   }
+}
+
+/** The same, for what users sign in with. */
+export function withFactorOperator<T>(terminal: Terminal, work: (operator: FactorOperator, installation: Installation) => Promise<T>): Promise<T> {
+  return withOperator(terminal, (operator, installation) => {
+    const { factors, config } = installation;
+    return work({ ...operator, factors, origin: config.origin, notices: noticesOf(installation) }, installation);
+  });
 }

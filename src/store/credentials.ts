@@ -140,6 +140,11 @@ export async function disableFactor(knex: Knex, realmId: string, userId: string,
   await knex('credentials').where({ realm_id: realmId, user_id: userId, factor }).update({ enabled: false });
 }
 
+/** Switches on again what was switched off; how many credentials that were. */
+export async function enableFactor(trx: Knex, realmId: string, userId: string, factor: string): Promise<number> {
+  return trx('credentials').where({ realm_id: realmId, user_id: userId, factor, enabled: false }).update({ enabled: true });
+}
+
 /** True when there was such a credential of this user. */
 export async function renameCredential(trx: Knex, realmId: string, userId: string, id: string, label: string): Promise<boolean> {
   return (await trx('credentials').where({ realm_id: realmId, user_id: userId, id }).update({ label })) === 1;

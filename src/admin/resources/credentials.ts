@@ -1,31 +1,63 @@
 /**
  * Second factors of a user, as whoever administers deals with them: listed, enrolled for somebody who stands by with the
- * app, and tried. The rules are those of the pages: the same factor, the same throttle, the same rows.
+ * app, removed, and switched on again. The rules are those of the pages: the same factors, the same throttle, the same rows.
  */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import type { AuditEvent } from '../../audit/event.ts';
-import type { Notices } from '../../delivery/notices.ts';
-import { badInput, notFound } from '../../errors.ts';
-import type { Factor, FactorContext } from '../../factors/factor.ts';
+import { badInput, forbidden, notFound } from '../../errors.ts';
+import type { Factor } from '../../factors/factor.ts';
 import { openCredentials } from '../../factors/held.ts';
-import { factors } from '../../factors/index.ts';
-import { Throttle } from '../../sessions/throttle.ts';
-import { type CredentialRow, credentialSeal, credentialsOf, disableFactor, insertCredential, spendCounter } from '../../store/credentials.ts';
+import { nameOf } from '../../factors/names.ts';
+import { codesLeft, recoveryCodes } from '../../factors/recovery-codes/recovery-codes.ts';
+import { inEnglish } from '../../languages/messages.ts';
+import { subjectsOf } from '../../sessions/throttle.ts';
+import { forgetAttempts } from '../../store/attempts.ts';
+import { type CredentialRow, credentialsOf, deleteCredential, enableFactor } from '../../store/credentials.ts';
 import { type RealmRow, rootSecretSeal } from '../../store/realms.ts';
-import type { Queries } from '../../store/rows.ts';
-import type { UserRow } from '../../store/users.ts';
-import { audit, type Operator, validated } from './context.ts';
+import { lockUser, type UserRow } from '../../store/users.ts';
+import { audit, validated } from './context.ts';
+import {
+  about,
+  contextOf,
+  credentialsChanged,
+  type FactorOperator,
+  factorsIn,
+  newCredential,
+  requirePerson,
+  type ShownCredential,
+  throttleOf,
+  withoutSecret,
+} from './factor-operator.ts';
 
-/** The factor that is an app with codes: the one that can be enrolled and tried without a browser. */
+export type { FactorOperator, ShownCredential } from './factor-operator.ts';
+
+/** The factor that is an app with codes: the one that can be enrolled without a browser. */
 const APP = 'totp';
 
-export type ShownCredential = Omit<CredentialRow, 'secret'>;
+/** A second factor as lists show it. */
+export interface ListedCredential extends ShownCredential {
+  /** What the factor is called. */
+  name: string;
+  /** How many recovery codes are left; undefined for everything else. */
+  left?: number;
+}
 
-/** A user's second factors, without their secrets. */
-export async function secondFactorsOf(operator: Pick<Operator, 'db'>, user: UserRow): Promise<ShownCredential[]> {
-  const rows = await credentialsOf(operator.db.knex, user.realmId, user.id);
-  return rows.filter((row) => factors.get(row.factor)?.role === 'second').map(withoutSecret);
+/** A user's second factors, without their secrets; also those that are switched off, and those that the realm does not use. */
+export async function secondFactorsOf(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<ListedCredential[]> {
+  const map = factorsIn(operator, realm);
+  const rows = (await credentialsOf(operator.db.knex, realm.id, user.id)).filter((row) => map.get(row.factor)?.role !== 'first');
+  return Promise.all(
+    rows.map(async (row) => {
+      const factor = map.get(row.factor);
+      const left = row.factor === recoveryCodes.id ? await leftOf(operator, row) : undefined;
+      return { ...withoutSecret(row), name: factor ? inEnglish(nameOf(factor)) : row.factor, ...(left === undefined ? {} : { left }) };
+    }),
+  );
+}
+
+async function leftOf({ keyring }: FactorOperator, row: CredentialRow): Promise<number> {
+  const [held] = await openCredentials(keyring, recoveryCodes, [{ ...row, enabled: true }], null);
+  return held ? codesLeft(held.secret) : 0;
 }
 
 const name = z
@@ -57,111 +89,106 @@ export interface BegunEnrolment {
 const shownByFactor = z.object({ otpauth: z.string(), key: z.string() });
 
 /** Makes a secret for an app of that user. Nothing is stored before a code has shown that the app has it. */
-export async function beginEnrolment(operator: Operator, realm: RealmRow, user: UserRow, input: NewApp): Promise<BegunEnrolment> {
-  if (user.serviceAccountOf !== null) throw badInput('user', `"${user.username}" is a service account, which never signs in.`);
+export async function beginEnrolment(operator: FactorOperator, realm: RealmRow, user: UserRow, input: NewApp): Promise<BegunEnrolment> {
+  requirePerson(user);
   const app = validated(newApp, input);
-  const { enrol } = appFactor();
-  const cx = factorContext(operator, realm, user);
-  const step = await enrol.begin({ ...cx, realm: { ...cx.realm, displayName: app.issuer }, user: { ...user, username: app.account } });
-  const { otpauth, key } = shownByFactor.parse(step.model);
-  return { credentialId: randomUUID(), app, otpauth, key: key.replaceAll(' ', ''), state: step.state };
+  const { enrol } = appFactor(operator, realm);
+  const cx = await contextOf(operator, realm, user);
+  const shown = { ...cx, realm: { ...cx.realm, displayName: app.issuer }, ...(cx.user ? { user: { ...cx.user, username: app.account } } : {}) };
+  const begun = await enrol.begin(shown);
+  if (!begun.ok) throw new Error('An authenticator app can always be begun.');
+  const { otpauth, key } = shownByFactor.parse((await enrol.show(shown, begun.state)).model);
+  return { credentialId: randomUUID(), app, otpauth, key: key.replaceAll(' ', ''), state: begun.state };
 }
 
 /**
  * Stores the app once a code of it was confirmed; that code cannot be used to sign in.
- * @param notices tells the user
  * @throws AppError 400 on `code` when it is wrong, 429 after too many
  */
 export async function finishEnrolment(
-  operator: Operator,
+  operator: FactorOperator,
   realm: RealmRow,
   user: UserRow,
-  confirmed: { begun: BegunEnrolment; code: string; notices: Pick<Notices, 'tellOfNewFactor'> },
+  { begun, code }: { begun: BegunEnrolment; code: string },
 ): Promise<ShownCredential> {
-  const { db, keyring, now } = operator;
-  const { begun, code, notices } = confirmed;
-  const factor = appFactor();
-  const counted = await (await throttleOf(operator, realm)).factor(`enrol-${factor.id}`, user.id, begun.credentialId, now);
-  const enrolment = await factor.enrol.finish(factorContext(operator, realm, user), begun.state, { code, label: begun.app.label });
-  if (!enrolment.ok) {
+  const factor = appFactor(operator, realm);
+  const counted = await (await throttleOf(operator, realm)).factor(`enrol-${factor.id}`, user.id, begun.credentialId, operator.now);
+  const enrolment = await factor.enrol.finish(await contextOf(operator, realm, user), begun.state, { code, label: begun.app.label });
+  if (enrolment.ok !== true) {
     await counted.failed();
-    await note(operator, user, { type: 'mfa.challenge.failed', details: { factor: `enrol-${factor.id}` } });
+    await audit(operator, about(user), { type: 'mfa.challenge.failed', details: { factor: `enrol-${factor.id}` } });
     throw badInput('code', 'That code is not right. Type the one that the app shows now; if none is accepted, check the clocks.');
   }
   await counted.succeeded();
-
-  const key = { realmId: realm.id, userId: user.id, id: begun.credentialId };
-  const row: CredentialRow = {
-    ...key,
-    factor: factor.id,
-    label: enrolment.label,
-    secret: await keyring.seal(credentialSeal(key), JSON.stringify(enrolment.secret)),
-    counter: enrolment.counter,
-    enabled: true,
-    createdAt: now,
-    lastUsedAt: now,
-  };
-  const tell = await notices.tellOfNewFactor(user, factor.name, now);
-  await db.transaction(async (trx) => {
-    await insertCredential(trx, row);
-    await note(operator, user, { type: 'mfa.factor.enrolled', details: { factor: factor.id, credential: row.id } }, trx);
-    await tell(trx);
-  });
+  const { row, store } = await newCredential(operator, user, factor, enrolment, { id: begun.credentialId, used: true });
+  await operator.db.transaction(store);
   return withoutSecret(row);
 }
 
-export type CodeVerdict = { ok: true; credential: ShownCredential } | { ok: false; reason: 'wrong' | 'replayed' };
-
-/**
- * Tries a code of any of the user's apps, and spends it. Counted with the attempts of the sign-in pages.
- * @throws AppError 404 when the user has no app, 429 while attempts are paused
- */
-export async function verifyCode(operator: Operator, realm: RealmRow, user: UserRow, code: string): Promise<CodeVerdict> {
-  const { db, keyring, now } = operator;
-  const factor = appFactor();
-  const rows = (await credentialsOf(db.knex, realm.id, user.id)).filter((row) => row.factor === factor.id && row.enabled);
-  if (rows.length === 0) throw notFound(`${user.username} has no authenticator app that is enabled.`);
-
-  const counted = await (await throttleOf(operator, realm)).factor(factor.id, user.id, randomUUID(), now);
-  const verdict = await factor.verify(factorContext(operator, realm, user), { code }, await openCredentials(keyring, factor, rows, null));
-  if (!verdict.ok) {
-    const { disables } = await counted.failed();
-    if (disables) await disableFactor(db.knex, realm.id, user.id, factor.id);
-    const reason = verdict.reason === 'replayed' ? 'replayed' : 'wrong';
-    await note(operator, user, { type: reason === 'replayed' ? 'mfa.replay' : 'mfa.challenge.failed', details: { factor: factor.id } });
-    if (disables) await note(operator, user, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
-    return { ok: false, reason };
-  }
-  await counted.succeeded();
-  await note(operator, user, { type: 'mfa.challenge.ok', details: { factor: factor.id, credential: verdict.credentialId } });
-  const used = rows.find((row) => row.id === verdict.credentialId);
-  if (!used) throw new Error('A factor accepted a credential that it was not handed.');
-  return { ok: true, credential: { ...withoutSecret(used), lastUsedAt: now } };
-}
-
-function appFactor(): Factor & { enrol: NonNullable<Factor['enrol']> } {
-  const factor = factors.get(APP);
-  if (!factor?.enrol) throw new Error(`There is no factor ${APP} that can be enrolled.`);
+function appFactor(operator: FactorOperator, realm: RealmRow): Factor & { enrol: NonNullable<Factor['enrol']> } {
+  const factor = factorsIn(operator, realm).get(APP);
+  if (!factor?.enrol) throw forbidden(`Realm "${realm.name}" does not use authenticator apps.`);
   return { ...factor, enrol: factor.enrol };
 }
 
-function factorContext({ db, passwords, now }: Operator, realm: RealmRow, user: UserRow): FactorContext {
-  return {
-    realm: { id: realm.id, name: realm.name, displayName: realm.displayName },
-    user: { id: user.id, username: user.username, email: user.email },
-    now,
-    settings: realm.settings,
-    passwords,
-    spend: (id, counter) => spendCounter(db.knex, { realmId: realm.id, userId: user.id, id }, counter, now),
-  };
+/**
+ * Removes a second factor, and tells the user. What the realm asks for is asked at the next sign-in: another one, or a new one.
+ * @throws AppError 404 when the user has none of that id
+ */
+export async function removeSecondFactor(operator: FactorOperator, realm: RealmRow, user: UserRow, id: string): Promise<ShownCredential> {
+  const { db, notices, now } = operator;
+  const found = (await secondFactorsOf(operator, realm, user)).find((one) => one.id === id);
+  if (!found) throw notFound(`${user.username} has no second factor with the id "${id}".`);
+  const factor = factorsIn(operator, realm).get(found.factor);
+  const tell = await notices.tell(user, { kind: 'methodRemoved', method: factor ? nameOf(factor) : found.factor, label: found.label }, now);
+  await db.transaction(async (trx) => {
+    await lockUser(trx, realm.id, user.id);
+    if (!(await deleteCredential(trx, realm.id, user.id, id))) throw notFound(`${user.username} has no second factor with the id "${id}".`);
+    await audit(operator, about(user), { type: 'mfa.factor.removed', details: { factor: found.factor, credential: id } }, trx);
+    await credentialsChanged(operator, user, trx);
+    await tell(trx);
+  });
+  return found;
 }
 
-async function throttleOf({ db, keyring }: Operator, realm: RealmRow): Promise<Throttle> {
-  const rootSecret = await keyring.open(rootSecretSeal(realm.id), realm.rootSecret);
-  return new Throttle(db, { id: realm.id, rootSecret, settings: realm.settings }, { ip: null });
+/**
+ * Switches a factor on again that was switched off after too many wrong codes, and forgets those.
+ * @returns how many credentials of it are on again
+ * @throws AppError 404 when the user has none of that factor that is off
+ */
+export async function restoreFactor(operator: FactorOperator, realm: RealmRow, user: UserRow, factor: string): Promise<number> {
+  const { db, keyring, now } = operator;
+  const subjects = subjectsOf(await keyring.open(rootSecretSeal(realm.id), realm.rootSecret));
+  return db.transaction(async (trx) => {
+    await lockUser(trx, realm.id, user.id);
+    const restored = await enableFactor(trx, realm.id, user.id, factor);
+    if (restored === 0) throw notFound(`${user.username} has no "${factor}" that is switched off.`);
+    await forgetAttempts(trx, realm.id, [subjects.factor(factor, user.id)], now);
+    await audit(operator, about(user), { type: 'mfa.factor.restored', details: { factor } }, trx);
+    await credentialsChanged(operator, user, trx);
+    return restored;
+  });
 }
 
-const note = (operator: Operator, user: UserRow, event: AuditEvent, trx?: Queries): Promise<void> =>
-  audit(operator, { realmId: user.realmId, subject: user.id }, event, trx);
-
-const withoutSecret = ({ secret: _sealed, ...shown }: CredentialRow): ShownCredential => shown;
+/**
+ * Gives a user ten new recovery codes in the place of all that they had, and tells them.
+ * @returns the codes, which are nowhere else
+ * @throws AppError 403 for an administrator, or in a realm that does not use them
+ */
+export async function generateRecoveryCodes(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<string[]> {
+  requirePerson(user);
+  const { enrol } = recoveryCodes;
+  if (!enrol || !factorsIn(operator, realm).has(recoveryCodes.id)) throw forbidden(`Realm "${realm.name}" does not use recovery codes.`);
+  const cx = await contextOf(operator, realm, user);
+  const who = { settings: realm.settings, channels: operator.factors.channels(realm.settings), user: cx.user ?? null };
+  if (enrol.available?.(who) === false) throw forbidden(`${user.username} is an administrator: recovery codes are not for administrators.`);
+  const begun = await enrol.begin(cx);
+  const made = begun.ok ? await enrol.finish(cx, begun.state, { confirm: 'kept' }) : begun;
+  if (!begun.ok || made.ok !== true) throw new Error('Recovery codes can always be made.');
+  const { store } = await newCredential(operator, user, recoveryCodes, made, { notice: 'recoveryMade' });
+  await operator.db.transaction(async (trx) => {
+    await store(trx);
+    await audit(operator, about(user), { type: 'mfa.recovery.generated', details: { codes: begun.state.codes.length } }, trx);
+  });
+  return begun.state.codes;
+}

@@ -36,6 +36,8 @@ export interface NewCodes {
 }
 
 const CODES = 10;
+/** So few codes are left that it is time for new ones. */
+export const FEW_CODES = 3;
 const SELECTOR = 2;
 /** 31 characters, so 4.95 bits each: 69 bits. NIST SP 800-63B-4 section 3.1.2.1 asks for 20, and for a slow hash below 112. */
 const SECRET = 14;
