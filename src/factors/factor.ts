@@ -143,8 +143,11 @@ export type Delivered =
   | { ok: false; reason: 'wait'; retryAfterMs: number }
   | { ok: false; reason: Unavailable };
 
-/** Why a challenge cannot be begun: no address, a channel that is not set up, a provider that failed, the realm's budget. */
-export type Unavailable = 'no-address' | 'not-configured' | 'failed' | 'budget' | 'not-allowed';
+/**
+ * Why a challenge cannot be begun: no address, a channel that is not set up, a provider that failed, the realm's budget, an
+ * address that the realm does not send to, or one that was changed too short a while ago.
+ */
+export type Unavailable = 'no-address' | 'not-configured' | 'failed' | 'budget' | 'not-allowed' | 'too-new';
 
 export interface PasswordHasher {
   /** A PHC string. Rejects with a `busy` AppError when the queue is full. */

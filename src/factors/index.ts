@@ -3,11 +3,13 @@
  * the contract suite (test/contracts/factor.test.ts) runs against every one.
  */
 import type { RealmSettings } from '../realms/settings.ts';
+import { emailOtp } from './email-otp/email-otp.ts';
 import { enrolmentPass } from './enrolment-pass/enrolment-pass.ts';
 import type { Channels, Factor } from './factor.ts';
 import { hotp } from './hotp/hotp.ts';
 import { password } from './password/password.ts';
 import { recoveryCodes } from './recovery-codes/recovery-codes.ts';
+import { smsOtp } from './sms-otp/sms-otp.ts';
 import { totp } from './totp/totp.ts';
 import { passkey } from './webauthn/passkey.ts';
 import { securityKey } from './webauthn/security-key.ts';
@@ -19,6 +21,8 @@ export const builtIn: readonly Factor[] = [
   securityKey,
   passkey,
   hotp,
+  smsOtp,
+  emailOtp,
   recoveryCodes,
   enrolmentPass,
 ];

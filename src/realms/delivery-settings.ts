@@ -45,7 +45,7 @@ export const deliverySettings = {
   emailOtp: z
     .object({
       ...sentCodes({ digits: 8, fewest: 6, pauses: [30, 60, 120], perHour: 5, perDay: 10, realm: { hour: 10_000, day: 100_000 } }),
-      /** NIST SP 800-63B-4 section 3.1.3 accepts no mail as an authenticator: aal2 gives that up. */
+      /** NIST SP 800-63B-4 accepts no mail as an authenticator: aal2 gives that up. */
       level: z.enum(['aal1', 'aal2']).default('aal1'),
       /** RFC 8176 has no value for it. */
       amr: z

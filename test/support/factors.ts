@@ -5,11 +5,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { generateSync, ScureBase32Plugin } from 'otplib';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
+import type { EmailSecret } from '../../src/factors/email-otp/email-otp.ts';
 import { hashOfPass, newPass, type PassSecret } from '../../src/factors/enrolment-pass/enrolment-pass.ts';
 import type { Begun, Credential, Delivery, FactorContext, Form, OneTimeCodes, PasswordHasher, TokenStock } from '../../src/factors/factor.ts';
 import type { OtpSecret } from '../../src/factors/otp.ts';
 import type { PasswordSecret } from '../../src/factors/password/password.ts';
 import { newCodes, type RecoverySecret, recoveryCodes } from '../../src/factors/recovery-codes/recovery-codes.ts';
+import type { SmsSecret } from '../../src/factors/sms-otp/stored.ts';
 import type { TotpSecret } from '../../src/factors/totp/totp.ts';
 import { defaultRealmSettings, type RealmSettings } from '../../src/realms/settings.ts';
 import { webauthnHarness } from './webauthn.ts';
@@ -245,6 +247,9 @@ function passSecret(): PassSecret {
   return { hash, dual: false, expiresAt: PRESENT + 3_600_000 };
 }
 
+/** A code of the same length that is another one. */
+const otherThan = (code: string): string => String((Number(code) + 1) % 10 ** code.length).padStart(code.length, '0');
+
 export const harnesses: Readonly<Record<string, FactorHarness>> = {
   password: {
     credential: async () => credentialOf<PasswordSecret>('password', { phc: await quickHasher().hash(PASSWORD) }),
@@ -265,6 +270,25 @@ export const harnesses: Readonly<Record<string, FactorHarness>> = {
       right: { code: totpCode(asTotp(state), now), label: 'New phone' },
       wrong: { code: wrongTotpCode(asTotp(state), now) },
     }),
+  },
+  'email-otp': {
+    credential: async () => credentialOf('email-otp', { address: 'alice@example.com' }),
+    right: ({ sent }) => ({ code: sent.code }),
+    wrong: ({ sent }) => ({ code: otherThan(sent.code) }),
+    fields: ['code'],
+    spends: 'code',
+    secrets: (secret) => [(secret as EmailSecret).address],
+    confirm: ({ sent }) => ({ right: { code: sent.code }, wrong: { code: otherThan(sent.code) } }),
+  },
+  'sms-otp': {
+    credential: async () => credentialOf('sms-otp', { number: '+4915123456789', usableFrom: PRESENT }),
+    right: ({ sent }) => ({ code: sent.code }),
+    wrong: ({ sent }) => ({ code: otherThan(sent.code) }),
+    fields: ['code', 'number'],
+    spends: 'code',
+    secrets: (secret) => [(secret as SmsSecret).number],
+    before: () => [{ number: '+49 151 23456789' }],
+    confirm: ({ sent }) => ({ right: { code: sent.code }, wrong: { code: otherThan(sent.code) } }),
   },
   'security-key': webauthnHarness('security-key'),
   passkey: webauthnHarness('passkey'),
