@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
-const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'docs/clients.md', 'docs/operations.md', 'docs/performance.md'];
+const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'docs/clients.md', 'docs/custom-factors.md', 'docs/operations.md', 'docs/performance.md'];
 const readme = read('README.md');
 
 /** The rows of the table of settings: variable and default. */
@@ -56,6 +56,8 @@ test('the defaults are those that apply', (t) => {
     masterKeys: undefined,
     production: false,
     bootstrap: { admin: undefined, client: undefined },
+    outboundAllow: [],
+    factorModules: [],
     mail: null,
     sms: null,
   });
