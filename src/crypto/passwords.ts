@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import * as argon2 from '@node-rs/argon2';
-import { AppError, badInput, busy, corrupted } from '../errors.ts';
-import { say } from '../languages/messages.ts';
+import { AppError, badInput, corrupted } from '../errors.ts';
+import { Turns } from './turns.ts';
 
 export interface Argon2Options {
   memoryKiB: number;
@@ -41,19 +41,18 @@ export class Argon2Hasher {
   readonly #memoryKiB: number;
   readonly #passes: number;
   readonly #parallelism: number;
-  readonly #concurrency: number;
-  readonly #queueLimit: number;
+  readonly #turns: Turns;
   readonly #argon2: Argon2;
   readonly #decoy: string;
-  readonly #queue: (() => void)[] = [];
-  #running = 0;
 
   constructor(options: Argon2Options, library: Argon2 = argon2) {
     this.#memoryKiB = options.memoryKiB;
     this.#passes = options.passes;
     this.#parallelism = options.parallelism;
-    this.#concurrency = options.concurrency ?? Math.max(1, Math.min(availableParallelism(), 3));
-    this.#queueLimit = options.queueLimit ?? 100;
+    this.#turns = new Turns({
+      concurrency: options.concurrency ?? Math.max(1, Math.min(availableParallelism(), 3)),
+      limit: options.queueLimit ?? 100,
+    });
     this.#argon2 = library;
     // Random bytes where a hash would be: verifying costs what it costs for a real one, no password fits, and making it costs nothing.
     const base64 = (bytes: number): string => randomBytes(bytes).toString('base64').replaceAll('=', '');
@@ -62,18 +61,30 @@ export class Argon2Hasher {
 
   /** How many are being computed and how many wait, for the metrics. */
   get load(): { running: number; waiting: number } {
-    return { running: this.#running, waiting: this.#queue.length };
+    return this.#turns.load;
+  }
+
+  /**
+   * The same for somebody at that address: when more wait than can be computed, each address gets its turn, and none can
+   * keep the queue for itself.
+   */
+  from(address: string): Pick<Argon2Hasher, 'hash' | 'verify' | 'needsRehash'> {
+    return {
+      hash: (password) => this.hash(password, address),
+      verify: (phc, password) => this.verify(phc, password, address),
+      needsRehash: (phc) => this.needsRehash(phc),
+    };
   }
 
   /**
    * Hashes a new password, as NFKC, so that it is the same from every keyboard (NIST SP 800-63B-4 section 3.1.1.2).
    * @throws AppError `bad_input` when it is longer than 1024 bytes, `busy` when the queue is full
    */
-  async hash(password: string): Promise<string> {
+  async hash(password: string, from = ''): Promise<string> {
     const normal = normalise(password);
     if (normal === undefined)
       throw badInput('password', `This password is too long or holds characters that are no text. Use at most ${MAX_PASSWORD_BYTES} bytes.`);
-    return this.#inTurn(() =>
+    return this.#turns.take(from, () =>
       this.#argon2.hash(normal, { memoryCost: this.#memoryKiB, timeCost: this.#passes, parallelism: this.#parallelism, outputLen: HASH_BYTES }),
     );
   }
@@ -83,12 +94,12 @@ export class Argon2Hasher {
    * cannot be right because no such password is ever hashed.
    * @throws AppError `busy` when the queue is full, `corrupted` when the stored hash is none of argon2id
    */
-  async verify(phc: string | undefined, password: string): Promise<boolean> {
+  async verify(phc: string | undefined, password: string, from = ''): Promise<boolean> {
     const normal = normalise(password);
     const known = phc !== undefined && normal !== undefined;
     if (phc !== undefined && !isVerifiable(phc)) throw corrupted('A stored password hash is not one of argon2id that can be verified.');
     try {
-      const matches = await this.#inTurn(() => this.#argon2.verify(known ? phc : this.#decoy, normal ?? ''));
+      const matches = await this.#turns.take(from, () => this.#argon2.verify(known ? phc : this.#decoy, normal ?? ''));
       return known && matches;
     } catch (error) {
       if (error instanceof AppError) throw error;
@@ -108,23 +119,6 @@ export class Argon2Hasher {
       parsed.outputLen !== HASH_BYTES ||
       parsed.saltLen < SALT_BYTES
     );
-  }
-
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#concurrency) {
-      if (this.#queue.length >= this.#queueLimit) throw busy(say('error.busy'), 2);
-      // Whoever ends hands over the place without lowering the count, so that nobody slips in between.
-      await new Promise<void>((resolve) => this.#queue.push(resolve));
-    } else {
-      this.#running += 1;
-    }
-    try {
-      return await work();
-    } finally {
-      const next = this.#queue.shift();
-      if (next === undefined) this.#running -= 1;
-      else next();
-    }
   }
 }
 

@@ -11,6 +11,7 @@
 import type Koa from 'koa';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { ContextDeps } from '../factors/context.ts';
+import type { PasswordHasher } from '../factors/factor.ts';
 import type { Factors } from '../factors/index.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { Browser } from '../sessions/browser.ts';
@@ -50,6 +51,8 @@ export interface LoginPort {
 export interface LoginDeps extends ContextDeps {
   db: Database;
   keyring: Keyring;
+  /** Argon2id, in which every address gets its turn. */
+  passwords: PasswordHasher & { from(address: string): PasswordHasher };
   factors: Factors;
   signIns: SignIns<LoginState>;
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
@@ -60,7 +63,9 @@ export interface LoginDeps extends ContextDeps {
 }
 
 /** One request for the sign-in pages. */
-export interface LoginRequest extends LoginDeps {
+export interface LoginRequest extends Omit<LoginDeps, 'passwords'> {
+  /** With the turns of where the request comes from. */
+  passwords: PasswordHasher;
   ctx: Koa.Context;
   realm: RealmContext;
   port: LoginPort;

@@ -9,6 +9,7 @@ import { askLanguage } from '../http/language.ts';
 import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import type { RealmContext } from '../realms/registry.ts';
+import { addressOf } from '../sessions/addresses.ts';
 import { browserOf } from '../sessions/browser.ts';
 import { type LookedUp, lookUp } from '../sessions/devices.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
@@ -58,7 +59,8 @@ function requestOf(deps: LoginDeps, asked: Pick<LoginRequest, 'ctx' | 'realm' | 
     lookedUp.set(userId, looked);
     return looked;
   };
-  return { ...deps, ...asked, browser, lookUp: look, at: deps.now() };
+  const passwords = deps.passwords.from(addressOf(asked.ctx.ip));
+  return { ...deps, ...asked, passwords, browser, lookUp: look, at: deps.now() };
 }
 
 async function getPage(request: LoginRequest, login: Login): Promise<void> {

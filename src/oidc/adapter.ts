@@ -4,12 +4,14 @@
  * What is used once is used up by one conditional UPDATE, and whoever loses that race ends the grant, as a replay does.
  */
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
-import { deleteGrants, deletePayload, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
+import { subjectsOf } from '../sessions/throttle.ts';
+import { deleteGrants, deletePayload, insertOpenInteraction, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
 import { offlineUse } from '../store/sessions.ts';
 import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
 import { SessionAdapter } from './session-adapter.ts';
+import { tooManySignIns } from './too-many.ts';
 
 /** The adapter of one model; the library makes each once. */
 export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
@@ -39,6 +41,8 @@ export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
 /** Clients come from their rows; the library writes none. */
 class ClientAdapter extends ModelAdapter {
   override async find(id: string): Promise<AdapterPayload | undefined> {
+    const { ctx } = Provider;
+    if (ctx) this.parts.failures.begin(ctx, id);
     return (await this.parts.clients.find(id))?.metadata;
   }
 }
@@ -88,6 +92,17 @@ class GrantAdapter extends ModelAdapter {
 
 /** The library finds an interaction, then destroys it, then answers: of many that come back at once, one may go on. */
 class InteractionAdapter extends ModelAdapter {
+  /** One that begins is counted by its address until it is over; whoever leaves them all behind has to wait. */
+  override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
+    const ctx = Provider.ctx;
+    if (ctx?.oidc.route !== 'authorization') return super.upsert(id, payload, expiresIn);
+    const { context, now } = this.parts.room;
+    const { openSignIns } = context.realm.settings.throttling.address;
+    const address = subjectsOf(context.rootSecret).address(ctx.ip);
+    const row = this.row(id, payload, expiresIn);
+    if (!(await insertOpenInteraction(this.queries, row, { address, most: openSignIns, now: now() }))) throw tooManySignIns(ctx);
+  }
+
   override async find(id: string): Promise<AdapterPayload | undefined> {
     const { interaction } = requestCache();
     return interaction?.id === id ? interaction.payload : super.find(id);

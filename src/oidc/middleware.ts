@@ -11,8 +11,9 @@ import { liveSession } from './live-session.ts';
 import { COOKIES } from './names.ts';
 import type { RealmRoom } from './room.ts';
 import { isOutdated } from './session-adapter.ts';
+import type { ClientFailures } from './too-many.ts';
 
-export function installMiddleware(provider: Provider, room: RealmRoom): void {
+export function installMiddleware(provider: Provider, room: RealmRoom, failures: ClientFailures): void {
   markJwts(provider);
   renewAtSignInOnly(provider);
   takeIdTokensAsHints(provider);
@@ -22,6 +23,7 @@ export function installMiddleware(provider: Provider, room: RealmRoom): void {
     // Unmatched paths never got a context of the library's.
     if (!('oidc' in ctx) || !ctx.oidc) return;
     if (isOutdated(ctx.oidc)) keepNewerSession(ctx);
+    await failures.end(ctx);
     switch (ctx.oidc.route) {
       case 'token':
         completeTokenResponse(ctx);

@@ -17,11 +17,13 @@ import {
 import { type AccessTokens, JWT_MARK } from './access-tokens.ts';
 import { type Clients, rowOf } from './clients.ts';
 import type { RealmRoom } from './room.ts';
+import type { ClientFailures } from './too-many.ts';
 
 export interface AdapterParts {
   room: RealmRoom;
   clients: Clients;
   accessTokens: AccessTokens;
+  failures: ClientFailures;
 }
 
 /** A model that has no ways of its own. */

@@ -21,6 +21,7 @@ const TOLD: Readonly<Record<string, Told>> = {
   invalid_client: told('error.protocol.client.title', 'error.protocol.client.message', 'error.protocol.client.hint'),
   invalid_redirect_uri: told('error.protocol.redirectUri.title', 'error.protocol.redirectUri.message', 'error.protocol.redirectUri.hint'),
   unmet_authentication_requirements: told('error.protocol.unmet.title', 'error.protocol.unmet.message', 'error.protocol.unmet.hint'),
+  temporarily_unavailable: told('error.title.429', 'error.protocol.tooMany.message', 'error.protocol.tooMany.hint'),
   server_error: told('error.title.500', 'error.fault', 'error.hint.500'),
 };
 const OVER = told('error.title.expired', 'error.protocol.over.message', 'error.protocol.over.hint');

@@ -15,6 +15,7 @@ import { COOKIES, ROUTES } from './names.ts';
 import { pagesOf } from './pages.ts';
 import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 import { askedScopes } from './scopes.ts';
+import { ClientFailures } from './too-many.ts';
 
 /** Seconds of clock difference between nodes and with clients that are let pass. */
 const CLOCK_TOLERANCE = 5;
@@ -25,16 +26,19 @@ export interface OidcRealm {
   provider: Provider;
   /** Cached client rows; cleared when something about the realm's clients changed. */
   clients: Clients;
+  accessTokens: AccessTokens;
 }
 
 export function buildRealm(room: RealmRoom): OidcRealm {
   const clients = new Clients(room);
-  return { room, clients, provider: buildProvider(room, clients) };
+  const accessTokens = new AccessTokens(room, clients);
+  return { room, clients, accessTokens, provider: buildProvider(room, clients, accessTokens) };
 }
 
-function buildProvider(room: RealmRoom, clients: Clients): Provider {
+function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTokens): Provider {
   const { realm, scopes, keys, rootSecret } = room.context;
   const { settings } = realm;
+  const failures = new ClientFailures(room);
   const pages = pagesOf(room);
   const shownScopes = scopes
     .filter((scope) => scope.protocol === 'openid-connect' && scope.attributes['include.in.token.scope'] !== 'false')
@@ -43,7 +47,7 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
   const cookie = { path: realmPath(realm.name), httpOnly: true, sameSite: 'lax', signed: true, secure: room.origin.startsWith('https:') } as const;
 
   const provider = new Provider(issuerOf(room.origin, realm.name), {
-    adapter: adapterFor({ room, clients, accessTokens: new AccessTokens(room, clients) }),
+    adapter: adapterFor({ room, clients, accessTokens, failures }),
     routes: ROUTES,
     jwks: { keys: keys.map((key) => key.privateJwk) },
     scopes: oidcScopes,
@@ -148,7 +152,7 @@ function buildProvider(room: RealmRoom, clients: Clients): Provider {
   // dispatch.ts has put our own origin's scheme where a proxy would.
   provider.proxy = true;
   installMatchers(provider, room.origin);
-  installMiddleware(provider, room);
+  installMiddleware(provider, room, failures);
   return provider;
 }
 

@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { generateSecret } from 'otplib';
 import type { NewClient } from '../../src/admin/resources/clients.ts';
-import { type RealmSettings, realmSettings } from '../../src/realms/settings.ts';
+import { realmSettings } from '../../src/realms/settings.ts';
 import { type AuditRow, auditEvents } from '../../src/store/audit.ts';
 import { credentialSeal, insertCredential } from '../../src/store/credentials.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -17,7 +17,7 @@ import { type LoginRow, loginById } from '../../src/store/logins.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import type { UserRow } from '../../src/store/users.ts';
 import type { Page } from './agent.ts';
-import { type Cardea, startCardea } from './cardea.ts';
+import { type Cardea, type RealmInput, startCardea } from './cardea.ts';
 import { atEnd } from './cleanup.ts';
 import type { EngineUnderTest } from './databases.ts';
 import { authorizationRequest, Browser, codeOf, type RelyingParty, type Request, relyingParty, text } from './sign-in.ts';
@@ -39,7 +39,7 @@ export interface Arena {
   /** The processes of one installation: two where the engine is made for it, under one origin and on one database. */
   nodes(): Promise<Cardea[]>;
   /** A client of its own, in a realm that the tests with the same settings share: making keys takes its time. */
-  scene(settings?: Partial<RealmSettings>, client?: Partial<NewClient>): Promise<Scene>;
+  scene(settings?: RealmInput, client?: Partial<NewClient>): Promise<Scene>;
 }
 
 /** @param env settings of every process */
@@ -212,14 +212,20 @@ export function cookiesFor(browser: Browser, url: string): string {
 }
 
 /** One POST of a page's form to a process of our choice, with the browser's cookies and without keeping any. */
-export async function postTo(node: Cardea, browser: Browser, url: string, fields: Record<string, string>): Promise<Page> {
+export async function postTo(
+  node: Cardea,
+  browser: Browser,
+  url: string,
+  fields: Record<string, string>,
+  headers: Record<string, string> = {},
+): Promise<Page> {
   const { pathname, search } = new URL(url);
   return answerOf(
     await fetch(`${node.url}${pathname}${search}`, {
       method: 'POST',
       body: new URLSearchParams(fields),
       redirect: 'manual',
-      headers: { accept: 'text/html', cookie: cookiesFor(browser, url), origin: node.origin, 'sec-fetch-site': 'same-origin' },
+      headers: { ...headers, accept: 'text/html', cookie: cookiesFor(browser, url), origin: node.origin, 'sec-fetch-site': 'same-origin' },
     }),
   );
 }
