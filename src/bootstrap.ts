@@ -58,7 +58,7 @@ export async function ensureMaster(installation: Installation, now: number): Pro
 const requireMaster = (operator: Operator): Promise<RealmRow> => requireOrMake(operator, MASTER, 'Cardea');
 
 async function requireOrMake(operator: Operator, name: string, displayName: string): Promise<RealmRow> {
-  return (await realmByName(operator.db.knex, name)) ?? createRealm(operator, { name, displayName, settings: { mfa: 'required' } });
+  return (await realmByName(operator.db.knex, name)) ?? createRealm(operator, { name, displayName, mfa: 'required' });
 }
 
 /** The one that the settings name; with the demo, else, one with a password made here. Nobody where somebody is already. */

@@ -21,20 +21,19 @@ export interface MethodModel {
 
 const iso = (at: number): string => new Date(at).toISOString();
 
-/** A realm, and the factors that it uses. */
+/** A realm, the factors that it uses, and what its policy asks of the user at hand. */
 export interface MethodsIn {
   realm: RealmRow;
   factors: FactorMap;
+  /** Whether the user could still sign in everywhere with these. */
+  isEnough(left: readonly CredentialRow[]): boolean;
 }
 
 export const isSecond = ({ factors }: Pick<MethodsIn, 'factors'>, row: CredentialRow): boolean => factors.get(row.factor)?.role === 'second';
 
-/**
- * True when this realm asks everybody for a second step, and nothing that works would be left (security-tests C04). One
- * that was switched off after too many wrong codes is nothing that works.
- */
+/** True when the policy asks this user for more than what would be left can show (security-tests C04). */
 export function mustStay(on: MethodsIn, held: readonly CredentialRow[], id: string): boolean {
-  return on.realm.settings.mfa === 'required' && !held.some((row) => row.id !== id && row.enabled && isSecond(on, row));
+  return !on.isEnough(held.filter((row) => row.id !== id));
 }
 
 export function methodModel(on: MethodsIn, held: readonly CredentialRow[], row: CredentialRow): MethodModel {

@@ -14,9 +14,9 @@ export async function askRemoval(request: AccountRequest, id: string): Promise<v
   const signedIn = await recently(request, id);
   if (!signedIn) return;
   const { user, credentials } = signedIn;
-  const row = requireMethod(methodsIn(request), credentials, id);
-  if (mustStay(methodsIn(request), credentials, id)) return explainWhyItStays(request);
-  await render(ctx, 'account/remove-method', { ...common(request, user), method: methodModel(methodsIn(request), credentials, row) }, 200);
+  const row = requireMethod(methodsIn(request, signedIn), credentials, id);
+  if (mustStay(methodsIn(request, signedIn), credentials, id)) return explainWhyItStays(request);
+  await render(ctx, 'account/remove-method', { ...common(request, user), method: methodModel(methodsIn(request, signedIn), credentials, row) }, 200);
 }
 
 export async function removeMethod(request: AccountRequest, id: string): Promise<void> {
@@ -30,15 +30,15 @@ export async function removeMethod(request: AccountRequest, id: string): Promise
   const signedIn = await recently(request, id);
   if (!signedIn) return;
   const { user, credentials } = signedIn;
-  const { name, label } = methodModel(methodsIn(request), credentials, requireMethod(methodsIn(request), credentials, id));
+  const { name, label } = methodModel(methodsIn(request, signedIn), credentials, requireMethod(methodsIn(request, signedIn), credentials, id));
   const tell = await request.tellOfRemovedFactor(user, { name: inEnglish(name), label }, at);
 
   const outcome = await db.transaction(async (trx) => {
     // Two removals at once would each see the other method still there.
     await lockUser(trx, realm.id, user.id);
     const held = await credentialsOf(trx, realm.id, user.id);
-    const row = requireMethod(methodsIn(request), held, id);
-    if (mustStay(methodsIn(request), held, id)) return 'stays';
+    const row = requireMethod(methodsIn(request, signedIn), held, id);
+    if (mustStay(methodsIn(request, signedIn), held, id)) return 'stays';
     await deleteCredential(trx, realm.id, user.id, id);
     await record(trx, auditOrigin(request, user), { type: 'mfa.factor.removed', details: { factor: row.factor, credential: id } });
     await tell(trx);

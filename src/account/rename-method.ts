@@ -20,7 +20,7 @@ export async function renameMethod(request: AccountRequest, id: string): Promise
   const signedIn = await relying.requireSession(ctx, realm, 'account', { recent: true, returnTo });
   if (!signedIn) return;
   const { user, credentials } = signedIn;
-  const { factor } = requireMethod(methodsIn(request), credentials, id);
+  const { factor } = requireMethod(methodsIn(request, signedIn), credentials, id);
   const problem = problemOf(label);
   if (problem !== undefined)
     return methodsPage(request, signedIn, { renaming: { id, label }, errors: [{ field: 'label', message: problem }], status: 400 });

@@ -11,9 +11,12 @@
 import type Koa from 'koa';
 import type { AuditOrigin } from '../audit/event.ts';
 import type { Factors } from '../factors/index.ts';
-import type { Relying } from '../http/relying.ts';
+import { ownedFactors } from '../factors/owned.ts';
+import type { ConsoleSession, Relying } from '../http/relying.ts';
 import { type MessageKey, say, type Words } from '../languages/messages.ts';
+import { isEnoughLeft } from '../policy/left.ts';
 import type { RealmContext } from '../realms/registry.ts';
+import { factsOf } from '../sessions/facts.ts';
 import type { Database } from '../store/database.ts';
 import type { Queries } from '../store/rows.ts';
 import type { UserRow } from '../store/users.ts';
@@ -39,8 +42,15 @@ export interface AccountRequest extends AccountDeps {
   at: number;
 }
 
-/** The realm at hand with its factors. */
-export const methodsIn = ({ realm: { realm }, factors }: AccountRequest): MethodsIn => ({ realm, factors: factors.in(realm.settings) });
+/** The realm at hand with its factors, and what it asks of the user. */
+export const methodsIn = ({ realm: on, factors, at }: AccountRequest, { known }: ConsoleSession): MethodsIn => ({
+  realm: on.realm,
+  factors: factors.in(on.realm.settings),
+  isEnough(left) {
+    const facts = factsOf(factors, on, known, { client: null, requested: { acr: [], essential: false } });
+    return isEnoughLeft({ ...facts, now: at }, ownedFactors(factors, on.realm.settings, left));
+  },
+});
 
 /** What every page is told. */
 export function common({ realm: { realm }, base }: AccountRequest, user: UserRow) {

@@ -2,6 +2,7 @@
 import type { ConsoleSession } from '../http/relying.ts';
 import type { FormError } from '../http/render.ts';
 import { say, type Words } from '../languages/messages.ts';
+import { addableMethods } from './add-method.ts';
 import { inOrder, isSecond, methodModel } from './methods.ts';
 import { type AccountRequest, common, methodsIn, takeNotice } from './room.ts';
 
@@ -22,11 +23,12 @@ export async function showMethods(request: AccountRequest): Promise<void> {
 
 export async function methodsPage(
   request: AccountRequest,
-  { user, credentials }: ConsoleSession,
+  signedIn: ConsoleSession,
   shown: { renaming?: Renaming | undefined; notice?: Words | null; errors?: FormError[]; status?: number },
 ): Promise<void> {
   const { ctx, render } = request;
-  const on = methodsIn(request);
+  const { user, credentials } = signedIn;
+  const on = methodsIn(request, signedIn);
   const renaming = credentials.some((row) => row.id === shown.renaming?.id && isSecond(on, row)) ? shown.renaming : undefined;
   const again = renaming && !shown.errors ? say('account.notice.signedInAgain') : null;
   await render(
@@ -38,6 +40,7 @@ export async function methodsPage(
       errors: shown.errors ?? [],
       methods: inOrder(on, credentials).map((row) => methodModel(on, credentials, row)),
       renaming: renaming ?? null,
+      addable: addableMethods(request, user),
     },
     shown.status ?? 200,
   );

@@ -4,8 +4,8 @@ import { requireRealm } from '../admin/resources/context.ts';
 import { flatSettings, type SettingChange, type SettingsPatch, updateRealmSettings } from '../admin/resources/realm-settings.ts';
 import { allRealms, createRealm } from '../admin/resources/realms.ts';
 import { badInput } from '../errors.ts';
+import { SHORTHANDS, type Shorthand } from '../policy/document.ts';
 import { issuerOf } from '../realms/issuer.ts';
-import type { RealmSettings } from '../realms/settings.ts';
 import type { RealmRow } from '../store/realms.ts';
 import type { Invocation } from './cli.ts';
 import { wrongUsage } from './failures.ts';
@@ -14,7 +14,7 @@ import { withOperator } from './open.ts';
 import { aligned, examples, isoTime, printable } from './output.ts';
 
 interface CreateOptions {
-  mfa?: RealmSettings['mfa'];
+  mfa?: Shorthand;
   displayName?: string;
   json?: boolean;
 }
@@ -35,16 +35,14 @@ function describeCreate(realm: Command, { terminal, output }: Invocation): void 
     .command('create')
     .description('make a realm, with its keys, scopes and built-in clients')
     .argument('<name>', 'lower-case letters, digits and hyphens; part of its URLs')
-    .addOption(
-      new Option('--mfa <rule>', 'who proves a second factor: nobody, whoever has one, or everybody').choices(['off', 'optional', 'required']),
-    )
+    .addOption(new Option('--mfa <rule>', 'who proves a second factor: nobody, whoever has one, or everybody').choices(SHORTHANDS))
     .option('--display-name <name>', 'the name that people read')
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples('cardea realm create staff --mfa required', 'cardea realm create shop --display-name "The Shop" --json'))
     .action((name: string, { mfa, displayName, json }: CreateOptions) =>
       withOperator(terminal, async (operator, { config }) => {
-        const made = await createRealm(operator, { name, displayName, settings: { ...(mfa && { mfa }) } });
-        const document = documentOf(made, config.origin);
+        const made = await createRealm(operator, { name, displayName, mfa });
+        const document = { ...documentOf(made, config.origin), mfa: mfa ?? 'optional' };
         await output.answer(json, document, () => [`Made realm ${made.name}.`, `Issuer  ${document.issuer}`]);
       }),
     );
@@ -59,11 +57,11 @@ function describeList(realm: Command, { terminal, output }: Invocation): void {
     .action(({ json }: { json?: boolean }) =>
       withOperator(terminal, (operator, { config }) =>
         output.list(json, allRealms(operator), {
-          document: (row) => documentOf(row, config.origin),
+          document: (row) => ({ ...documentOf(row, config.origin), mfa: row.mfa }),
           columns: [
             { title: 'NAME', value: (row) => row.name },
             { title: 'DISPLAY NAME', value: (row) => row.displayName },
-            { title: 'MFA', value: (row) => row.settings.mfa },
+            { title: 'MFA', value: (row) => row.mfa },
             { title: 'ISSUER', value: (row) => issuerOf(config.origin, row.name) },
           ],
           none: 'There is no realm.',
@@ -82,7 +80,7 @@ function describeGet(realm: Command, { terminal, output }: Invocation): void {
     .action((name: string, { json }: { json?: boolean }) =>
       withOperator(terminal, async (operator, { config }) => {
         const row = await requireRealm(operator, name);
-        const { mfa: _shown, ...document } = documentOf(row, config.origin);
+        const document = documentOf(row, config.origin);
         await output.answer(json, { ...document, settings: row.settings }, () => [
           ...lines([
             ['Realm', row.name],
@@ -177,7 +175,6 @@ const documentOf = (row: RealmRow, origin: string) => ({
   name: row.name,
   displayName: row.displayName,
   enabled: row.enabled,
-  mfa: row.settings.mfa,
   issuer: issuerOf(origin, row.name),
   createdAt: isoTime(row.createdAt),
 });

@@ -12,19 +12,18 @@ import type Koa from 'koa';
 import * as client from 'openid-client';
 import { randomToken, sha256 } from '../crypto/codes.ts';
 import type { Factors } from '../factors/index.ts';
-import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
+import { heldProofs } from '../factors/owned.ts';
 import { type MessageKey, say } from '../languages/messages.ts';
 import type { Level } from '../policy/assurance.ts';
 import { decide, freshProofs } from '../policy/decide.ts';
-import { policyOf } from '../policy/document.ts';
-import { type ConsoleName, consolePath } from '../realms/consoles.ts';
+import { CONSOLE_CLIENTS, type ConsoleName, consolePath } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { browserOf } from '../sessions/browser.ts';
 import { deviceFacts } from '../sessions/devices.ts';
-import { neutralFacts } from '../sessions/facts.ts';
+import { clientFacts, factsOf, type KnownUser, knownUser } from '../sessions/facts.ts';
 import { isAlive, noteActivity } from '../sessions/sessions.ts';
 import { consoleSession, deleteConsoleSession, insertConsoleSession } from '../store/console-sessions.ts';
-import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
+import type { CredentialRow } from '../store/credentials.ts';
 import type { Database } from '../store/database.ts';
 import { liveSessionBySid, type SessionRow } from '../store/sessions.ts';
 import { type UserRow, userById } from '../store/users.ts';
@@ -49,6 +48,8 @@ export interface ConsoleSession {
   user: UserRow;
   /** The provider's session. */
   session: SessionRow;
+  /** What a decision is told of the user. */
+  known: KnownUser;
   /** All of the user's credentials, as they are stored. */
   credentials: CredentialRow[];
 }
@@ -86,6 +87,11 @@ export interface Relying {
   /** Ends the console's session and sends the browser to end the provider's. */
   signOut(ctx: Koa.Context, realm: RealmContext, console: ConsoleName): Promise<void>;
 }
+
+/**
+ * A rule's `maxAge` counts from so long ago, or whoever comes from a slow sign-in would be sent back to it, round in circles.
+ */
+const PAGES_STAY_FRESH_MS = 5 * 60_000;
 
 export function createRelying(deps: RelyingDeps): Relying {
   const { db, origin, now } = deps;
@@ -125,19 +131,20 @@ export function createRelying(deps: RelyingDeps): Relying {
   };
 
   /** Who this provider's session stands for now. */
-  async function standing(realm: RealmContext, sid: string, userId: string, at: number): Promise<ConsoleSession | undefined> {
+  async function standing({ realm, console }: CookieJar, sid: string, userId: string, at: number): Promise<ConsoleSession | undefined> {
     const session = await liveSessionBySid(db.knex, realm.realm.id, sid, at);
     if (!session || session.userId !== userId || !isAlive(session, realm.realm.settings, at)) return undefined;
     const user = await userById(db.knex, realm.realm.id, userId);
     if (!user?.enabled || session.createdAt < user.notBefore) return undefined;
-    return { user, session, credentials: await credentialsOf(db.knex, realm.realm.id, userId) };
+    const known = await knownUser(db.knex, realm, { userId, clientId: CONSOLE_CLIENTS[console] }, at);
+    return { user, session, known, credentials: known.credentials };
   }
 
   async function current(jar: CookieJar, at: number): Promise<ConsoleSession | undefined> {
     const cookie = jar.ctx.cookies.get(sessionCookie(jar.console));
     if (!cookie) return undefined;
     const row = await consoleSession(db.knex, jar.realm.realm.id, sha256(cookie), jar.console, at);
-    return row && (await standing(jar.realm, row.sid, row.userId, at));
+    return row && (await standing(jar, row.sid, row.userId, at));
   }
 
   const requireSession: Relying['requireSession'] = async (ctx, realm, console, needed = {}) => {
@@ -150,22 +157,19 @@ export function createRelying(deps: RelyingDeps): Relying {
       await begin(ctx, realm, console, { returnTo, parameters: level });
       return undefined;
     }
-    const { session, credentials } = signedIn;
-    const owned = ownedFactors(deps.factors, realm.realm.settings, credentials);
+    const { session, known, credentials } = signedIn;
     const proofs = heldProofs(freshProofs(session.proofs, at, session.lastSeenAt), credentials);
     const browser = browserOf(ctx, { id: realm.realm.id, rootSecret: realm.rootSecret }, origin);
     const whom = { realmId: realm.realm.id, userId: signedIn.user.id, credentials };
     const { facts: device } = await deviceFacts(db, whom, browser, at, { risk: false });
-    const decision = decide({
-      policy: policyOf(realm.realm.settings.mfa),
-      ...neutralFacts(),
-      ...device,
-      now: at,
-      proofs,
-      owned,
-      enrollable: enrollableFactors(deps.factors, realm.realm.settings, null),
+    const request = {
+      client: clientFacts(realm.policy, CONSOLE_CLIENTS[console], known.clientAttributes).client,
       requested: { acr: needed.level === undefined ? [] : [needed.level], essential: false },
-    });
+      startedAt: at - PAGES_STAY_FRESH_MS,
+    };
+    const facts = factsOf(deps.factors, realm, known, request, { ...device, skipped: session.facts.skipped });
+    const { owned } = facts;
+    const decision = decide({ ...facts, now: at, proofs });
     const recent = !needed.recent || isRecent(proofs, owned, at);
     if (decision.ask !== 'nothing' || !recent) {
       await begin(ctx, realm, console, { returnTo, parameters: { ...(recent ? {} : askRecent(owned)), ...level } });
@@ -187,7 +191,7 @@ export function createRelying(deps: RelyingDeps): Relying {
     const claims = tokens?.claims();
     if (!tokens || !claims) return undefined;
     const sid = typeof claims.sid === 'string' ? claims.sid : '';
-    const signedIn = await standing(realm, sid, claims.sub, at);
+    const signedIn = await standing(jar, sid, claims.sub, at);
     if (!signedIn) {
       await explain(jar, 'account.arrival.ended.title', 'account.arrival.ended.message');
       return undefined;

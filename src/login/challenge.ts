@@ -25,7 +25,7 @@ interface Asked {
 
 /** The question at hand, and who is asked. */
 async function askedOf(request: LoginRequest, login: Login): Promise<Asked> {
-  const { db, keyring, realm } = request;
+  const { db, keyring } = request;
   const { factor, credentialId } = login.state;
   const user = await signingIn(request, login);
   const known = await knownOf(request, user.id);

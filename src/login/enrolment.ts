@@ -17,7 +17,7 @@ import { fieldsOf, type LoginForm } from './form.ts';
 import { type LoginRules, mayConfirm } from './machine.ts';
 import { offeredFactor, offerNote, offersAfter } from './offers.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { auditOrigin, contextOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
+import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { tooSoon } from './verification.ts';
 
 const MAX_LABEL = 60;
@@ -60,13 +60,14 @@ export async function beginEnrolment(request: LoginRequest, login: Login): Promi
 
 /** What confirms an enrolment; it counts as the factor's proof where the enrolment was due, and cannot be used again. */
 export async function enrolStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome> {
-  const { realm, at } = request;
+  const { at } = request;
   const { state } = login;
   const user = await signingIn(request, login);
   const factor = enrolling(request, login);
   if (!factor.enrol) throw new Error(`Factor ${factor.id} cannot be enrolled.`);
-  const rows = await credentialsOf(request.db.knex, realm.realm.id, user.id);
-  const rules = await rulesOf(request, login, user.id, rows);
+  const known = await knownOf(request, user.id);
+  const rows = known.credentials;
+  const rules = await rulesOf(request, login, user.id, known);
   if (!mayConfirm(state, rules, login.row.createdAt, at)) return { event: { type: 'another' }, rules, renew: false };
   const label = (form.label ?? '').trim();
   if (label.length > MAX_LABEL) return wrong('label', say('login.code.labelTooLong', { most: MAX_LABEL }));
@@ -206,8 +207,9 @@ export async function declineStep(request: LoginRequest, login: Login, answer: '
   const offered = offeredFactor(due);
   if (due === null || offered === undefined) return undefined;
   const user = await signingIn(request, login);
-  const rows = await credentialsOf(request.db.knex, user.realmId, user.id);
-  const rules = await rulesOf(request, login, user.id, rows);
+  const known = await knownOf(request, user.id);
+  const rows = known.credentials;
+  const rules = await rulesOf(request, login, user.id, known);
   return {
     event: { type: 'answered', action: due },
     rules: { ...rules, offers: await offersAfter(request, { user, rows, rules, capable: login.state.capable }) },

@@ -9,15 +9,15 @@ import type { FormError } from '../http/render.ts';
 import { inEnglish, type MessageKey, say, type Words } from '../languages/messages.ts';
 import type { Skip } from '../policy/decide.ts';
 import { homeOf } from '../realms/home.ts';
+import { NOBODY } from '../sessions/facts.ts';
 import { clientByClientId } from '../store/clients.ts';
-import { credentialsOf } from '../store/credentials.ts';
 import { userById } from '../store/users.ts';
 import { discoveryModel } from './discovery.ts';
 import { enrolling, unavailableOf } from './enrolment.ts';
 import { challengeOf, decisionOf, type LoginState } from './machine.ts';
 import { offeredFactor } from './offers.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { contextOf, requireFactor, rulesOf } from './steps.ts';
+import { contextOf, knownOf, requireFactor, rulesOf } from './steps.ts';
 
 export interface Shown {
   errors?: FormError[];
@@ -123,8 +123,9 @@ async function challengePage(request: LoginRequest, login: Login, shown: Shown):
   const { realm } = request.realm;
   const factor = requireFactor(request, state.factor);
   if (!state.userId) throw new Error('A challenge without a user.');
-  const rows = await credentialsOf(request.db.knex, realm.id, state.userId);
-  const rules = await rulesOf(request, login, state.userId, rows);
+  const known = await knownOf(request, state.userId);
+  const rows = known.credentials;
+  const rules = await rulesOf(request, login, state.userId, known);
   const decision = decisionOf(state, rules, request.at);
   const others = decision.ask === 'factor' ? decision.factors.filter((id) => rules.choices.some((choice) => choice.factor === id)) : [];
   const ways = { another: new Set(others).size > 1, factorName: nameOf(factor) };
@@ -170,8 +171,9 @@ async function enrolmentPage(request: LoginRequest, login: Login, shown: Shown):
 async function choices(request: LoginRequest, login: Login): Promise<object> {
   const { state } = login;
   const factors = request.factors.in(request.realm.realm.settings);
-  const rows = state.userId ? await credentialsOf(request.db.knex, request.realm.realm.id, state.userId) : [];
-  const rules = await rulesOf(request, login, state.userId, rows);
+  const known = state.userId ? await knownOf(request, state.userId) : NOBODY;
+  const rows = known.credentials;
+  const rules = await rulesOf(request, login, state.userId, known);
   const decision = decisionOf(state, rules, request.at);
   const named = (id: string) => {
     const factor = factors.get(id);

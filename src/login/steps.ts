@@ -10,9 +10,10 @@ import type { FormError } from '../http/render.ts';
 import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import type { Proof } from '../policy/assurance.ts';
 import { deviceFacts, knownDevice } from '../sessions/devices.ts';
+import { type KnownUser, knownUser, NOBODY } from '../sessions/facts.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { Throttle } from '../sessions/throttle.ts';
-import { type CredentialRow, credentialSeal, credentialsOf, replaceSecret } from '../store/credentials.ts';
+import { type CredentialRow, credentialSeal, replaceSecret } from '../store/credentials.ts';
 import type { Queries } from '../store/rows.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
 import { type UserRow, userById, userByLogin } from '../store/users.ts';
@@ -47,26 +48,31 @@ const REFUSED: Readonly<Partial<Record<Refusal, MessageKey>>> = {
 /**
  * The rules for whoever the sign-in is about now, or will be after the event.
  *
- * @param rows the user's credentials, when they were read already
+ * @param read the user as `knownOf` has read them already
  */
 export async function rulesOf(
   request: LoginRequest,
   login: { row: { createdAt: number }; state: { expected: boolean } | null },
   userId: string | null,
-  rows?: readonly CredentialRow[],
+  read?: KnownUser,
 ): Promise<LoginRules> {
   const { db, realm, asked, at } = request;
-  const credentials = rows ?? (userId === null ? [] : await credentialsOf(db.knex, realm.realm.id, userId));
+  const known = read ?? (userId === null ? NOBODY : await knownOf(request, userId));
   const expected = login.state === null || login.state.expected;
   const session =
     expected && asked.session && asked.session.accountId === userId
       ? await liveSessionByUid(db.knex, realm.realm.id, asked.session.uid, userId, at)
       : undefined;
   const alive = session && isAlive(session, realm.realm.settings, at) ? session : undefined;
-  const device = userId === null ? undefined : await deviceAt(request, userId, credentials);
-  const user = { credentials, session: alive, ...(device ? { device } : {}) };
-  return rulesFor(request.factors, realm.realm, { params: asked.params, startedAt: login.row.createdAt }, user, at);
+  const device = userId === null ? undefined : await deviceAt(request, userId, known.credentials);
+  const user = { known, session: alive, ...(device ? { device } : {}) };
+  const { params, clientId } = asked;
+  return rulesFor(request.factors, realm, { params, clientId, startedAt: login.row.createdAt }, user, at);
 }
+
+/** A user as a decision sees them; the same query for an id that is nobody's. */
+export const knownOf = ({ db, realm, asked, at }: LoginRequest, userId: string): Promise<KnownUser> =>
+  knownUser(db.knex, realm, { userId, clientId: asked.clientId }, at);
 
 async function deviceAt(request: LoginRequest, userId: string, credentials: readonly CredentialRow[]) {
   const whom = { realmId: request.realm.realm.id, userId, credentials, clientId: request.asked.clientId };
@@ -91,7 +97,8 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   const device = knownDevice(looked, request.browser)?.id ?? null;
   const counted = await throttleOf(request).password(user ? { userId: user.id, device } : { typed }, login.row.id, at);
   // The same queries and one argon2id verification for a name that does not exist and for one that may not sign in.
-  const rows = await credentialsOf(db.knex, realmId, user?.id ?? realmId);
+  const read = await knownOf(request, user?.id ?? realmId);
+  const rows = read.credentials;
   const factor = requireFactor(request, 'password');
   const cx = contextOf(request, login.row, user);
   const verdict = await counted.comparing(async () => factor.verify(cx, null, form, await openCredentials(keyring, factor, rows, null)));
@@ -110,7 +117,7 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   const proof = proofOf(factor, verdict, at);
   return {
     event: { type: 'proved', userId: user.id, proof, capable: form.webauthn === '1', ...(known ? {} : { remember: form.remember !== undefined }) },
-    rules: await rulesOf(request, login, user.id, rows),
+    rules: await rulesOf(request, login, user.id, read),
     renew: true,
     subject: user.id,
   };

@@ -7,16 +7,15 @@
  */
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { record } from '../audit/record.ts';
-import { enrollableFactors, heldProofs, ownedFactors } from '../factors/owned.ts';
-import { type Decision, decide, freshProofs } from '../policy/decide.ts';
-import { policyOf } from '../policy/document.ts';
+import { heldProofs } from '../factors/owned.ts';
+import { type Decision, decide, type Facts, freshProofs } from '../policy/decide.ts';
 import { requestFacts } from '../policy/request.ts';
 import type { DeviceStanding } from '../sessions/devices.ts';
-import { neutralFacts } from '../sessions/facts.ts';
+import { clientFacts, factsOf, type KnownUser, knownUser } from '../sessions/facts.ts';
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
-import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
 import type { SessionRow } from '../store/sessions.ts';
+import { rowOf } from './clients.ts';
 import { deviceOf, settleDevice } from './devices.ts';
 import { liveSession } from './live-session.ts';
 import { requestCache } from './request-cache.ts';
@@ -28,8 +27,8 @@ export interface Standing {
   signIn: SignIn<SignInState> | undefined;
   /** This request has claimed the sign-in. */
   isNew: boolean;
-  /** The user's, as they are stored now. */
-  credentials: CredentialRow[];
+  /** The user as they are stored now. */
+  known: KnownUser;
   /** What the browser was to the user when the request came. */
   device: DeviceStanding;
 }
@@ -51,13 +50,13 @@ export function answerParameters(ctx: KoaContextWithOIDC): Record<string, string
 export function standingOf(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Standing | undefined> {
   let standing = standings.get(ctx.oidc);
   if (!standing) {
-    standing = findStanding(room, ctx).then(
-      async (found) => found && { ...found, device: await deviceOf(room, ctx, { ...found, userId: found.session.userId }) },
-    );
+    standing = findStanding(room, ctx).then(async (found) => found && { ...found, device: await deviceOf(room, ctx, whoseOf(found)) });
     standings.set(ctx.oidc, standing);
   }
   return standing;
 }
+
+const whoseOf = ({ session, signIn, known }: Omit<Standing, 'device'>) => ({ userId: session.userId, signIn, credentials: known.credentials });
 
 async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Omit<Standing, 'device'> | undefined> {
   const { session, result } = ctx.oidc;
@@ -65,10 +64,10 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
   const now = room.now();
   const { realm } = room.context;
   const live = () => liveSession(room, session.uid, session.accountId ?? '');
-  const credentials = await credentialsOf(room.db.knex, realm.id, session.accountId);
+  const known = await knownUser(room.db.knex, room.context, { userId: session.accountId }, now);
   if (!result?.login) {
     const row = await live();
-    return row && { session: row, signIn: undefined, isNew: false, credentials };
+    return row && { session: row, signIn: undefined, isNew: false, known };
   }
 
   const transaction = result.login.transaction;
@@ -83,10 +82,10 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
     // The same result is applied again after consent.
     const row = await live();
     if (row?.id !== signIn.row.sessionId) return refuse(room, ctx, 'a login that was used before');
-    return { session: row, signIn, isNew: false, credentials };
+    return { session: row, signIn, isNew: false, known };
   }
   // What was proved with a password or an app that is gone by now proves nothing any more.
-  if (heldProofs(signIn.state.proofs, credentials).length < signIn.state.proofs.length)
+  if (heldProofs(signIn.state.proofs, known.credentials).length < signIn.state.proofs.length)
     return refuse(room, ctx, 'a login with a credential that is gone');
   const row = await establishSession(room.db, {
     realmId: realm.id,
@@ -95,6 +94,7 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
     isNew: 'new' in session && session.new === true,
     userId: session.accountId,
     proofs: signIn.state.proofs,
+    facts: { skipped: signIn.state.skipped },
     remember: signIn.state.remember,
     ip: ctx.ip,
     userAgent: ctx.get('user-agent') || null,
@@ -104,7 +104,7 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
   if (!row) return refuse(room, ctx, 'a login that was used before');
   requestCache().session = { uid: session.uid, row };
   if (signIn.state.remember && session.transient) session.transient = undefined;
-  return { session: row, signIn, isNew: true, credentials };
+  return { session: row, signIn, isNew: true, known };
 }
 
 async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string): Promise<never> {
@@ -153,25 +153,22 @@ function actionStatus(standing: Standing): string | undefined {
   return action === 'done' ? 'success' : action === 'cancelled' ? 'cancelled' : 'error';
 }
 
-/** Asks `decide` about this request. */
-export async function decisionFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing): Promise<Decision> {
-  const { realm } = room.context;
+/** What `decide` is told of this request. */
+function factsFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing): Facts {
   const now = room.now();
-  const { session, signIn, credentials } = standing;
+  const { session, signIn, known } = standing;
+  const row = rowOf(ctx.oidc.client);
+  const { client, wishes } = clientFacts(room.context.policy, row.clientId, row.attributes);
   // `max_age` and `prompt=login` count from when the sign-in began, or a slow typist would never arrive.
-  const { action, ...requested } = requestFacts(ctx.oidc.params ?? {}, signIn?.row.createdAt ?? now);
+  const { action, ...requested } = requestFacts(ctx.oidc.params ?? {}, signIn?.row.createdAt ?? now, wishes);
   const acted = signIn?.state.action === 'done' || signIn?.state.action === 'cancelled';
-  return decide({
-    policy: policyOf(realm.settings.mfa),
-    ...neutralFacts(),
-    ...standing.device.facts,
+  const request = { client, ...requested, ...(action !== undefined && !acted ? { action } : {}) };
+  const proofs = heldProofs(freshProofs(session.proofs, now, session.lastSeenAt), known.credentials);
+  return {
+    ...factsOf(room.factors, room.context, known, request, { ...standing.device.facts, skipped: session.facts.skipped }),
     now,
-    proofs: heldProofs(freshProofs(session.proofs, now, session.lastSeenAt), credentials),
-    owned: ownedFactors(room.factors, realm.settings, credentials),
-    enrollable: enrollableFactors(room.factors, realm.settings, null),
-    ...requested,
-    ...(action !== undefined && !acted ? { action } : {}),
-  });
+    proofs,
+  };
 }
 
 /**
@@ -181,11 +178,11 @@ export async function decisionFor(room: RealmRoom, ctx: KoaContextWithOIDC, stan
 export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<boolean> {
   const standing = ctx.oidc.account ? await standingOf(room, ctx) : undefined;
   if (!standing) return true;
-  const decision = await decisionFor(room, ctx, standing);
+  const facts = factsFor(room, ctx, standing);
+  const decision = decide(facts);
   if (decision.ask === 'unmet') throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', decision.reason);
   if (decision.ask !== 'nothing') return true;
-  const ownsFactors = ownedFactors(room.factors, room.context.realm.settings, standing.credentials).length > 0;
-  if (!(await settleDevice(room, ctx, { ...standing, userId: standing.session.userId }, decision, ownsFactors))) return true;
+  if (!(await settleDevice(room, ctx, { ...standing, ...whoseOf(standing) }, decision, facts.owned.length > 0))) return true;
   actions.set(ctx.oidc, actionStatus(standing));
   if (standing.isNew) await recordSignIn(room, ctx, standing, decision);
 

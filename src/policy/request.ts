@@ -2,26 +2,51 @@
 import type { Facts } from './policy.ts';
 import { ENROL_FRESH_MS } from './policy.ts';
 
-export type RequestFacts = Pick<Facts, 'requested' | 'action' | 'actionFreshSince'>;
+export type RequestFacts = Pick<Facts, 'requested' | 'startedAt' | 'action' | 'actionFactors' | 'actionFreshSince'>;
 
 /** Authorization request parameters as strings, such as oidc-provider keeps them in an interaction. */
 export type RequestParams = Readonly<Record<string, unknown>>;
+
+/** Keycloak's application-initiated actions that add a factor; the others are not done here, and the application is told so. */
+const ACTION_FACTORS: ReadonlyMap<string, string> = new Map([
+  ['CONFIGURE_TOTP', 'totp'],
+  ['webauthn-register', 'security-key'],
+  ['webauthn-register-passwordless', 'passkey'],
+  ['CONFIGURE_RECOVERY_AUTHN_CODES', 'recovery-codes'],
+]);
+
+/** Ours, for factors that Keycloak has no name for. */
+const OWN_ACTION = /^enrol:([a-z][a-z0-9-]*)$/;
+
+/** The `kc_action` that asks to enrol a factor. */
+export function actionToEnrol(factor: string): string {
+  for (const [action, id] of ACTION_FACTORS) if (id === factor) return action;
+  return `enrol:${factor}`;
+}
+
+const actionFactor = (action = ''): string | undefined => ACTION_FACTORS.get(action) ?? OWN_ACTION.exec(action)?.[1];
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
 const words = (value: unknown): string[] => text(value)?.split(' ').filter(Boolean) ?? [];
 
 /**
  * @param startedAt when the sign-in began, or now for a request that needs none: `max_age` and `prompt=login` count from it
+ * @param wishes the acr values that the client has by default, where the request names none
  */
-export function requestFacts(params: RequestParams, startedAt: number): RequestFacts {
+export function requestFacts(params: RequestParams, startedAt: number, wishes: readonly string[] = []): RequestFacts {
   const claim = acrClaim(params.claims);
-  const acr = claim.values.length > 0 ? claim.values : words(params.acr_values);
+  const named = claim.values.length > 0 ? claim.values : words(params.acr_values);
   const maxAge = ageOf(params.max_age);
   const since = [...(words(params.prompt).includes('login') ? [startedAt] : []), ...(maxAge === undefined ? [] : [startedAt - maxAge * 1000])];
+  const factor = actionFactor(text(params.kc_action));
   return {
-    requested: { acr, essential: claim.essential, ...(since.length > 0 ? { freshSince: Math.max(...since) } : {}) },
-    // Keycloak's application-initiated actions: the only one here enrols an authenticator app.
-    ...(params.kc_action === 'CONFIGURE_TOTP' ? { action: 'enrol', actionFreshSince: startedAt - ENROL_FRESH_MS } : {}),
+    requested: {
+      acr: named.length > 0 ? named : wishes,
+      essential: named.length > 0 && claim.essential,
+      ...(since.length > 0 ? { freshSince: Math.max(...since) } : {}),
+    },
+    startedAt,
+    ...(factor === undefined ? {} : { action: 'enrol', actionFactors: [factor], actionFreshSince: startedAt - ENROL_FRESH_MS }),
   };
 }
 

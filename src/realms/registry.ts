@@ -12,6 +12,7 @@ import type { Keyring } from '../crypto/keyring.ts';
 import { corrupted } from '../errors.ts';
 import { type ClientScopeRow, clientScopes } from '../store/clients.ts';
 import type { Database } from '../store/database.ts';
+import { type Policy, policyInForce } from '../store/policies.ts';
 import { type RealmRow, realmByName, rootSecretSeal } from '../store/realms.ts';
 import { type SigningKeyRow, signingKeySeal, signingKeys } from '../store/signing-keys.ts';
 import { nextKeyChange, orderedKeys } from './keys.ts';
@@ -25,6 +26,8 @@ export interface RealmContext {
   /** What cookie keys and the like are derived from. */
   rootSecret: Buffer;
   scopes: ClientScopeRow[];
+  /** Who must prove what, as it is in force. */
+  policy: Policy;
   /** Private and public JWKs in the order in which they are used; the first of an algorithm signs. */
   keys: { row: SigningKeyRow; publicJwk: JWK; privateJwk: JWK }[];
 }
@@ -87,9 +90,10 @@ export class RealmRegistry<Built> {
   }
 
   async #load(row: RealmRow, now: number): Promise<Entry<Built>> {
-    const [secret, scopes, rows] = await Promise.all([
+    const [secret, scopes, policy, rows] = await Promise.all([
       this.#keyring.open(rootSecretSeal(row.id), row.rootSecret),
       clientScopes(this.#db.knex, row.id),
+      policyInForce(this.#db.knex, row.id),
       signingKeys(this.#db.knex, row.id),
     ]);
     const keys = await Promise.all(
@@ -99,7 +103,7 @@ export class RealmRegistry<Built> {
         privateJwk: jwk(await this.#keyring.openText(signingKeySeal(key), key.privateJwk)),
       })),
     );
-    const context = { realm: row, rootSecret: secret, scopes, keys };
+    const context = { realm: row, rootSecret: secret, scopes, policy, keys };
     return { context, built: this.#build(context), checkedAt: now, keysChangeAt: nextKeyChange(rows, now), stale: false };
   }
 

@@ -27,9 +27,6 @@ const authenticators = {
 };
 
 export const realmSettings = z.object({
-  /** Who must prove a second factor: nobody, whoever owns one, everybody. */
-  mfa: z.enum(['off', 'optional', 'required']).default('optional'),
-
   /** Ids of factors that this realm does not use: nobody is asked for them, and nobody can add one. */
   disabledFactors: z.array(z.string().max(100)).max(100).default([]),
   /** Where a code cannot be sent (no number, a failed provider), the next of these that the user has and that is enough is asked for. */

@@ -1,5 +1,103 @@
-/** Everything that `decide` has to know about a user, besides what the request and the session say. */
-import type { Facts } from '../policy/policy.ts';
+/**
+ * Everything that `decide` has to know about a user, gathered for every door alike: the sign-in pages, the provider's
+ * check, the consoles, and whoever asks what would be asked.
+ *
+ * One statement a request (store/user-facts.ts), whatever the policy looks at.
+ */
+import type { Factors } from '../factors/index.ts';
+import { enrollableFactors, ownedFactors } from '../factors/owned.ts';
+import { rolesNamed } from '../policy/document.ts';
+import { clientFloor, type Facts, type FactsClient } from '../policy/policy.ts';
+import type { RequestFacts } from '../policy/request.ts';
+import type { RealmContext } from '../realms/registry.ts';
+import type { CredentialRow } from '../store/credentials.ts';
+import type { Queries } from '../store/rows.ts';
+import { userFactsRow } from '../store/user-facts.ts';
+
+/** A user as a decision sees them. */
+export interface KnownUser extends Pick<Facts, 'user' | 'exception' | 'grace'> {
+  /** All of the user's, oldest first. */
+  credentials: CredentialRow[];
+  email: string | null;
+  /** The attributes of the client that was asked for. */
+  clientAttributes: Record<string, string>;
+}
+
+/** Nobody is known yet, or nobody is there. */
+export const NOBODY: KnownUser = {
+  user: null,
+  exception: null,
+  grace: { used: 0 },
+  credentials: [],
+  email: null,
+  clientAttributes: {},
+};
+
+type Policed = Pick<RealmContext, 'realm' | 'policy'>;
+
+/**
+ * One query; the same for a user who does not exist, of whom nothing is known then.
+ * @param of.clientId the application that asks, if its attributes are not at hand
+ */
+export async function knownUser(knex: Queries, on: Policed, of: { userId: string; clientId?: string | null }, now: number): Promise<KnownUser> {
+  const { realm, policy } = on;
+  const isMaster = realm.name === 'master';
+  const row = await userFactsRow(knex, { realmId: realm.id, isMaster, ...of, roles: rolesNamed(policy.document) }, now);
+  const { user, roles, groups, administrator } = row;
+  return {
+    user: user ? { id: of.userId, username: user.username, roles, groups, administrator } : null,
+    exception: row.exception,
+    grace: { used: row.graceUsed },
+    credentials: row.credentials,
+    email: user?.email ?? null,
+    clientAttributes: row.client,
+  };
+}
+
+/** Keycloak's attributes of a client: the least that it asks of everybody, and what it wishes where a request says nothing. */
+const FLOOR = 'minimum.acr.value';
+const WISHED = 'default.acr.values';
+/** Between the values of one attribute. */
+const SEPARATOR = '##';
+
+/** What a client asks by itself. */
+export function clientFacts(
+  { document }: RealmContext['policy'],
+  clientId: string,
+  attributes: Readonly<Record<string, string>>,
+): { client: FactsClient; wishes: string[] } {
+  return {
+    client: { clientId, floor: clientFloor(document, attributes[FLOOR]) },
+    wishes: (attributes[WISHED] ?? '').split(SEPARATOR).filter(Boolean),
+  };
+}
+
+/**
+ * The facts of a request, but for its time and its proofs.
+ * @param circumstances what else is known of this sign-in, this browser or this session
+ */
+export function factsOf(
+  factors: Factors,
+  { realm, policy }: Policed,
+  known: KnownUser,
+  request: RequestFacts & Pick<Facts, 'client'>,
+  circumstances: Partial<Pick<Facts, 'device' | 'risk' | 'skipped'>> = {},
+): Omit<Facts, 'now' | 'proofs'> {
+  const enroller = known.user && { email: known.email, administrator: known.user.administrator };
+  return {
+    policy: policy.document,
+    user: known.user,
+    exception: known.exception,
+    grace: known.grace,
+    owned: ownedFactors(factors, realm.settings, known.credentials),
+    enrollable: enrollableFactors(factors, realm.settings, enroller, request.actionFactors),
+    risk: [],
+    device: null,
+    skipped: false,
+    ...circumstances,
+    ...request,
+  };
+}
 
 /** What nothing is known about: nobody, from nowhere, with nothing allowed. */
 export const neutralFacts = (): Pick<Facts, 'user' | 'client' | 'risk' | 'device' | 'grace' | 'skipped' | 'exception'> => ({

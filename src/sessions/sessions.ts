@@ -11,7 +11,7 @@ import type { RealmSettings } from '../realms/settings.ts';
 import type { Database } from '../store/database.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
-import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionRow, touchSession } from '../store/sessions.ts';
+import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionFacts, type SessionRow, touchSession } from '../store/sessions.ts';
 
 /** Activity is written at most this often. */
 const ACTIVITY_MS = 60_000;
@@ -45,6 +45,7 @@ export async function establishSession(
     isNew: boolean;
     userId: string;
     proofs: Proof[];
+    facts: SessionFacts;
     remember: boolean;
     ip: string | null;
     userAgent: string | null;
@@ -62,8 +63,9 @@ export async function establishSession(
     if (isRaised) {
       // What idleness has made stale stays stale: activity now must not revive it.
       const proofs = mergeProofs(freshProofs(live.proofs, now, live.lastSeenAt), signIn.proofs);
-      await raiseSession(trx, live, proofs, now);
-      return { ...live, proofs, lastSeenAt: now };
+      const facts = { skipped: live.facts.skipped || signIn.facts.skipped };
+      await raiseSession(trx, live, { proofs, facts }, now);
+      return { ...live, proofs, facts, lastSeenAt: now };
     }
     // One that ran out was never marked as ended.
     if (!signIn.isNew) await endSessions(trx, realmId, { uid, userId }, now);
@@ -73,6 +75,7 @@ export async function establishSession(
       uid,
       userId,
       proofs: mergeProofs([], signIn.proofs),
+      facts: signIn.facts,
       remember: signIn.remember,
       ip: signIn.ip,
       userAgent: signIn.userAgent?.slice(0, 300) ?? null,

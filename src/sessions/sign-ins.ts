@@ -18,6 +18,8 @@ export interface SignInState {
   userId: string | null;
   proofs: Proof[];
   remember: boolean;
+  /** An enrolment that was due was put off. */
+  skipped: boolean;
   /** The user asked that this device be remembered. */
   rememberDevice: boolean;
   action: 'pending' | 'done' | 'cancelled' | null;

@@ -15,6 +15,13 @@ const proofs: z.ZodType<Proof[]> = z.array(
   }),
 );
 
+/** How a session began, where that was with less than was due. */
+const facts = z.object({
+  /** The user put an enrolment off. */
+  skipped: z.boolean().default(false),
+});
+export type SessionFacts = z.infer<typeof facts>;
+
 export interface SessionRow {
   realmId: string;
   id: string;
@@ -22,6 +29,7 @@ export interface SessionRow {
   uid: string;
   userId: string;
   proofs: Proof[];
+  facts: SessionFacts;
   remember: boolean;
   ip: string | null;
   userAgent: string | null;
@@ -39,6 +47,8 @@ interface SessionRecord {
   uid: string;
   user_id: string;
   proofs: string;
+  /** Null for one that began as it should, and for those of before there were any. */
+  facts: string | null;
   remember: boolean | number;
   ip: string | null;
   user_agent: string | null;
@@ -54,6 +64,7 @@ const fromRecord = (row: SessionRecord): SessionRow => ({
   uid: row.uid,
   userId: row.user_id,
   proofs: fromJson(proofs, row.proofs, `session ${row.id}`),
+  facts: fromJson(facts, row.facts ?? '{}', `the facts of session ${row.id}`),
   remember: bool(row.remember),
   ip: row.ip,
   userAgent: row.user_agent,
@@ -99,6 +110,7 @@ export async function insertSession(trx: Knex, row: SessionRow): Promise<void> {
     uid: row.uid,
     user_id: row.userId,
     proofs: JSON.stringify(row.proofs),
+    facts: JSON.stringify(row.facts),
     remember: row.remember,
     ip: row.ip,
     user_agent: row.userAgent,
@@ -109,11 +121,11 @@ export async function insertSession(trx: Knex, row: SessionRow): Promise<void> {
   });
 }
 
-/** Adds proofs to a session that is still alive. */
-export async function raiseSession(trx: Knex, row: SessionRow, all: Proof[], now: number): Promise<void> {
+/** Adds proofs and facts to a session that is still alive. */
+export async function raiseSession(trx: Knex, row: SessionRow, all: Pick<SessionRow, 'proofs' | 'facts'>, now: number): Promise<void> {
   await trx('sessions')
     .where({ realm_id: row.realmId, id: row.id })
-    .update({ proofs: JSON.stringify(all), last_seen_at: now });
+    .update({ proofs: JSON.stringify(all.proofs), facts: JSON.stringify(all.facts), last_seen_at: now });
 }
 
 /** Records activity and the proofs that still stand, unless another request has done so since the row was read. */

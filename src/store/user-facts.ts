@@ -26,8 +26,6 @@ export interface UserFactsRow {
   administrator: boolean;
   exception: { id: string; level: Level; until: number; reason: string } | null;
   graceUsed: number;
-  /** When the device was trusted, if it still is. */
-  trusted: { trustedAt: number; basis: string } | null;
   /** The attributes of the client that was asked for. */
   client: Record<string, string>;
 }
@@ -40,11 +38,9 @@ export interface AskedOfUser {
   /** The roles that matter, as a policy names them. */
   roles: readonly string[];
   clientId?: string | null;
-  /** A device that the user's session began on. */
-  deviceId?: string | null;
 }
 
-type Kind = 'credential' | 'user' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'device' | 'client';
+type Kind = 'credential' | 'user' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'client';
 type Columns = Omit<CredentialRecord, 'realm_id' | 'user_id'>;
 
 /** For a user who is not there it does the same work, and finds nothing. */
@@ -53,7 +49,6 @@ export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number):
   const of = (kind: Kind): Columns[] => rows.filter((row) => row.kind === kind);
   const [user] = of('user');
   const [exception] = of('exception');
-  const [device] = of('device');
   const [client] = of('client');
   return {
     credentials: of('credential')
@@ -72,7 +67,6 @@ export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number):
         }
       : null,
     graceUsed: of('grace')[0]?.counter ?? 0,
-    trusted: device ? { trustedAt: device.created_at, basis: device.label } : null,
     client: client ? fromJson(stringMap, client.label, `client ${asked.clientId}`) : {},
   };
 }
@@ -92,7 +86,7 @@ const COLUMNS: readonly (keyof Columns)[] = [
 ];
 
 function statement(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuilder {
-  const { realmId, userId, roles, clientId, deviceId } = asked;
+  const { realmId, userId, roles, clientId } = asked;
   const of = { realm_id: realmId, user_id: userId };
   /** A row of another kind: what it has stands in a credential's columns. */
   const padded = (kind: Kind, has: Partial<Record<keyof Columns, string>>): Knex.Raw[] => [
@@ -124,15 +118,6 @@ function statement(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuild
         .where(of)
         .select(padded('grace', { counter: 'used' })),
     ]);
-  if (deviceId) {
-    void query.unionAll(
-      knex('devices')
-        .where({ ...of, id: deviceId })
-        .where('trust_until', '>', now)
-        .whereNotNull('trust_hash')
-        .select(padded('device', { label: 'trust_basis', created_at: 'trusted_at' })),
-    );
-  }
   if (clientId) {
     void query.unionAll(
       knex('clients')

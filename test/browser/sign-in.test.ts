@@ -4,12 +4,11 @@
  */
 import test from 'ava';
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
-import type { RealmSettings } from '../../src/realms/settings.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import { type Application, startApplication } from '../support/application.ts';
 import { giveApp, type TestUser } from '../support/attack.ts';
 import { axe, browserTest, launch } from '../support/browser.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { type Cardea, type RealmInput, startCardea } from '../support/cardea.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { onSqlite } from '../support/databases.ts';
 import { readQrOnScreen } from '../support/qr-screen.ts';
@@ -40,7 +39,7 @@ interface World {
 }
 
 async function world(
-  settings: Partial<RealmSettings>,
+  settings: RealmInput,
   options: { client?: Parameters<typeof startApplication>[2]; browser?: BrowserContextOptions } = {},
 ): Promise<World> {
   const { cardea, browser } = await shared();

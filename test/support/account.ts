@@ -1,12 +1,13 @@
 /** A person with authenticator apps at the sign-in and at our own consoles, over HTTP and without a screen. */
-import { type RealmSettings, realmSettings } from '../../src/realms/settings.ts';
+import { realmSettings } from '../../src/realms/settings.ts';
 import { formsOf, type Page } from './agent.ts';
+import type { RealmInput } from './cardea.ts';
 import { Browser, codeOf, keyOf, text } from './sign-in.ts';
 
 const PERIOD = 30;
 
 /** Codes two steps ahead are taken, so that a test need not wait for the clock between one code and the next. */
-export const patient = (settings: Partial<RealmSettings>): Partial<RealmSettings> => ({
+export const patient = (settings: RealmInput): RealmInput => ({
   totp: { ...realmSettings.parse({}).totp, window: 2 },
   ...settings,
 });

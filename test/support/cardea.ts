@@ -15,6 +15,7 @@ import { Argon2Hasher } from '../../src/crypto/passwords.ts';
 import { loadFactorModules } from '../../src/factors/custom/modules.ts';
 import { builtIn } from '../../src/factors/index.ts';
 import { type Installation, installedFactors } from '../../src/installation.ts';
+import type { Shorthand } from '../../src/policy/document.ts';
 import type { RealmSettings } from '../../src/realms/settings.ts';
 import type { ClientRow } from '../../src/store/clients.ts';
 import type { Database } from '../../src/store/database.ts';
@@ -43,10 +44,13 @@ export interface Cardea {
   /** How many argon2id verifications were computed so far. */
   verifications(): number;
   operator(now?: number): Operator;
-  realm(settings?: Partial<RealmSettings>): Promise<RealmRow>;
+  realm(settings?: RealmInput): Promise<RealmRow>;
   client(realm: RealmRow, input?: Partial<NewClient>): Promise<TestClient>;
   user(realm: RealmRow, input?: Partial<NewUser>): Promise<UserRow & { password: string }>;
 }
+
+/** The settings of a realm, and the name of its policy. */
+export type RealmInput = Partial<RealmSettings> & { mfa?: Shorthand };
 
 /** Nobody listens there: tests read where they are sent, and do not go. */
 export const REDIRECT_URI = 'https://app.example/callback';
@@ -78,7 +82,16 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
   const passwords = new Argon2Hasher({ memoryKiB: 256, passes: 1, parallelism: 1 }, counted);
   const factorModules = await loadFactorModules(config.factorModules);
   const factors = installedFactors({ config, db, keyring, log, factorModules });
-  const installation: Installation = { config, db, keys: masterKeyProvider([MASTER_KEY]), keyring, passwords, factorModules, factors, close: async () => undefined };
+  const installation: Installation = {
+    config,
+    db,
+    keys: masterKeyProvider([MASTER_KEY]),
+    keyring,
+    passwords,
+    factorModules,
+    factors,
+    close: async () => undefined,
+  };
   const server = await startServer({ installation, log });
   atEnd(() => server.close());
   const operator = (now = Date.now()): Operator => ({ db, keyring, passwords, actor: 'test', now });
@@ -90,7 +103,8 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
     log: lines,
     verifications: () => verified,
     operator,
-    realm: (settings = {}) => createRealm(operator(), { name: unique('realm'), settings: { disabledFactors: ALL_BUT_APPS, ...settings } }),
+    realm: ({ mfa, ...settings } = {}) =>
+      createRealm(operator(), { name: unique('realm'), mfa, settings: { disabledFactors: ALL_BUT_APPS, ...settings } }),
     async client(realm, input = {}) {
       const { client, secret } = await createClient(operator(), realm, {
         clientId: unique('client'),

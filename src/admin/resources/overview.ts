@@ -1,6 +1,7 @@
 /** All realms at a glance, page by page. */
-import type { RealmSettings } from '../../realms/settings.ts';
+import { nameOf, type Shorthand } from '../../policy/document.ts';
 import { countClients } from '../../store/clients.ts';
+import { policiesInForce } from '../../store/policies.ts';
 import { listRealms } from '../../store/realms.ts';
 import { countUsers } from '../../store/users.ts';
 import type { Operator } from './context.ts';
@@ -8,12 +9,13 @@ import type { Operator } from './context.ts';
 export interface RealmOverview {
   name: string;
   displayName: string;
-  mfa: RealmSettings['mfa'];
+  /** `custom` for a policy with rules of its own. */
+  mfa: Shorthand | 'custom';
   users: number;
   clients: number;
 }
 
-/** Three queries a page, however many realms it shows. */
+/** Four queries a page, however many realms it shows. */
 export async function realmOverview(
   { db }: Pick<Operator, 'db'>,
   page: { after?: string | undefined; limit: number },
@@ -21,12 +23,12 @@ export async function realmOverview(
   const found = await listRealms(db.knex, { ...(page.after === undefined ? {} : { after: page.after }), limit: page.limit + 1 });
   const rows = found.slice(0, page.limit);
   const ids = rows.map((row) => row.id);
-  const [users, clients] = await Promise.all([countUsers(db.knex, ids), countClients(db.knex, ids)]);
+  const [users, clients, policyOf] = await Promise.all([countUsers(db.knex, ids), countClients(db.knex, ids), policiesInForce(db.knex, ids)]);
   return {
-    realms: rows.map(({ id, name, displayName, settings }) => ({
+    realms: rows.map(({ id, name, displayName }) => ({
       name,
       displayName,
-      mfa: settings.mfa,
+      mfa: nameOf(policyOf(id).document),
       users: users.get(id) ?? 0,
       clients: clients.get(id) ?? 0,
     })),

@@ -2,12 +2,14 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { conflict } from '../../errors.ts';
+import { nameOf, policyOf, SHORTHANDS, type Shorthand } from '../../policy/document.ts';
 import { ALGORITHMS, generateSigningKey } from '../../realms/keys.ts';
 import { checkRealmName } from '../../realms/names.ts';
 import { realmSettings } from '../../realms/settings.ts';
 import { assignRealmScopes, insertClient, insertClientScopes } from '../../store/clients.ts';
 import { insertDataKey } from '../../store/data-keys.ts';
 import { isUniqueViolation } from '../../store/database.ts';
+import { insertPolicy, policiesInForce } from '../../store/policies.ts';
 import { insertRealm, listRealms, type RealmRow, realmByName, rootSecretSeal, touchRealm } from '../../store/realms.ts';
 import { insertComposites, insertRoles, realmRoleId } from '../../store/roles.ts';
 import type { Queries } from '../../store/rows.ts';
@@ -28,12 +30,14 @@ const newRealm = z.object({
   name: z.string(),
   displayName: z.string().trim().min(1).max(200).optional(),
   settings: realmSettings.partial().default({}),
+  /** Who proves a second factor: nobody, whoever owns one, everybody. The rest of the policy is written afterwards. */
+  mfa: z.enum(SHORTHANDS).default('optional'),
 });
 export type NewRealm = z.input<typeof newRealm>;
 
 /** Makes a realm. 400 for a name that may not be, 409 for one that is taken. */
 export async function createRealm(operator: Operator, input: NewRealm): Promise<RealmRow> {
-  const { name, displayName, settings } = validated(newRealm, input);
+  const { name, displayName, settings, mfa } = validated(newRealm, input);
   checkRealmName(name);
   const { db, keyring, now } = operator;
   if (await realmByName(db.knex, name)) throw conflict(`There is a realm named "${name}" already.`, 'name');
@@ -59,6 +63,7 @@ export async function createRealm(operator: Operator, input: NewRealm): Promise<
       await insertRealm(trx, realm);
       await insertDataKey(trx, dataKey);
       for (const key of signingKeys) await insertSigningKey(trx, key);
+      await insertPolicy(trx, { realmId: id, version: 1, document: policyOf(mfa), actor: operator.actor, createdAt: now });
       await insertDefaults(trx, realm, now);
       await audit(operator, { realmId: id }, { type: 'realm.created', details: { name } }, trx);
       await db.changes.announce(`realm-name:${name}`, trx);
@@ -72,12 +77,16 @@ export async function createRealm(operator: Operator, input: NewRealm): Promise<
   return realm;
 }
 
-/** Every realm, page by page. */
-export async function* allRealms(operator: Pick<Operator, 'db'>): AsyncGenerator<RealmRow> {
+/** Every realm with the name of its policy, page by page. */
+export async function* allRealms(operator: Pick<Operator, 'db'>): AsyncGenerator<RealmRow & { mfa: Shorthand | 'custom' }> {
   const limit = 200;
   for (let after: string | undefined; ; ) {
     const page = await listRealms(operator.db.knex, { after, limit });
-    yield* page;
+    const policies = await policiesInForce(
+      operator.db.knex,
+      page.map((realm) => realm.id),
+    );
+    for (const realm of page) yield { ...realm, mfa: nameOf(policies(realm.id).document) };
     if (page.length < limit) return;
     after = page.at(-1)?.name;
   }

@@ -9,12 +9,14 @@ import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import Koa from 'koa';
 import { createRealm } from '../../../src/admin/resources/realms.ts';
 import { createUser } from '../../../src/admin/resources/users.ts';
+import { createFactors } from '../../../src/factors/index.ts';
 import { createRelying } from '../../../src/http/relying.ts';
 import { inEnglish } from '../../../src/languages/messages.ts';
 import type { RealmContext } from '../../../src/realms/registry.ts';
 import { endSessionsOf } from '../../../src/sessions/sessions.ts';
 import { clientByClientId } from '../../../src/store/clients.ts';
 import { credentialsOf } from '../../../src/store/credentials.ts';
+import { policyInForce } from '../../../src/store/policies.ts';
 import { insertSession, joinSessionClient } from '../../../src/store/sessions.ts';
 import { Agent, type Page } from '../../support/agent.ts';
 import { atEnd } from '../../support/cleanup.ts';
@@ -49,6 +51,7 @@ async function world() {
     id: randomUUID(),
     uid: 'u',
     userId: user.id,
+    facts: { skipped: false },
     remember: false,
     ip: null,
     userAgent: null,
@@ -73,10 +76,11 @@ async function world() {
   const origin = `http://localhost:${port}`;
   const issuer = `${origin}/realms/${realm.name}`;
   const base = `/realms/${realm.name}/account`;
-  const context: RealmContext = { realm, rootSecret: Buffer.alloc(32, 1), scopes: [], keys: [] };
+  const context: RealmContext = { realm, rootSecret: Buffer.alloc(32, 1), scopes: [], policy: await policyInForce(db.knex, realm.id), keys: [] };
   const warnings: object[] = [];
   const relying = createRelying({
     db,
+    factors: createFactors(),
     origin,
     listening: () => `http://127.0.0.1:${port}`,
     now: () => NOW,
