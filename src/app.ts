@@ -7,6 +7,8 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import { handleAccount } from './account/routes.ts';
 import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts';
+import type { Caller } from './admin/rest/access.ts';
+import { handleRest, type RestDeps } from './admin/rest/mount.ts';
 import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
 import { notFound } from './errors.ts';
@@ -23,9 +25,11 @@ import { say } from './languages/messages.ts';
 import type { LoginState } from './login/machine.ts';
 import type { LoginDeps } from './login/room.ts';
 import { handleLogin } from './login/routes.ts';
+import { bearerOf, realmOfToken } from './oidc/bearer.ts';
 import { dispatch } from './oidc/dispatch.ts';
 import { interactionsOf } from './oidc/interactions.ts';
 import { buildRealm, type OidcRealm } from './oidc/provider.ts';
+import { levelOfAcr } from './policy/policy.ts';
 import { RealmRegistry } from './realms/registry.ts';
 import { realmJson } from './realms/representation.ts';
 import { SignIns } from './sessions/sign-ins.ts';
@@ -141,6 +145,26 @@ export function createApp(options: {
     const { room } = await requireRealm(ctx, name);
     await handleAccount({ ...shown, db, factors, relying, ...notices }, ctx, room.context, path);
   });
+  // Bearer tokens only: nothing here looks at a cookie.
+  const callerOf = async (token: string): Promise<Caller | undefined> => {
+    const name = realmOfToken(token, origin);
+    const realm = name === undefined ? undefined : await realms.get(name, now());
+    const bearer = realm && (await bearerOf(realm.built, token));
+    if (!realm || !bearer) return undefined;
+    const { realm: row, policy } = realm.context;
+    const level = levelOfAcr(policy.document, bearer.acr ?? '') ?? 'aal1';
+    return { ...bearer, realm: row, level, floor: policy.document.floors.administrator };
+  };
+  const rest: RestDeps = {
+    db,
+    origin,
+    now,
+    log,
+    callerOf,
+    operator: (actor, at) => ({ db, keyring, passwords, actor, now: at }),
+    refusedToken: async () => undefined,
+  };
+  router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?)$/, (ctx) => handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`));
   router.get(/^\/admin\/?$/, redirectToConsole);
   router.all(/^\/admin\/master\/console(\/.*)?$/, async (ctx) => {
     const { room } = await requireRealm(ctx, 'master');
@@ -181,6 +205,8 @@ export function createApp(options: {
  * another name than the one that cookies, throttles and proxies know (security-tests F01).
  */
 const plainPathsOnly: Koa.Middleware = async (ctx, next) => {
+  // Names of roles stand in paths of the REST API, which reads them segment by segment (admin/rest/mount.ts).
+  if (ctx.path.startsWith('/admin/realms/') && !/\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) return next();
   if (!ctx.req.url?.startsWith('/') || /%|\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) throw notFound(say('error.noPage'));
   await next();
 };

@@ -48,6 +48,23 @@ export async function hasRealmRole(knex: Knex, realmId: string, userId: string, 
   return row !== undefined;
 }
 
+/** Which roles of one client a user has, however they come to the user: asked upwards, whatever else lies below what the user has. */
+export async function rolesHeldOfClient(knex: Knex, realmId: string, userId: string, clientId: string): Promise<string[]> {
+  const ofClient = knex('roles')
+    .join('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
+    .where({ 'roles.realm_id': realmId, 'clients.client_id': clientId })
+    .select({ id: 'roles.id', holder_id: 'roles.id' });
+  const rows: { name: string }[] = await knex
+    .withRecursive('member_groups', groupsOf(knex, realmId, userId))
+    .withRecursive('ways', waysTo(knex, realmId, 'ways', ofClient))
+    .from('ways')
+    .join('roles', 'roles.id', 'ways.id')
+    .where('roles.realm_id', realmId)
+    .where(isGiven(knex, realmId, userId, 'ways.holder_id'))
+    .distinct('roles.name');
+  return rows.map(({ name }) => name);
+}
+
 /** True when any user has this realm role, however it comes to the user; service accounts are not asked about. */
 export async function isHeldByUser(knex: Knex, realmId: string, name: string): Promise<boolean> {
   const below = knex('group_roles')

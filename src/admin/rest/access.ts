@@ -1,0 +1,87 @@
+/**
+ * Who may do what through the REST API: bearer tokens only, of the realm itself or of master, whose user holds a role of
+ * that realm's management. Roles are looked up on every request, so that one which was taken is missing at once; tokens
+ * carry none of them.
+ */
+import { AppError, forbidden } from '../../errors.ts';
+import type { Level } from '../../policy/assurance.ts';
+import { reaches } from '../../policy/assurance.ts';
+import { hasRealmRole, rolesHeldOfClient } from '../../store/effective-roles.ts';
+import type { RealmRow } from '../../store/realms.ts';
+import type { Queries } from '../../store/rows.ts';
+import { managementClientIn } from '../resources/realm-defaults.ts';
+import type { ManagementRole } from './operation.ts';
+
+/** Whoever a bearer token is about, verified and still standing. */
+export interface Caller {
+  userId: string;
+  /** client_id of the application that asks. */
+  clientId: string;
+  /** The realm that the token is of. */
+  realm: RealmRow;
+  /** A client that speaks for itself: no second factor can be asked of it. */
+  service: boolean;
+  /** What the token says of the sign-in, and what this realm asks of administrators. */
+  level: Level;
+  floor: Level;
+}
+
+export interface Access {
+  caller: Caller;
+  /** Roles held in the management of the realm at hand. */
+  roles: ReadonlySet<string>;
+  has(...any: ManagementRole[]): boolean;
+  /** @throws 403 unless one of these is held */
+  require(...any: ManagementRole[]): void;
+}
+
+const MASTER = 'master';
+
+/** What the caller holds in a realm; nobody of another realm but master holds anything. */
+export async function accessTo(queries: Queries, caller: Caller, realm: RealmRow): Promise<Access> {
+  return accessOf(caller, new Set(await rolesIn(queries, caller, realm)));
+}
+
+async function rolesIn(queries: Queries, caller: Caller, realm: RealmRow): Promise<string[]> {
+  if (caller.realm.id === realm.id) {
+    const client = realm.name === MASTER ? managementClientIn(MASTER).clientId : 'realm-management';
+    return rolesHeldOfClient(queries, realm.id, caller.userId, client);
+  }
+  if (caller.realm.name !== MASTER) return [];
+  return rolesHeldOfClient(queries, caller.realm.id, caller.userId, managementClientIn(realm.name).clientId);
+}
+
+export function accessOf(caller: Caller, roles: ReadonlySet<string>): Access {
+  const has = (...any: ManagementRole[]): boolean => any.some((role) => roles.has(role));
+  return {
+    caller,
+    roles,
+    has,
+    require(...any) {
+      if (!has(...any)) throw forbidden(`This needs one of the roles ${any.join(', ')} of the realm's management.`, 'forbidden');
+    },
+  };
+}
+
+/** Whether the caller may make realms. */
+export const mayCreateRealms = async (queries: Queries, { realm, userId }: Caller): Promise<boolean> =>
+  realm.name === MASTER && (await hasRealmRole(queries, realm.id, userId, 'create-realm'));
+
+/** A token whose sign-in was not enough. */
+export class NotEnough extends AppError {
+  readonly floor: Level;
+
+  constructor(level: Level, floor: Level) {
+    const message = `Administrators sign in with ${floor}; this token says ${level}. Sign in again and ask for acr_values=${floor}.`;
+    super({ code: 'insufficient_user_authentication', status: 401, message });
+    this.floor = floor;
+  }
+}
+
+/**
+ * Administrators show a second factor, whatever their realm asks of others.
+ * @throws NotEnough when the token's sign-in was not enough
+ */
+export function requireLevel({ service, level, floor }: Caller): void {
+  if (!service && !reaches(level, floor)) throw new NotEnough(level, floor);
+}

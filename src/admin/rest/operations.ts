@@ -1,0 +1,5 @@
+/** Every operation of the REST API: one line a resource. */
+import type { Operation } from './operation.ts';
+import { realmOperations } from './realms.ts';
+
+export const operations: readonly Operation[] = [...realmOperations];

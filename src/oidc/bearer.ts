@@ -1,0 +1,38 @@
+/** What a bearer token says to our own APIs: whose it is, of which application, and how its user signed in. */
+import { decodeJwt, errors } from 'jose';
+import { issuerOf } from '../realms/issuer.ts';
+import type { OidcRealm } from './provider.ts';
+
+/** A token that was verified and still stands: its session, its grant and its user are there, and nobody revoked it. */
+export interface Bearer {
+  userId: string;
+  clientId: string;
+  /** A client that speaks for itself. */
+  service: boolean;
+  acr: string | undefined;
+}
+
+/** The realm that a token claims to be of, by its issuer; undefined for what is none of ours. */
+export function realmOfToken(token: string, origin: string): string | undefined {
+  try {
+    const { iss } = decodeJwt(token);
+    const name = iss?.split('/').at(-1) ?? '';
+    return iss === issuerOf(origin, name) ? name : undefined;
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined;
+    throw error;
+  }
+}
+
+/** @param oidc the realm of `realmOfToken` */
+export async function bearerOf({ accessTokens }: OidcRealm, token: string): Promise<Bearer | undefined> {
+  const ofUser = await accessTokens.find(token, { forUserinfo: false });
+  if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...common(ofUser), service: false };
+  const ofClient = await accessTokens.findClientCredentials(token);
+  const { sub } = decodeJwt(token);
+  return ofClient && sub !== undefined ? { userId: sub, ...common(ofClient), service: true } : undefined;
+}
+
+function common({ clientId, extra }: { clientId?: string | undefined; extra?: Record<string, unknown> | undefined }) {
+  return { clientId: clientId ?? '', acr: typeof extra?.acr === 'string' ? extra.acr : undefined };
+}
