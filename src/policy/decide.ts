@@ -13,8 +13,8 @@
 import type { Level, Proof } from './assurance.ts';
 import { reaches } from './assurance.ts';
 import type { Facts, Need, OwnedFactor, RuleName } from './policy.ts';
-import { deviceStands, graceOf, levelOfAcr, needBeforeEnrolment, needOf, ownedBy } from './policy.ts';
-import { amrOf, countedProofs, counts, isComplete, isFirst, isRecovery, levelOf, PASSWORD, RECOVERY_CODES } from './proofs.ts';
+import { deviceStands, ENROL_FRESH_MS, graceOf, levelOfAcr, needBeforeEnrolment, needOf, ownedBy } from './policy.ts';
+import { amrOf, countedProofs, counts, isComplete, isFirst, isForAdministrators, isPass, isRecovery, levelOf, PASSWORD } from './proofs.ts';
 
 export type { Facts, FactsClient, FactsUser, OwnedFactor, RuleName } from './policy.ts';
 export { amrOf, freshProofs, isFirst, levelOf, PASSWORD, RECOVERY_CODES } from './proofs.ts';
@@ -67,6 +67,13 @@ export function decide(facts: Facts): Decision {
   if (requested.essential && requested.acr.length > 0 && !requested.acr.some((value) => levelOfAcr(facts.policy, value)))
     return { ask: 'unmet', reason: 'The application asked for an assurance level that is not known here.', rules: ['request.acr'] };
 
+  const pass = newestPass(facts, need);
+  if (pass === undefined) return settled(facts, need);
+  const otherwise = settled({ ...facts, proofs: facts.proofs.filter((proof) => !isPass(proof)) }, need);
+  return otherwise.ask === 'nothing' || otherwise.ask === 'password' ? otherwise : (afterPass(facts, need, pass) ?? otherwise);
+}
+
+function settled(facts: Facts, need: Need): Decision {
   const state = standing(facts, need);
   if ('ask' in state && state.ask === 'unmet') return state;
   // A wish that this realm cannot fulfil is no reason to refuse the sign-in: the caller reports it as not done.
@@ -93,6 +100,36 @@ interface Due {
   anyway: Question | Grant;
 }
 
+/**
+ * A pass opens the enrolment of something that is enough for this request, and nothing else: what the user had is lost, by
+ * their word and an administrator's. The password has to be as fresh as for any other enrolment, counted from when the
+ * pass was typed: to install an app takes its time, and nobody is given a second pass for that.
+ *
+ * @param typedAt when the pass was
+ */
+function afterPass(facts: Facts, need: Need, typedAt: number): Decision | undefined {
+  const due = opened(facts);
+  if (due.length === 0) return undefined;
+  const since = Math.max(need.since, typedAt - ENROL_FRESH_MS);
+  if (!facts.proofs.some((proof) => isFirst(proof) && proof.at >= since)) return { ask: 'password', rules: need.rules };
+  const wished = due.filter((id) => facts.action === 'enrol' && facts.actionFactors?.includes(id));
+  return { ask: 'enrol', factors: wished.length > 0 ? wished : due, level: need.level, rules: need.rules, skip: null };
+}
+
+/** When the newest pass was typed, of those that count. */
+const newestPass = ({ proofs }: Facts, { since }: Need): number | undefined =>
+  proofs.filter((proof) => isPass(proof) && proof.at >= since).reduce<number | undefined>((newest, { at }) => Math.max(newest ?? at, at), undefined);
+
+/** What a pass lets this user set up: whatever is enough beside a password alone. */
+const opened = (facts: Facts): string[] =>
+  idsOf(wouldDo(facts, needOf(facts), [asIfProved({ factor: PASSWORD, level: 'aal1', kinds: ['knowledge'] })]));
+
+const tooWeak = ({ level, rules }: Need): Extract<Decision, { ask: 'unmet' }> => ({
+  ask: 'unmet',
+  reason: `No sign-in method that can be used here reaches ${level}.`,
+  rules,
+});
+
 /** How the proofs stand to the need. */
 function standing(facts: Facts, need: Need): Question | Grant | Due {
   const counted = countedFor(facts, need);
@@ -112,7 +149,7 @@ function spared(facts: Facts, need: Need, counted: readonly Proof[]): Grant | nu
 /** Nothing that the user owns would do: something that would has to be enrolled, now or, where a rule gives time, later. */
 function unreachable(facts: Facts, need: Need, counted: readonly Proof[]): Question | Due {
   const due = wouldDo(facts, need, counted);
-  const refusal: Question = { ask: 'unmet', reason: `No sign-in method that can be used here reaches ${need.level}.`, rules: need.rules };
+  const refusal = tooWeak(need);
   const skip = graceOf(facts);
   if (due.length === 0) return refusal;
   if (skip === null) return { due, put: null, anyway: refusal };
@@ -127,8 +164,8 @@ function unreachable(facts: Facts, need: Need, counted: readonly Proof[]): Quest
 }
 
 /**
- * After a code or a pass for a lost factor a new one is due, unless the rest would have been enough or another factor was
- * shown too. Codes leave it to whoever still owns another factor when; a pass was given because there is none.
+ * After a code for a lost factor a new one is due, unless the rest would have been enough or another factor was shown too.
+ * Whoever still owns another factor may leave it for later.
  */
 function recovered(facts: Facts, need: Need, grant: Grant): Grant | Due {
   const others = grant.counted.filter((proof) => !isRecovery(proof));
@@ -142,9 +179,8 @@ function recovered(facts: Facts, need: Need, grant: Grant): Grant | Due {
   if (offered.length === 0) return grant;
   const enough = wouldDo(facts, need, others);
   const due = enough.length > 0 ? enough : offered;
-  const byCode = grant.counted.some((proof) => proof.factor === RECOVERY_CODES);
   const owns = facts.owned.some((factor) => !isRecovery(factor) && factor.disabled !== true);
-  if (owns && byCode) return { due, put: { until: null, loginsLeft: null }, anyway: grant };
+  if (owns) return { due, put: { until: null, loginsLeft: null }, anyway: grant };
   const skip = graceOf(facts);
   return { due, put: skip && isEnough(needOf(facts, 'grace'), others, facts.owned) ? skip : null, anyway: grant };
 }
@@ -155,6 +191,8 @@ function missing(facts: Facts, need: Need, counted: readonly Proof[]): Question 
   const owned = ownedBy(facts);
   if (meets(need, counted, owned)) return null;
   const would = owned.filter((factor) => factor.disabled !== true && countsOnTop(need, counted, factor, owned));
+  const passes = facts.owned.filter((factor) => isPass(factor) && factor.disabled !== true);
+  if (passes.length > 0 && opened(facts).length > 0) would.push(...passes);
   if (would.length === 0) return 'unreachable';
   return { ask: 'factor', factors: idsOf(would), level: need.level, remember: need.remember, rules: need.rules };
 }
@@ -203,7 +241,7 @@ function answer(facts: Facts, need: Need, { counted, spared }: Grant): Decision 
 
 /** The proofs that count for a need. */
 function countedFor({ proofs, user }: Facts, need: Need): Proof[] {
-  return countedProofs(user?.administrator ? proofs.filter((proof) => !isRecovery(proof)) : proofs, need.since, need.factors);
+  return countedProofs(user?.administrator ? proofs.filter(isForAdministrators) : proofs, need.since, need.factors);
 }
 
 /** What may be enrolled here and would do. */

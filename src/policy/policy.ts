@@ -9,7 +9,7 @@ import type { Level } from './assurance.ts';
 import { isLevel, LEVELS, reaches, strongest } from './assurance.ts';
 import { comparableName, type PolicyDocument, type PolicyRule } from './document.ts';
 import type { Facts, OwnedFactor, RuleName } from './facts.ts';
-import { isRecovery } from './proofs.ts';
+import { isForAdministrators, isPass } from './proofs.ts';
 
 export type { Facts, FactsClient, FactsUser, OwnedFactor, RuleName } from './facts.ts';
 
@@ -58,9 +58,9 @@ export function clientFloor(policy: Pick<PolicyDocument, 'acr'>, value: string |
   return levelOfAcr(policy, value) ?? 'phrh';
 }
 
-/** The second factors that count as owned: what is kept for a lost factor is not for administrators. */
+/** The second factors that count as owned: a pass in somebody's hand is no reason to ask for one. */
 export const ownedBy = ({ user, owned }: Pick<Facts, 'user' | 'owned'>): readonly OwnedFactor[] =>
-  user?.administrator ? owned.filter((factor) => !isRecovery(factor)) : owned;
+  owned.filter((factor) => !isPass(factor) && (user?.administrator !== true || isForAdministrators(factor)));
 
 /**
  * What the request needs, whoever the user turns out to be able to satisfy it with. The strictest of all matching rules
@@ -81,7 +81,8 @@ export function needOf(facts: Facts, relief?: Relief): Need {
     ofRealm.second = true;
     builtIn.push('user.owned');
   }
-  if (facts.risk.length > 0 && owned.some((factor) => reaches(factor.level, 'aal2'))) {
+  // Of nobody who has nothing: whoever knows a stolen password must not be the one who sets up the factor.
+  if (facts.policy.useOwned && facts.risk.length > 0 && owned.some((factor) => reaches(factor.level, 'aal2'))) {
     ofRealm.level = strongest(ofRealm.level, 'aal2');
     builtIn.push('risk');
   }

@@ -26,11 +26,19 @@ export const PASSWORD = 'password';
 /** The codes that a user keeps for the day on which the real factor is lost. */
 export const RECOVERY_CODES = 'recovery-codes';
 
+/** What administrators give to somebody who has lost everything else. */
+const ENROLMENT_PASS = 'enrolment-pass';
+
 /**
- * Factors for whoever has lost the real one: those codes, and the pass that an administrator gives. They are
- * good for one sign-in at aal2, after which a new factor is due, and never for an administrator.
+ * Factors for whoever has lost the real one: those codes, good for one sign-in at aal2, after which a new factor is due;
+ * and the pass, good for setting up a new factor and nothing else.
  */
-const RECOVERY: ReadonlySet<string> = new Set([RECOVERY_CODES, 'enrolment-pass']);
+const RECOVERY: ReadonlySet<string> = new Set([RECOVERY_CODES, ENROLMENT_PASS]);
+
+export const isPass = ({ factor }: { factor: string }): boolean => factor === ENROLMENT_PASS;
+
+/** Codes on paper are not for administrators; a pass for one of them is given by two others. */
+export const isForAdministrators = ({ factor }: { factor: string }): boolean => factor !== RECOVERY_CODES;
 
 export const isRecovery = ({ factor }: { factor: string }): boolean => RECOVERY.has(factor);
 
