@@ -45,6 +45,7 @@ type FactorEvent =
   | { type: 'mfa.factor.resynced'; details: { factor: string; credential: string } }
   /** Hardware tokens of the realm's stock. */
   | { type: 'mfa.token.imported'; details: { tokens: number; format: 'csv' | 'pskc' } }
+  | { type: 'mfa.token.removed'; details: { token: string } }
   | { type: 'mfa.token.assigned' | 'mfa.token.returned'; details: { token: string; credential: string } }
   | { type: 'mfa.recovery.generated'; details: { codes: number } }
   | { type: 'mfa.recovery.used'; details: { left: number } }
@@ -99,6 +100,9 @@ type ResourceEvent =
   | { type: 'group.created' | 'group.deleted' | 'group.member-added' | 'group.member-removed'; details: { path: string } }
   | { type: 'group.moved'; details: { from: string; to: string } }
   | { type: 'group.role-added' | 'group.role-removed'; details: { path: string } & NamedRole }
+  /** An account that a realm sends by; `at` is the mail server, or the account's id. */
+  | { type: 'delivery.account-set'; details: { channel: 'mail' | 'sms'; at: string } }
+  | { type: 'delivery.account-removed'; details: { channel: 'mail' | 'sms' } }
   | { type: 'user.password-set'; details: Record<string, never> }
   /** Which factors a realm uses. */
   | { type: 'factor.enabled' | 'factor.disabled' | 'factor.removed'; details: { factor: string } }

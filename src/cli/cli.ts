@@ -34,6 +34,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   audit: { summary: 'list, export and check what was recorded', load: async () => (await import('./audit.ts')).describeAudit },
   factor: { summary: 'say which factors a realm uses, and add webhooks', load: async () => (await import('./factor.ts')).describeFactor },
   mfa: { summary: "list, enrol, try and remove users' second factors", load: async () => (await import('./mfa.ts')).describeMfa },
+  token: { summary: 'import hardware tokens, and say whose they are', load: async () => (await import('./token.ts')).describeToken },
 };
 
 /**

@@ -167,3 +167,8 @@ export async function returnHardwareTokens(
     assigned_at: null,
   });
 }
+
+/** Removes a token that is in stock; false when it is somebody's. */
+export async function deleteHardwareToken(trx: Knex, { realmId, id }: { realmId: string; id: string }): Promise<boolean> {
+  return (await trx('hardware_tokens').where({ realm_id: realmId, id }).whereNull('credential_id').delete()) === 1;
+}

@@ -85,6 +85,18 @@ export async function userByUsername(knex: Knex, realmId: string, username: stri
   return row && userFromRecord(row);
 }
 
+/** Users by the names that were asked for; at most a few hundred at a time. */
+export async function usersByUsernames(knex: Knex, realmId: string, names: readonly string[]): Promise<Map<string, UserRow>> {
+  const rows = await knex<UserRecord>('users').where({ realm_id: realmId }).whereIn('username', names.map(normalise));
+  const found = new Map(rows.map((row) => [row.username, userFromRecord(row)]));
+  return new Map(
+    names.flatMap((name): [string, UserRow][] => {
+      const user = found.get(normalise(name));
+      return user ? [[name, user]] : [];
+    }),
+  );
+}
+
 export async function serviceAccountUser(knex: Knex, realmId: string, clientRowId: string): Promise<UserRow | undefined> {
   const row = await knex<UserRecord>('users').where({ realm_id: realmId, service_account_of: clientRowId }).first();
   return row && userFromRecord(row);
