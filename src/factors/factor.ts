@@ -172,7 +172,14 @@ export type Begun<State> =
   /** The dispatcher falls back to another factor, if there is one that is enough. */
   | { ok: false; reason: Unavailable };
 
-export type Refusal = 'wrong' | 'expired' | 'replayed' | 'malformed' | 'cloned';
+export type Refusal =
+  | 'wrong'
+  | 'expired'
+  | 'replayed'
+  | 'malformed'
+  | 'cloned'
+  /** What has to say whether it is right did not: a service that does not answer, a module that throws. */
+  | 'failed';
 
 export type Verdict<Secret = unknown> =
   | {
@@ -226,6 +233,8 @@ export interface Factor<Secret = unknown, State = unknown, Enrolling = State> {
   /** What it is called, and one sentence on its strength, in English; pages have the texts `factor.<id>.name` and `.strength` of locales/ where there are any. */
   readonly name: string;
   readonly strength: string;
+  /** Whose texts of locales/ say what was wrong, where it has none under its own id. */
+  readonly texts?: string;
   /** Never offered by itself as what to enrol first: recovery codes, what only an administrator gives. */
   readonly auxiliary?: boolean;
   /** The level that a credential without a level of its own supports in a realm. */

@@ -8,6 +8,7 @@ import type { Keyring } from '../crypto/keyring.ts';
 import { tooMany } from '../errors.ts';
 import type { Begun, Factor, FactorContext, Unavailable, Verdict } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
+import { textsOf } from '../factors/names.ts';
 import { say, sayOr, type Words } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import type { Throttle } from '../sessions/throttle.ts';
@@ -149,9 +150,12 @@ async function refused(
       await revokeTrust(trx, { realmId: user.realmId, userId: user.id }, {}, 'credentials', origin);
     });
   }
-  const why = refusalOf(factor.id, reason, 'login.code.wrong');
+  const why = refusalOf(textsOf(factor), reason, 'login.code.wrong');
   const isTyped = factor.begin === undefined || factor.resend !== undefined;
-  const said = { field: isTyped ? 'code' : null, message: resyncs && reason === 'wrong' ? sayOr(`factor.${factor.id}.refused.pair`, why) : why };
+  const said = {
+    field: isTyped ? 'code' : null,
+    message: resyncs && reason === 'wrong' ? sayOr(`factor.${textsOf(factor)}.refused.pair`, why) : why,
+  };
   // Of right codes sent at once all but one are replays. They count, but must not end the sign-in under the one that won.
   const ends = endsTransaction && reason !== 'replayed';
   if (ends || isTyped) return { ok: false, ends, said };

@@ -18,6 +18,9 @@ interface Request {
   json: Record<string, unknown>;
 }
 
+/** What an answer that cannot be believed comes to. */
+const FAILED = { ok: false, reason: 'failed' };
+
 /** Written from docs/custom-factors.md, not with the product's own function. */
 const hmac = (secret: string, ...parts: string[]): string => `v1=${createHmac('sha256', secret).update(parts.join('\n')).digest('hex')}`;
 
@@ -165,7 +168,7 @@ test('F08 an answer with a bad signature, or with none, fails closed', async (t)
   ];
   for (const [what, check] of bad) {
     const { answer, requests, faults } = await webhook({ check });
-    await t.throwsAsync(answer('right'), { code: 'factor_unavailable' }, what);
+    t.like(await answer('right'), FAILED, what);
     t.is(requests.length, 2, `${what}: it is asked once`);
     t.deepEqual(faults, ['HookFault: The signature of the answer is not right.'], what);
   }
@@ -181,7 +184,7 @@ test('F08 a replayed answer, of this challenge or of another, fails closed', asy
     },
   });
   t.true((await answer('right')).ok, 'the recorded one was right once');
-  for (let times = 0; times < 3; times += 1) await t.throwsAsync(answer('anything'), { code: 'factor_unavailable' });
+  for (let times = 0; times < 3; times += 1) t.like(await answer('anything'), FAILED);
 });
 
 test('F08 claims of phrh, of an amr that is not allowed, or of another user fail closed', async (t) => {
@@ -192,7 +195,7 @@ test('F08 claims of phrh, of an amr that is not allowed, or of another user fail
         answers(response, signed(request, body), body);
       },
     });
-    await t.throwsAsync(answer('right'), { code: 'factor_unavailable' }, JSON.stringify(claim));
+    t.like(await answer('right'), FAILED, JSON.stringify(claim));
   }
   const { answer } = await webhook({}, { level: 'aal1' });
   t.like(await answer('right'), { ok: true, level: 'aal1' });
@@ -219,7 +222,7 @@ test('F08 what is no 200, no JSON or no verdict fails closed', async (t) => {
   ];
   for (const [what, check] of bad) {
     const { answer, requests } = await webhook({ check });
-    await t.throwsAsync(answer('right'), { code: 'factor_unavailable' }, what);
+    t.like(await answer('right'), FAILED, what);
     t.is(requests.filter(({ json }) => json.event === 'check').length, 1, `${what}: an answer to be checked is sent once`);
   }
 });
@@ -234,11 +237,9 @@ test.serial('F08 a late 200 is too late', async (t) => {
   };
   const before = performance.now();
   const [checked, init, dripped] = [await webhook({ check: late }), await webhook({ init: late }), await webhook({ check: slow })];
-  const [, begun] = await Promise.all([
-    t.throwsAsync(checked.answer('right'), { code: 'factor_unavailable' }),
-    init.begin(),
-    t.throwsAsync(dripped.answer('right'), { code: 'factor_unavailable' }),
-  ]);
+  const [answered, begun, inPieces] = await Promise.all([checked.answer('right'), init.begin(), dripped.answer('right')]);
+  t.like(answered, FAILED);
+  t.like(inPieces, FAILED);
   t.deepEqual(begun, { ok: false, reason: 'failed' });
   t.true(performance.now() - before < 8_000);
   t.is(init.requests.length, 1, 'what was sent is not sent again');

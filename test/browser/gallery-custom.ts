@@ -35,8 +35,8 @@ export const customExhibits: Exhibit[] = [
   {
     name: 'custom factor, does not answer',
     view: 'factors/custom/challenge',
-    model: { ...challenge, errors: [{ field: null, message: say('custom.noAnswer', { name: 'Grid card' }) }] },
-    status: 503,
+    model: { ...challenge, errors: [{ field: 'code', message: say('factor.custom.refused.failed') }] },
+    status: 400,
   },
   { name: 'custom factor, long', view: 'factors/custom/challenge', model: { ...challenge, name: long, message: `${long}. `.repeat(4), asks: long } },
   { name: 'custom factor, markup', view: 'factors/custom/challenge', model: { ...challenge, name: markup, message: markup, asks: markup } },
@@ -50,7 +50,7 @@ export const customExhibits: Exhibit[] = [
       sent: 'sms',
       inputmode: 'numeric',
       asks: null,
-      errors: [{ field: 'code', message: say('login.code.wrongAtEnrolment') }],
+      errors: [{ field: 'code', message: say('factor.custom.enrol.refused.wrong') }],
     },
   },
 ];

@@ -5,12 +5,11 @@
  *     answer   not too late ─► our comparison of a code that is in play ─► checkMFA, 5 s ─► its claims within what the
  *              realm allows ─► the challenge is spent, once ─► ok
  *
- * A hook that throws, is late, or answers what it may not ends in no verdict at all: the attempt was counted before, and
- * the page says that the factor does not answer.
+ * A hook that throws, is late, or answers what it may not lets nobody in: that counts as a wrong answer, and the page says
+ * that the factor does not answer.
  */
 import { randomInt } from 'node:crypto';
 import { randomToken } from '../../crypto/codes.ts';
-import { AppError } from '../../errors.ts';
 import type { Kind } from '../../policy/assurance.ts';
 import type { Begun, Credential, Delivered, FactorContext, Refusal } from '../factor.ts';
 import { type Challenge, type CustomLevel, type HookContext, HookFault, type Hooks, type Json, parseChallenge, parseChecked } from './hooks.ts';
@@ -61,6 +60,8 @@ export interface CustomState {
 export const HOOK_LIMIT_MS = 5_000;
 /** How long a challenge that a hook has made is good for. */
 const CHALLENGE_MS = 5 * 60_000;
+/** How many answers to one challenge reach checkMFA, however it fares with them. */
+const ANSWERS_A_CHALLENGE = 5;
 /** A hook may ring somebody's telephone: whoever knows the password must not be able to do that all night. */
 const CHALLENGES_A_WINDOW = 5;
 const WINDOW_MS = 5 * 60_000;
@@ -106,10 +107,7 @@ export async function beginChallenge(
 /** A challenge that was answered rightly, and what that shows; or why it was not. */
 export type Answered = { ok: true; level: CustomLevel; amr: string[]; keep: Json } | { ok: false; reason: Refusal };
 
-/**
- * Whether an answer is right. A right one is accepted once.
- * @throws AppError 503 when the hook did not do its part
- */
+/** Whether an answer is right. A right one is accepted once; `failed` where the hook did not do its part. */
 export async function checkAnswer(
   terms: CustomTerms,
   cx: FactorContext,
@@ -124,6 +122,9 @@ export async function checkAnswer(
     if (compared !== 'ok') return { ok: false, reason: compared };
   }
   const context = contextOf(cx, { purpose, challenge: state.challenge, held });
+  if (terms.hooks.check && !(await takesPlace(cx, `${terms.id} ${state.challenge} answer`, ANSWERS_A_CHALLENGE, state.until))) {
+    return { ok: false, reason: 'expired' };
+  }
   const verdict = terms.hooks.check ? await judgedBy(terms, context, input, state.state) : codeAlone(terms, state);
   if (!verdict.ok) return verdict;
   return (await cx.once(`${terms.id} ${state.challenge}`, state.until)) ? verdict : { ok: false, reason: 'replayed' };
@@ -160,9 +161,8 @@ async function judgedBy(terms: CustomTerms, context: HookContext, input: string,
         throw new HookFault('checkMFA claims an amr that the realm does not allow.');
       return { ok: true, level, amr: [...amr], keep: said.keep ?? null };
     });
-  } catch (cause) {
-    const message = { key: 'custom.noAnswer', values: { name: terms.name } } as const;
-    throw new AppError({ code: 'factor_unavailable', status: 503, message, retryAfter: 10, cause });
+  } catch {
+    return { ok: false, reason: 'failed' };
   }
 }
 
@@ -189,11 +189,16 @@ async function bounded<T>({ id, report }: CustomTerms, hook: HookName, work: (si
   }
 }
 
-/** So many challenges of a user and factor in each window: each takes one of its places. */
-async function mayBegin({ id }: CustomTerms, cx: FactorContext): Promise<boolean> {
+/** So many challenges of a user and factor in each window. */
+function mayBegin({ id }: CustomTerms, cx: FactorContext): Promise<boolean> {
   const window = Math.floor(cx.now / WINDOW_MS);
-  for (let place = 1; place <= CHALLENGES_A_WINDOW; place += 1) {
-    if (await cx.once(`${id} ${userOf(cx).id} ${window} ${place}`, (window + 1) * WINDOW_MS)) return true;
+  return takesPlace(cx, `${id} ${userOf(cx).id} ${window}`, CHALLENGES_A_WINDOW, (window + 1) * WINDOW_MS);
+}
+
+/** One of so many places, each of which is taken once. */
+async function takesPlace(cx: FactorContext, what: string, places: number, until: number): Promise<boolean> {
+  for (let place = 1; place <= places; place += 1) {
+    if (await cx.once(`${what} ${place}`, until)) return true;
   }
   return false;
 }

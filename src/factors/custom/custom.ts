@@ -16,6 +16,7 @@ export function customFactor(terms: CustomTerms): Factor<CustomSecret, CustomSta
     kinds: [kind],
     name,
     strength,
+    texts: 'custom',
     levelIn: () => level,
     ownedByAll: () => everyone,
 
