@@ -6,7 +6,7 @@ export async function up(knex: Knex): Promise<void> {
   await knex.schema.alterTable('outbox', (table) => {
     // The user it is for; no foreign key, what was sent is not unsent with the user.
     table.text('user_id');
-    // code, notice or test. A code is sent by whoever asks for it, never again by a worker.
+    // code, notice or test. Codes and tests are sent by whoever asks for them, never again by a worker.
     table.text('purpose').notNullable().defaultTo('notice');
     // Given up.
     table.bigInteger('failed_at');

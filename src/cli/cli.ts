@@ -33,6 +33,8 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   keys: { summary: "rotate and list a realm's signing keys", load: async () => (await import('./keys.ts')).describeKeys },
   audit: { summary: 'list, export and check what was recorded', load: async () => (await import('./audit.ts')).describeAudit },
   factor: { summary: 'say which factors a realm uses, and add webhooks', load: async () => (await import('./factor.ts')).describeFactor },
+  mail: { summary: 'say by which server a realm sends mail, and try it', load: async () => (await import('./mail.ts')).describeMail },
+  sms: { summary: 'say by which account a realm sends text messages, and try it', load: async () => (await import('./sms.ts')).describeSms },
   mfa: { summary: "list, enrol, try and remove users' second factors", load: async () => (await import('./mfa.ts')).describeMfa },
   token: { summary: 'import hardware tokens, and say whose they are', load: async () => (await import('./token.ts')).describeToken },
 };

@@ -31,6 +31,18 @@ export async function readNewPassword(terminal: Terminal, fromStdin: boolean | u
   return password;
 }
 
+/**
+ * A secret that somebody else has given, such as the password of a mail account: all of standard input without its last
+ * line break, or typed once.
+ * @param what it is called, such as `Password`
+ */
+export async function readSecret(terminal: Terminal, fromStdin: boolean | undefined, what: string): Promise<string> {
+  const secret = isInteractive(terminal, fromStdin) ? await prompt(terminal, `${what}: `) : (await readAll(terminal)).replace(/\r?\n$/, '');
+  if (secret === '') throw badInput('', `${what}: nothing was typed, and nothing is on standard input.`);
+  if (/[\r\n]/.test(secret)) throw badInput('', `${what}: standard input has more than one line.`);
+  return secret;
+}
+
 /** A code: the first line of standard input, whose end is not waited for, or typed. */
 export async function readCode(terminal: Terminal, fromStdin: boolean | undefined): Promise<string> {
   const code = isInteractive(terminal, fromStdin) ? await prompt(terminal, 'Code: ') : await readLine(terminal);

@@ -7,8 +7,6 @@
  * The row tells that something was sent, when, and how it went; the code is not in it, unless the development inbox is to
  * show it. A code is never sent twice: one that comes late is worth nothing, and a newer one may have taken its place.
  */
-import { randomUUID } from 'node:crypto';
-import type { AuditEvent } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { Occasion, SendCode } from '../factors/context.ts';
@@ -17,9 +15,9 @@ import { readNumber } from '../factors/sms-otp/numbers.ts';
 import { ENGLISH, isLanguage, type Language } from '../languages/languages.ts';
 import { say, translatorFor, type Words } from '../languages/messages.ts';
 import type { Database } from '../store/database.ts';
-import { type Claimed, insertOutboxRow, markDelivered, markFailed } from '../store/outbox.ts';
 import type { UserRow } from '../store/users.ts';
-import { type Address, type Channel, isMailAddress, oneLine, reasonOf } from './channel.ts';
+import { atOnceKey, insertAtOnce, type SentAudit, type SentFacts, sendAtOnce } from './at-once.ts';
+import { type Address, isMailAddress, oneLine } from './channel.ts';
 import type { ChannelMap } from './channels.ts';
 import { type LetterHtml, sayPlainly, write } from './letter.ts';
 import { type Taken, takeSending } from './limits.ts';
@@ -35,13 +33,6 @@ export interface CodeDeliveryDeps {
   log: { warn(details: object, message: string): void };
 }
 
-/** How long a page waits for a provider, in milliseconds. Longer, and people reload it. */
-const PATIENCE_MS = 10_000;
-/** When the row of a request that was killed meanwhile counts as given up. */
-const CLAIM_MS = 4 * PATIENCE_MS;
-
-type Channelled = { channel: 'mail' | 'sms'; purpose: string; country?: string };
-
 export function createCodeDelivery(deps: CodeDeliveryDeps): SendCode {
   return async (about, delivery) => {
     const { realm, user, now } = about;
@@ -49,8 +40,8 @@ export function createCodeDelivery(deps: CodeDeliveryDeps): SendCode {
     const channel = await deps.channels.of(realm, delivery.channel);
     if (!channel) return { ok: false, reason: 'not-configured' };
     const checked = addressOf(about, delivery);
-    const facts: Channelled = { channel: delivery.channel, purpose: delivery.purpose, ...(checked.country ? { country: checked.country } : {}) };
-    const audit = (event: AuditEvent, queries = deps.db.knex): Promise<void> =>
+    const facts: SentFacts = { channel: delivery.channel, purpose: delivery.purpose, ...(checked.country ? { country: checked.country } : {}) };
+    const audit: SentAudit = (event, queries = deps.db.knex) =>
       record(queries, { realmId: realm.id, at: now, actor: user.id, subject: user.id, transactionId: about.transaction }, event);
     if (!checked.ok) {
       if (checked.reason === 'not-allowed') await audit({ type: 'delivery.budget', details: { ...limited(facts), limit: 'country' } });
@@ -58,25 +49,19 @@ export function createCodeDelivery(deps: CodeDeliveryDeps): SendCode {
     }
 
     const { to } = checked;
-    const row = { realmId: realm.id, id: randomUUID(), claimedUntil: now + CLAIM_MS };
+    const key = atOnceKey(realm.id, now);
     const message = { to: to.value, ...(await inWordsOf(deps, about, delivery)) };
-    const payload = channel.keeps ? await sealPayload(deps.keyring, row, message) : '';
+    const payload = channel.keeps ? await sealPayload(deps.keyring, key, message) : '';
     const taken = await takeSending(deps.db, { realm: { ...realm, rootSecret: about.rootSecret }, userId: user.id, to, now }, (trx) =>
-      insertOutboxRow(trx, {
-        ...row,
-        ...{ kind: to.kind, purpose: 'code', userId: user.id, payload, attempts: 1, dueAt: now, deliveredAt: null, createdAt: now },
-      }),
+      insertAtOnce(trx, key, { kind: to.kind, purpose: 'code', userId: user.id, payload }, now),
     );
     if (!taken.ok) return refused(taken, facts, audit);
-    return (await sent(deps, { row, channel, to, message, validMs: delivery.validMs, now, facts, audit }))
-      ? { ok: true, nextAfterMs: taken.nextAfterMs }
-      : { ok: false, reason: 'failed' };
+    const failed = await sendAtOnce(deps, { key, channel, to, message, validMs: delivery.validMs, now, facts, audit });
+    return failed === undefined ? { ok: true, nextAfterMs: taken.nextAfterMs } : { ok: false, reason: 'failed' };
   };
 }
 
-type Audit = (event: AuditEvent, queries?: Database['knex']) => Promise<void>;
-
-async function refused(taken: Extract<Taken, { ok: false }>, facts: Channelled, audit: Audit): Promise<Delivered> {
+async function refused(taken: Extract<Taken, { ok: false }>, facts: SentFacts, audit: SentAudit): Promise<Delivered> {
   if (taken.reason === 'budget') {
     await audit({ type: 'delivery.budget', details: { ...limited(facts), limit: 'realm' } });
     return { ok: false, reason: 'budget' };
@@ -85,41 +70,7 @@ async function refused(taken: Extract<Taken, { ok: false }>, facts: Channelled, 
   return { ok: false, reason: 'wait', retryAfterMs: taken.retryAfterMs };
 }
 
-const limited = ({ channel, purpose }: Channelled) => ({ channel, purpose });
-
-/** Whether it was taken over in time. What became of it is in its row and in the audit, either way. */
-async function sent(
-  { db, log }: CodeDeliveryDeps,
-  sending: {
-    row: Claimed;
-    channel: Channel;
-    to: Address;
-    message: Payload;
-    validMs: number;
-    now: number;
-    facts: Channelled;
-    audit: Audit;
-  },
-): Promise<boolean> {
-  const { row, channel, to, message, validMs, now, facts, audit } = sending;
-  let reason: string | undefined;
-  try {
-    await channel.deliver(to, { id: row.id, ...message, validMs }, AbortSignal.timeout(PATIENCE_MS));
-  } catch (error) {
-    reason = reasonOf(error);
-    log.warn({ channel: channel.id, reason }, 'a code could not be sent');
-  }
-  await db.transaction(async (trx) => {
-    if (reason === undefined) {
-      await markDelivered(trx, row, now, channel.keeps);
-      await audit({ type: 'delivery.sent', details: facts }, trx);
-    } else {
-      await markFailed(trx, row, reason, now);
-      await audit({ type: 'delivery.failed', details: { ...facts, reason } }, trx);
-    }
-  });
-  return reason === undefined;
-}
+const limited = ({ channel, purpose }: SentFacts) => ({ channel, purpose });
 
 type Checked = { ok: true; to: Address; country?: string } | { ok: false; reason: 'no-address' | 'not-allowed'; country?: string };
 

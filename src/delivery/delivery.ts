@@ -28,6 +28,8 @@ export interface Deliveries {
   /** Does nothing before it is started: a command leaves what it wrote to the server. */
   postman: Postman;
   html: LetterHtml;
+  db: Database;
+  log: PostmanDeps['log'];
   close(): Promise<void>;
 }
 
@@ -41,6 +43,8 @@ export function createDeliveries({ db, keyring, config, html, log, now, sms }: D
     notices: createNotices({ db, keyring, html, origin, channels: (settings) => channels.in(settings) }),
     postman,
     html,
+    db,
+    log,
     async close() {
       await postman.close();
       channels.close();

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import type { Keyring } from '../crypto/keyring.ts';
 import { corrupted } from '../errors.ts';
 import type { Database } from '../store/database.ts';
-import { insertOutboxRow, isTransaction, OUTBOX_TOPIC, type OutboxRow, outboxSeal } from '../store/outbox.ts';
+import { isTransaction } from '../store/lastly.ts';
+import { insertOutboxRow, OUTBOX_TOPIC, type OutboxRow, outboxSeal } from '../store/outbox.ts';
 import type { Queries } from '../store/rows.ts';
 import type { Address } from './channel.ts';
 

@@ -11,7 +11,7 @@ import { record } from '../audit/record.ts';
 import type { Keyring } from '../crypto/keyring.ts';
 import { AppError } from '../errors.ts';
 import type { Database } from '../store/database.ts';
-import { claimDue, giveUpInterruptedCodes, markDelivered, markFailed, OUTBOX_TOPIC, type OutboxRow, putOff } from '../store/outbox.ts';
+import { claimDue, giveUpInterrupted, markDelivered, markFailed, OUTBOX_TOPIC, type OutboxRow, putOff } from '../store/outbox.ts';
 import { type RealmRow, realmById } from '../store/realms.ts';
 import { type Address, type Channel, DeliveryError, reasonOf } from './channel.ts';
 import type { ChannelMap } from './channels.ts';
@@ -86,7 +86,7 @@ export class Postman {
     try {
       while (this.#again && !this.#closed) {
         this.#again = false;
-        await giveUpInterruptedCodes(db.knex, now());
+        await giveUpInterrupted(db.knex, now());
         for (let claimed = ROUND; claimed === ROUND && !this.#closed; ) {
           const rows = await claimDue(db.knex, { kinds: ['mail', 'sms'], now: now(), until: now() + CLAIM_MS, limit: ROUND });
           claimed = rows.length;

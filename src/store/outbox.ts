@@ -4,7 +4,6 @@
  */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
-import type { Queries, Transaction } from './rows.ts';
 import type { SealedColumn } from './sealed-columns.ts';
 
 export type OutboxKind = 'mail' | 'sms' | 'webhook' | 'backchannel-logout';
@@ -13,7 +12,7 @@ export interface OutboxRow {
   realmId: string;
   id: string;
   kind: OutboxKind;
-  /** A code is sent by whoever asks for it, within the request, and never by a worker. */
+  /** Codes and tests are sent by whoever asks for them, who waits; notices by a worker. */
   purpose: 'code' | 'notice' | 'test';
   /** The user it is for, when it is one. */
   userId: string | null;
@@ -82,17 +81,14 @@ export async function insertOutboxRow(trx: Knex, row: OutboxRow): Promise<void> 
   });
 }
 
-/** Whether these queries are a transaction, after whose commit something can be told. */
-export const isTransaction = (queries: Queries): queries is Transaction => queries.isTransaction === true;
-
 /**
- * Takes rows that are due for as long as `until`, and counts an attempt of each. Of several workers each row goes to one.
- * Codes are left alone: a code that comes late is worth nothing, and another may have taken its place.
+ * Takes notices that are due for as long as `until`, and counts an attempt of each. Of several workers each goes to one.
+ * A code is left alone: one that comes late is worth nothing, and another may have taken its place.
  */
 export async function claimDue(knex: Knex, claim: { kinds: readonly OutboxKind[]; now: number; until: number; limit: number }): Promise<OutboxRow[]> {
   const due = waiting(knex('outbox'), claim.now)
     .whereIn('kind', [...claim.kinds])
-    .whereNot({ purpose: 'code' })
+    .where({ purpose: 'notice' })
     .where('due_at', '<=', claim.now)
     .orderBy('due_at')
     .limit(claim.limit)
@@ -137,10 +133,10 @@ export async function markFailed(trx: Knex, row: Claimed, error: string, now: nu
   return (await claimed(trx, row).update({ failed_at: now, claimed_until: null, last_error: error, payload: '' })) === 1;
 }
 
-/** Gives up the codes whose request ended before it could say how they went, such as by a kill. Answers how many. */
-export async function giveUpInterruptedCodes(knex: Knex, now: number): Promise<number> {
+/** Gives up what somebody waited for whose process ended before it could say how it went, such as by a kill. Answers how many. */
+export async function giveUpInterrupted(knex: Knex, now: number): Promise<number> {
   return waiting(knex('outbox'), now)
-    .where({ purpose: 'code' })
+    .whereNot({ purpose: 'notice' })
     .where('claimed_until', '<=', now)
     .update({ failed_at: now, claimed_until: null, last_error: 'interrupted', payload: '' });
 }
