@@ -20,6 +20,8 @@ export const ACTIONS = ['enrol'] as const;
 
 const MAX_RULES = 200;
 const MAX_NAMES = 100;
+/** Each is looked for at every sign-in. */
+const MAX_ROLES = 200;
 /** In JSON; every sign-in of the realm goes through all of it. */
 const MAX_CHARACTERS = 200_000;
 /** Ten years: longer is no limit but a mistake. */
@@ -104,6 +106,7 @@ export const policyDocument = z
       if (seen.has(id)) context.addIssue({ code: 'custom', path: ['rules', index, 'id'], message: `there is a rule "${id}" already` });
       seen.add(id);
     }
+    if (rolesNamed(document).length > MAX_ROLES) context.addIssue({ code: 'custom', path: ['rules'], message: `name more than ${MAX_ROLES} roles` });
     if (JSON.stringify(document).length > MAX_CHARACTERS)
       context.addIssue({ code: 'custom', message: `is longer than ${MAX_CHARACTERS} characters` });
   });
@@ -130,4 +133,4 @@ export function nameOf(document: PolicyDocument): Shorthand | 'custom' {
 }
 
 /** Roles that any rule names: what has to be known of a user. */
-export const rolesNamed = (document: PolicyDocument): string[] => [...new Set(document.rules.flatMap((one) => one.when.role ?? []))];
+export const rolesNamed = ({ rules }: Pick<PolicyDocument, 'rules'>): string[] => [...new Set(rules.flatMap((one) => one.when.role ?? []))];
