@@ -6,6 +6,7 @@ import type { UserRow } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
 import { challengeOf, type LoginRules } from './machine.ts';
 import { offersAfter } from './offers.ts';
+import { usePass } from './pass.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { answerQuestion, beginQuestion, isUnbegun, type Question } from './verification.ts';
@@ -86,6 +87,9 @@ export async function challengeStep(request: LoginRequest, login: Login, form: L
     renew: true,
     audit,
     subject: user.id,
-    within,
+    within: async (trx) => {
+      await within(trx);
+      await usePass(trx, user, proof);
+    },
   };
 }

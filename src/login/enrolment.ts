@@ -4,18 +4,21 @@ import type { AuditEvent } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
 import { conflict } from '../errors.ts';
 import type { Begun, Enrolment, Factor } from '../factors/factor.ts';
+import { textsOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
 import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
+import type { KnownUser } from '../sessions/facts.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, deleteOfFactor, insertCredential } from '../store/credentials.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import { takeHardwareToken } from '../store/hardware-tokens.ts';
-import type { Queries } from '../store/rows.ts';
+import type { Queries, Transaction } from '../store/rows.ts';
 import { setUserNote } from '../store/user-notes.ts';
 import { confirmEmail, lockUser, type UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
 import { type LoginRules, mayConfirm } from './machine.ts';
 import { offeredFactor, offerNote, offersAfter } from './offers.ts';
+import { lostWith, passOf, resetFactors } from './pass.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { tooSoon } from './verification.ts';
@@ -66,7 +69,6 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Login
   const factor = enrolling(request, login);
   if (!factor.enrol) throw new Error(`Factor ${factor.id} cannot be enrolled.`);
   const known = await knownOf(request, user.id);
-  const rows = known.credentials;
   const rules = await rulesOf(request, login, user.id, known);
   if (!mayConfirm(state, rules, login.row.createdAt, at)) return { event: { type: 'another' }, rules, renew: false };
   const label = (form.label ?? '').trim();
@@ -83,7 +85,7 @@ export async function enrolStep(request: LoginRequest, login: Login, form: Login
   }
   if (!enrolment.ok) return refused(request, login, { factor, user, rules, enrolment, counted });
   await counted.succeeded();
-  return confirmed(request, login, { factor, user, rows, rules, enrolment });
+  return confirmed(request, login, { factor, user, known, rules, enrolment });
 }
 
 interface Refused {
@@ -115,7 +117,7 @@ async function refused(request: LoginRequest, login: Login, { factor, user, rule
     reason === 'wrong' || reason === 'malformed' || reason === 'expired' || reason === 'replayed' || reason === 'cloned' ? reason : 'wrong';
   const shown = wrong(
     'field' in enrolment && enrolment.field !== undefined ? enrolment.field : 'code',
-    refusalOf(`${factor.id}.enrol`, said, 'login.code.wrongAtEnrolment'),
+    refusalOf(`${textsOf(factor)}.enrol`, said, 'login.code.wrongAtEnrolment'),
   );
   if (!('state' in enrolment) || enrolment.state === undefined || 'event' in shown) return shown;
   return { event: { type: 'begun', step: enrolment.state, again: true }, rules, renew: false, shown };
@@ -124,17 +126,41 @@ async function refused(request: LoginRequest, login: Login, { factor, user, rule
 interface Confirmed {
   factor: Factor;
   user: UserRow;
-  rows: readonly CredentialRow[];
+  known: KnownUser;
   rules: LoginRules;
   enrolment: Extract<Enrolment, { ok: true }>;
 }
 
 async function confirmed(request: LoginRequest, login: Login, done: Confirmed): Promise<Outcome> {
-  const { factor, user, rows, rules, enrolment } = done;
-  const { realm, keyring, at } = request;
-  const id = randomUUID();
-  const key = { realmId: realm.realm.id, userId: user.id, id };
-  const row: CredentialRow = {
+  const { factor, user, known, rules, enrolment } = done;
+  const row = await credentialOf(request, done);
+  const { id } = row;
+  const lost = lostWith(request, login, known.credentials);
+  const replaced = enrolment.replaces === true ? known.credentials.filter((one) => one.factor === factor.id) : [];
+  const removed = new Set([...lost, ...replaced].map((one) => one.id));
+  const common = {
+    renew: true,
+    audit: { type: 'mfa.factor.enrolled', details: { factor: factor.id, credential: id } } satisfies AuditEvent,
+    subject: user.id,
+    within: await storing(request, login, { ...done, row, lost }),
+  };
+  if (offeredFactor(login.state.due) !== undefined)
+    return { ...common, event: { type: 'answered', action: login.state.due ?? '' }, rules: await withOffers(request, login, done) };
+  const proof = proofOf(factor, { ...enrolment, credentialId: id }, request.at);
+  const left = { ...known, credentials: known.credentials.filter((one) => !removed.has(one.id)) };
+  const now = removed.size === 0 ? rules : await rulesOf(request, login, user.id, left);
+  const credential = { id, factor: factor.id, level: enrolment.level, kinds: factor.kinds };
+  return {
+    ...common,
+    event: { type: 'enrolled', credential, proof, removed: goneWith(login, removed) },
+    rules: { ...now, offers: await offersAfter(request, { user, rows: [...left.credentials, row], rules: now, capable: login.state.capable }) },
+  };
+}
+
+/** The new credential as it is stored. */
+async function credentialOf({ realm, keyring, at }: LoginRequest, { factor, user, enrolment }: Confirmed): Promise<CredentialRow> {
+  const key = { realmId: realm.realm.id, userId: user.id, id: randomUUID() };
+  return {
     ...key,
     factor: factor.id,
     label: enrolment.label,
@@ -146,36 +172,42 @@ async function confirmed(request: LoginRequest, login: Login, done: Confirmed): 
     createdAt: at,
     lastUsedAt: at,
   };
-  const tell = await request.tellOfNewFactor(user, factor.name, at);
+}
+
+/** Stores it, with all that comes and goes with it, in one transaction. */
+async function storing(
+  request: LoginRequest,
+  login: Login,
+  { factor, user, rules, enrolment, row, lost }: Confirmed & { row: CredentialRow; lost: readonly CredentialRow[] },
+): Promise<(trx: Transaction) => Promise<void>> {
+  const { realmId, id: userId } = user;
+  const { at } = request;
+  const origin = auditOrigin(request, login, userId);
   const offered = offeredFactor(login.state.due);
-  const audit: AuditEvent = { type: 'mfa.factor.enrolled', details: { factor: factor.id, credential: id } };
-  const store = async (trx: Queries): Promise<void> => {
-    await lockUser(trx, realm.realm.id, user.id);
+  const tell = await request.tellOfNewFactor(user, factor.name, at);
+  return async (trx) => {
+    await lockUser(trx, realmId, userId);
     await requireNothingNew(request, trx, user, rules);
-    if (enrolment.replaces === true) await deleteOfFactor(trx, realm.realm.id, user.id, factor.id);
+    await resetFactors(trx, request, login, { user, lost });
+    if (enrolment.replaces === true) await deleteOfFactor(trx, realmId, userId, factor.id);
     await insertOnce(trx, row);
     if (enrolment.takes !== undefined) await takeOnce(trx, row, enrolment.takes);
-    if (enrolment.left !== undefined)
-      await record(trx, auditOrigin(request, login, user.id), { type: 'mfa.recovery.generated', details: { codes: enrolment.left } });
+    if (enrolment.left !== undefined) await record(trx, origin, { type: 'mfa.recovery.generated', details: { codes: enrolment.left } });
     if (enrolment.provesEmail !== undefined) await confirmEmail(trx, user, enrolment.provesEmail, at);
-    if (offered !== undefined)
-      await setUserNote(trx, { realmId: user.realmId, userId: user.id }, { name: offerNote(offered), value: 'accepted', now: at });
-    await revokeTrust(trx, key, {}, 'credentials', auditOrigin(request, login, user.id));
+    if (offered !== undefined) await setUserNote(trx, { realmId, userId }, { name: offerNote(offered), value: 'accepted', now: at });
+    await revokeTrust(trx, { realmId, userId }, {}, 'credentials', origin);
     await tell(trx);
-  };
-  const common = { renew: true, audit, subject: user.id, within: store };
-  if (offered !== undefined)
-    return { ...common, event: { type: 'answered', action: login.state.due ?? '' }, rules: await withOffers(request, login, done) };
-  const proof = proofOf(factor, { ...enrolment, credentialId: id }, at);
-  return {
-    ...common,
-    event: { type: 'enrolled', credential: { id, factor: factor.id, level: enrolment.level, kinds: factor.kinds }, proof },
-    rules: { ...rules, offers: await offersAfter(request, { user, rows: [...rows, row], rules, capable: login.state.capable }) },
   };
 }
 
-async function withOffers(request: LoginRequest, { state }: Login, { user, rows, rules }: Confirmed): Promise<LoginRules> {
-  return { ...rules, offers: await offersAfter(request, { user, rows, rules, capable: state.capable }) };
+/** What shows nothing any more: what was removed, and a pass, which went when it was typed. */
+function goneWith({ state }: Login, removed: ReadonlySet<string>): string[] {
+  const pass = passOf(state);
+  return [...removed, ...(pass ? [pass.credentialId] : [])];
+}
+
+async function withOffers(request: LoginRequest, { state }: Login, { user, known, rules }: Confirmed): Promise<LoginRules> {
+  return { ...rules, offers: await offersAfter(request, { user, rows: known.credentials, rules, capable: state.capable }) };
 }
 
 /** Two tabs in one moment: the second has to show what the first has bound. */

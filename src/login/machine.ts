@@ -88,8 +88,11 @@ export type LoginEvent =
   | { type: 'skipped' }
   /** The action that is due was done, or declined where it was an offer. */
   | { type: 'answered'; action: string }
-  /** It was confirmed and stored. The confirming code is that proof and is not asked for twice. */
-  | { type: 'enrolled'; credential: OwnedFactor & { id: string }; proof: Proof }
+  /**
+   * It was confirmed and stored. The confirming code is that proof and is not asked for twice. What it took the place of is
+   * `removed`, and shows nothing any more.
+   */
+  | { type: 'enrolled'; credential: OwnedFactor & { id: string }; proof: Proof; removed?: readonly string[] }
   | { type: 'cancelled' }
   /** "Not you?" */
   | { type: 'other-account' };
@@ -329,8 +332,10 @@ function enrolled(state: LoginState, event: Event<'enrolled'>, rules: LoginRules
     proof.factor === credential.factor &&
     proof.credentialId === credential.id;
   if (!fits) return state;
-  const proofs = withProof(state.proofs, proof);
-  if (proofs === state.proofs) return state;
+  const added = withProof(state.proofs, proof);
+  if (added === state.proofs) return state;
+  const { removed = [] } = event;
+  const proofs = added.filter(({ credentialId }) => !removed.includes(credentialId));
   const action = state.action === 'pending' ? 'done' : state.action;
   const enrolledNow = { ...state, proofs, action, enrolled: [...state.enrolled, credential.id] };
   return proceed(enrolledNow, withCredential(rules, credential), now);

@@ -13,7 +13,7 @@ import { addressOf } from '../sessions/addresses.ts';
 import { browserOf } from '../sessions/browser.ts';
 import { type LookedUp, lookUp } from '../sessions/devices.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
-import type { Queries } from '../store/rows.ts';
+import type { Transaction } from '../store/rows.ts';
 import { userById } from '../store/users.ts';
 import { currentRequestId } from '../telemetry/log.ts';
 import { beginChallenge, challengeStep, mustBegin } from './challenge.ts';
@@ -187,7 +187,7 @@ async function apply(request: LoginRequest, login: Login, outcome: Outcome, form
   }
 
   const { audit, within } = outcome;
-  const together = async (trx: Queries) => {
+  const together = async (trx: Transaction) => {
     await within?.(trx);
     if (audit) await record(trx, auditOrigin(request, login, outcome.subject), audit);
   };

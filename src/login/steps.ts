@@ -14,7 +14,7 @@ import { type KnownUser, knownUser, NOBODY } from '../sessions/facts.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { Throttle } from '../sessions/throttle.ts';
 import { type CredentialRow, credentialSeal, replaceSecret } from '../store/credentials.ts';
-import type { Queries } from '../store/rows.ts';
+import type { Transaction } from '../store/rows.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
 import { type UserRow, userById, userByLogin } from '../store/users.ts';
 import { rulesFor } from './facts.ts';
@@ -31,7 +31,7 @@ export type Outcome =
       renew: boolean;
       audit?: AuditEvent;
       subject?: string;
-      within?: (trx: Queries) => Promise<void>;
+      within?: (trx: Transaction) => Promise<void>;
       /** What the page says that follows; without it, it follows by a redirect. */
       shown?: Shown;
     }

@@ -95,7 +95,8 @@ export async function noteActivity(db: Database, session: SessionRow, now: numbe
   await touchSession(db.knex, session, freshProofs(session.proofs, now, session.lastSeenAt), now);
 }
 
-type Which = { id: string } | { uid: string } | { userId: string };
+/** `butUid`: the one that goes on. */
+type Which = { id: string } | { uid: string } | { userId: string; butUid?: string };
 
 /** Ends sessions with the grants that hang on them; grants of offline tokens live on. Answers how many ended. */
 export async function endSessionsIn(trx: Transaction, realmId: string, which: Which, now: number): Promise<number> {

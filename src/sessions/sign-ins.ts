@@ -10,7 +10,7 @@ import { corrupted } from '../errors.ts';
 import type { Proof } from '../policy/assurance.ts';
 import type { Database } from '../store/database.ts';
 import { advanceLogin, claimLogin, insertLogin, type LoginRow, loginById, loginSeal } from '../store/logins.ts';
-import type { Queries } from '../store/rows.ts';
+import type { Queries, Transaction } from '../store/rows.ts';
 
 /** What every state of the machine has; the rest is the login room's. */
 export interface SignInState {
@@ -86,7 +86,7 @@ export class SignIns<State extends SignInState> {
   async advance(
     signIn: SignIn<State>,
     state: State,
-    options: { renew: boolean; uid?: string; within?: (trx: Queries) => Promise<void> },
+    options: { renew: boolean; uid?: string; within?: (trx: Transaction) => Promise<void> },
   ): Promise<{ cookie?: string } | undefined> {
     const cookie = options.renew ? randomToken() : undefined;
     const change = {

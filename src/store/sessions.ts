@@ -196,13 +196,14 @@ export async function offlineUse(knex: Knex, realmId: string, sid: string): Prom
 export async function endSessions(
   trx: Knex.Transaction,
   realmId: string,
-  which: { id?: string; uid?: string; userId?: string },
+  which: { id?: string; uid?: string; userId?: string; butUid?: string },
   now: number,
 ): Promise<{ ids: string[]; grants: string[] }> {
   const query = trx('sessions').where({ realm_id: realmId }).whereNull('ended_at');
   if (which.id !== undefined) query.where({ id: which.id });
   if (which.uid !== undefined) query.where({ uid: which.uid });
   if (which.userId !== undefined) query.where({ user_id: which.userId });
+  if (which.butUid !== undefined) query.whereNot({ uid: which.butUid });
   const ended: { id: string }[] = await query.update({ ended_at: now }).returning('id');
   const ids = ended.map((row) => row.id);
   if (ids.length === 0) return { ids, grants: [] };

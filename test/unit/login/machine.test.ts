@@ -372,3 +372,27 @@ test('a sign-in that was begun without a name gets another challenge, and only t
   const asked = next(second, provedPassword, rulesWith(['totp-1']), NOW);
   t.is(next(asked, { type: 'rediscovered', discovery: 'three' }, rulesWith(['totp-1']), NOW), asked);
 });
+
+test('with a pass something new is set up, and what it took the place of shows nothing any more', (t) => {
+  const { 'enrolment-pass': PASS } = FACTORS;
+  const rules = rulesWith(['totp-1'], { facts: { enrollable: [TOTP] } });
+  const withPass: LoginRules = {
+    ...rules,
+    facts: { ...rules.facts, owned: [TOTP, PASS] },
+    choices: [...rules.choices, { factor: 'enrolment-pass', credentialId: 'pass-1' }],
+  };
+  const choosing = next(start(NOBODY, { userId: null }, NOW), provedPassword, withPass, NOW);
+  t.is(choosing.at, 'choose');
+  const asked = next(choosing, { type: 'chosen', factor: 'enrolment-pass', credentialId: null }, withPass, NOW);
+  const typed = next(asked, { type: 'proved', userId: 'alice', proof: proofOf(PASS, 0, 'pass-1') }, withPass, NOW);
+  t.is(typed.at, 'enrol');
+  // It was gone when it was typed.
+  const begun = next(typed, { type: 'begun', step: 'secret' }, rules, NOW);
+  const fresh: LoginEvent = { type: 'enrolled', credential: { id: 'totp-9', ...TOTP }, proof: totp(0, 'totp-9'), removed: ['totp-1', 'pass-1'] };
+  const done = next(begun, fresh, rulesWith(['totp-9']), NOW);
+  t.is(done.at, 'done');
+  t.deepEqual(
+    done.proofs.map(({ credentialId }) => credentialId),
+    ['pw-1', 'totp-9'],
+  );
+});
