@@ -1,12 +1,13 @@
 /** `cardea user`: users are made and listed, their passwords set, and roles given to them. */
 import type { Command } from 'commander';
+import { unlockUser } from '../admin/resources/attempts.ts';
 import { requireRealm } from '../admin/resources/context.ts';
 import { giveRoles, takeRoles } from '../admin/resources/roles.ts';
 import { allUsers, createUser, requireUser, setPassword } from '../admin/resources/users.ts';
 import type { UserRow } from '../store/users.ts';
 import type { Invocation } from './cli.ts';
 import { readNewPassword } from './input.ts';
-import { withOperator } from './open.ts';
+import { withFactorOperator, withOperator } from './open.ts';
 import { examples, isoTime } from './output.ts';
 
 interface CreateOptions {
@@ -27,6 +28,7 @@ export function describeUser(user: Command, invocation: Invocation): void {
   describeCreate(user, invocation);
   describeList(user, invocation);
   describeSetPassword(user, invocation);
+  describeUnlock(user, invocation);
   describeRoles(user, invocation, {
     name: 'add-role',
     description: 'give roles to a user',
@@ -121,6 +123,31 @@ function describeSetPassword(user: Command, { terminal, output }: Invocation): v
         await output.answer(options.json, documentOf(changed, realm.name), () => [`Set the password of ${changed.username} in realm ${realm.name}.`]);
       });
     });
+}
+
+function describeUnlock(user: Command, { terminal, output }: Invocation): void {
+  user
+    .command('unlock')
+    .description('lift the pauses after wrong passwords and codes')
+    .argument('<username>', 'the user')
+    .requiredOption('--realm <realm>', 'the realm')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      `\nA factor that was switched off stays off: see cardea mfa restore.\n${examples('cardea user unlock --realm staff erin', 'cardea user unlock --realm staff erin --json')}`,
+    )
+    .action((username: string, options: { realm: string; json?: boolean }) =>
+      withFactorOperator(terminal, async (operator) => {
+        const realm = await requireRealm(operator, options.realm);
+        const found = await requireUser(operator, realm, username);
+        const { pauses } = await unlockUser(operator, realm, found);
+        await output.answer(options.json, { realm: realm.name, username: found.username, pauses }, () => [
+          pauses === 0
+            ? `${found.username} was not paused. Wrong passwords and codes so far are forgotten.`
+            : `${found.username} may try again at once.`,
+        ]);
+      }),
+    );
 }
 
 function describeRoles(

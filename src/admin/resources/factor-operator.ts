@@ -41,7 +41,7 @@ export async function contextOf(operator: FactorOperator, realm: RealmRow, user:
   );
 }
 
-const rootSecretOf = ({ keyring }: Operator, realm: RealmRow): Promise<Buffer> => keyring.open(rootSecretSeal(realm.id), realm.rootSecret);
+export const rootSecretOf = ({ keyring }: Operator, realm: RealmRow): Promise<Buffer> => keyring.open(rootSecretSeal(realm.id), realm.rootSecret);
 
 /** Counts with the attempts of the sign-in pages. */
 export async function throttleOf(operator: FactorOperator, realm: RealmRow): Promise<Throttle> {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { badInput, conflict, notFound } from '../../errors.ts';
+import { revokeTrust } from '../../sessions/devices.ts';
 import { endSessionsIn } from '../../sessions/sessions.ts';
 import { type CredentialRow, credentialSeal, deletePassword, insertCredential } from '../../store/credentials.ts';
 import { isUniqueViolation } from '../../store/database.ts';
@@ -72,6 +73,7 @@ export async function setPassword(operator: Operator, realm: RealmRow, username:
     await deletePassword(trx, realm.id, user.id);
     await insertCredential(trx, credential);
     await endSessionsIn(trx, realm.id, { userId: user.id }, operator.now);
+    await revokeTrust(trx, { realmId: realm.id, userId: user.id }, {}, 'credentials', { realmId: realm.id, at: operator.now, actor: operator.actor });
     await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.password-set', details: {} }, trx);
   });
   return user;
