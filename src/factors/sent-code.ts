@@ -60,4 +60,4 @@ const secondsUntil = (at: number, now: number): number => Math.max(0, Math.ceil(
 const liveOf = ({ factor, purpose }: Pick<Sending, 'factor' | 'purpose'>): string => `${factor} ${purpose}`;
 
 /** Every number of that many digits as likely as any other, the ones that begin with zeros too. */
-const randomDigits = (count: number): string => String(randomInt(10 ** count)).padStart(count, '0');
+export const randomDigits = (count: number): string => String(randomInt(10 ** count)).padStart(count, '0');

@@ -79,7 +79,7 @@ async function webhook(
   });
   const factor: Factor = customFactor(terms);
   const cx: FactorContext = factorContext({ now: Date.now() });
-  const held = [credentialOf('webhook-test', { kept: null })];
+  const held = [credentialOf('webhook-test', { kept: null, address: null })];
   const begin = async () => factor.begin?.(cx, held);
   return {
     requests,

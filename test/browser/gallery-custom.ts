@@ -15,8 +15,8 @@ const asked = {
   sent: null,
   seconds: 300,
 };
-const challenge = { ...login, ...asked, another: true, resend: true, rememberDays: 30 };
-const enrol = { ...login, ...asked, label: '', another: false, resend: true, skip: null, offered: false, cancellable: true };
+const challenge = { ...login, ...asked, another: true, resend: true, notice: null, rememberDays: 30 };
+const enrol = { ...login, ...asked, label: '', another: false, resend: true, notice: null, skip: null, offered: false, cancellable: true };
 const long = 'The Extraordinarily Long Name of a Donaudampfschifffahrtsgesellschaftskapitänskajütenschlüssel';
 const markup = '<script>window.pwned = true</script><img src=x onerror="window.pwned = true">';
 

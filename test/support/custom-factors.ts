@@ -1,7 +1,7 @@
 /** Custom factors as the contract suite and others meet them: each way of leaving hooks out, and a webhook. */
 import { randomUUID } from 'node:crypto';
-import type { CustomTerms } from '../../src/factors/custom/challenge.ts';
 import { customFactor } from '../../src/factors/custom/custom.ts';
+import type { CustomTerms } from '../../src/factors/custom/running.ts';
 import { signAnswer } from '../../src/factors/custom/signature.ts';
 import { type Send, webhookHooks } from '../../src/factors/custom/webhook.ts';
 import type { Factor } from '../../src/factors/factor.ts';
@@ -35,7 +35,7 @@ export const customTerms = (some: Partial<CustomTerms> = {}): CustomTerms => ({
 
 const PIN = '73-51-90';
 const harness = (some: Partial<FactorHarness> & Pick<FactorHarness, 'right' | 'wrong'>): FactorHarness => ({
-  credential: async () => credentialOf('custom', { kept: null }, { id: randomUUID() }),
+  credential: async () => credentialOf('custom', { kept: null, address: null }, { id: randomUUID() }),
   fields: ['code', 'label'],
   // A challenge is answered once, and a user holds one at most.
   spends: 'code',

@@ -8,37 +8,15 @@
  * A hook that throws, is late, or answers what it may not lets nobody in: that counts as a wrong answer, and the page says
  * that the factor does not answer.
  */
-import { randomInt } from 'node:crypto';
 import { randomToken } from '../../crypto/codes.ts';
-import type { Kind } from '../../policy/assurance.ts';
-import type { Begun, Credential, Delivered, FactorContext, Refusal } from '../factor.ts';
-import { type Challenge, type CustomLevel, type HookContext, HookFault, type Hooks, type Json, parseChallenge, parseChecked } from './hooks.ts';
+import type { RealmSettings } from '../../realms/settings.ts';
+import { isSame } from '../email-otp/email-otp.ts';
+import type { Begun, Credential, FactorContext, Refusal } from '../factor.ts';
+import { randomDigits } from '../sent-code.ts';
+import type { Challenge, CustomLevel, HookContext, Json } from './hooks.ts';
+import { askedBy, type CustomSecret, type CustomTerms, contextOf, type Judged, judgedBy, userOf } from './running.ts';
 
-/** A custom factor as one realm uses it. */
-export interface CustomTerms {
-  /** `custom-<slug>` of a module, `webhook-<slug>` of a webhook. */
-  id: string;
-  name: string;
-  strength: string;
-  kind: Kind;
-  /** All that the factor may claim, and what it shows unless it claims less. */
-  amr: readonly string[];
-  level: CustomLevel;
-  /** Every user of the realm has it; otherwise those who enrolled it. */
-  everyone: boolean;
-  hooks: Hooks;
-  report: Report;
-}
-
-/** Told of every call of a hook; a `fault` is for the log. */
-export type Report = (call: { factor: string; hook: HookName; ms: number; fault?: unknown }) => void;
-type HookName = 'initMFA' | 'checkMFA';
 type Purpose = HookContext['purpose'];
-
-/** What is stored of a user's custom factor, sealed. */
-export interface CustomSecret {
-  kept: Json;
-}
 
 /** What a challenge has to remember. */
 export interface CustomState {
@@ -49,15 +27,14 @@ export interface CustomState {
   credential: string | null;
   /** Whether there is a code that we compare. */
   coded: boolean;
-  /** How we have sent it. */
+  /** How we have sent it, and a mail to where. */
   sent: 'mail' | 'sms' | null;
+  address: string | null;
   page: { message: string | null; label: string | null; inputmode: 'text' | 'numeric' };
   /** The hook's own. */
   state: Json;
 }
 
-/** How long a hook may take, in milliseconds, with everything that it waits for. */
-export const HOOK_LIMIT_MS = 5_000;
 /** How long a challenge that a hook has made is good for. */
 const CHALLENGE_MS = 5 * 60_000;
 /** How many answers to one challenge reach checkMFA, however it fares with them. */
@@ -82,112 +59,53 @@ export async function beginChallenge(
   if (asked.unavailable === true) return { ok: false, reason: 'no-address' };
 
   const lifetime = hooks.init ? CHALLENGE_MS : cx.settings.emailOtp.lifetime * 1000;
-  const code = asked.code === undefined ? undefined : comparable(asked.code);
-  const sent = await send(terms, cx, { purpose, asked, lifetime });
-  if (sent?.ok === false) return sent;
-  if (code !== undefined) await cx.codes.issue(codesOf(terms, purpose), code, lifetime);
+  const sent = await sendCode(terms, cx, { purpose, asked, lifetime, held });
+  if (!sent.ok) return sent;
+  if (asked.code !== undefined) await cx.codes.issue(codesOf(terms, purpose), comparable(asked.code), lifetime);
+  const { by, address } = sent;
   return {
     ok: true,
     state: {
-      challenge,
-      until: cx.now + lifetime,
-      credential: held?.id ?? null,
-      coded: code !== undefined,
-      sent: asked.deliver === undefined ? null : asked.deliver === 'mail' ? 'mail' : 'sms',
-      page: {
-        message: asked.message ?? null,
-        label: asked.label ?? null,
-        inputmode: asked.inputmode ?? (/^\d+$/.test(code ?? '') ? 'numeric' : 'text'),
-      },
-      state: asked.state ?? null,
+      ...{ challenge, until: cx.now + lifetime, credential: held?.id ?? null },
+      ...{ coded: asked.code !== undefined, sent: by, address, page: pageOf(asked), state: asked.state ?? null },
     },
   };
 }
 
-/** A challenge that was answered rightly, and what that shows; or why it was not. */
-export type Answered = { ok: true; level: CustomLevel; amr: string[]; keep: Json } | { ok: false; reason: Refusal };
+export type Answered = Extract<Judged, { ok: true }> | { ok: false; reason: Refusal };
 
-/** Whether an answer is right. A right one is accepted once; `failed` where the hook did not do its part. */
+/** Whether an answer is right. A right one is accepted once. */
 export async function checkAnswer(
   terms: CustomTerms,
   cx: FactorContext,
   answer: { purpose: Purpose; state: CustomState; input: unknown; held: Credential<CustomSecret> | undefined },
 ): Promise<Answered> {
   const { purpose, state, held } = answer;
+  const { challenge, until } = state;
   const input = inputOf(answer.input);
   if (input === undefined) return { ok: false, reason: 'malformed' };
-  if (cx.now >= state.until) return { ok: false, reason: 'expired' };
+  if (cx.now >= until) return { ok: false, reason: 'expired' };
   if (state.coded) {
     const compared = await cx.codes.check(codesOf(terms, purpose), comparable(input));
     if (compared !== 'ok') return { ok: false, reason: compared };
   }
-  const context = contextOf(cx, { purpose, challenge: state.challenge, held });
-  if (terms.hooks.check && !(await takesPlace(cx, `${terms.id} ${state.challenge} answer`, ANSWERS_A_CHALLENGE, state.until))) {
-    return { ok: false, reason: 'expired' };
+  const judged = terms.hooks.check ? await judge() : codeAlone(terms, cx, state);
+  if (!judged.ok) return judged;
+  return (await cx.once(`${terms.id} ${challenge}`, until)) ? judged : { ok: false, reason: 'replayed' };
+
+  async function judge(): Promise<Judged> {
+    if (!(await takesPlace(cx, `${terms.id} ${challenge} answer`, ANSWERS_A_CHALLENGE, until))) return { ok: false, reason: 'expired' };
+    return judgedBy(terms, contextOf(cx, { purpose, challenge, held }), input ?? '', state.state);
   }
-  const verdict = terms.hooks.check ? await judgedBy(terms, context, input, state.state) : codeAlone(terms, state);
-  if (!verdict.ok) return verdict;
-  return (await cx.once(`${terms.id} ${state.challenge}`, state.until)) ? verdict : { ok: false, reason: 'replayed' };
 }
 
 /** Where there is no checkMFA, the comparison of our code was the check; without a code there was none. */
-const codeAlone = ({ level, amr }: CustomTerms, { coded }: CustomState): Answered =>
-  coded ? { ok: true, level, amr: [...amr], keep: null } : { ok: false, reason: 'wrong' };
+const codeAlone = (terms: CustomTerms, { settings }: FactorContext, { coded }: CustomState): Judged =>
+  coded ? { ok: true, level: levelOf(terms, settings), amr: [...terms.amr], keep: null } : { ok: false, reason: 'wrong' };
 
-/** Undefined when the hook failed. */
-async function askedBy(terms: CustomTerms, context: HookContext): Promise<Challenge | undefined> {
-  const { init, check } = terms.hooks;
-  try {
-    return await bounded(terms, 'initMFA', async (signal) => {
-      const asked = parseChallenge(await init?.(context, signal));
-      if (asked.code === undefined && asked.unavailable !== true && !check)
-        throw new HookFault('initMFA gave no code, and there is no checkMFA to say what is right.');
-      return asked;
-    });
-  } catch {
-    return undefined;
-  }
-}
-
-async function judgedBy(terms: CustomTerms, context: HookContext, input: string, state: Json): Promise<Answered> {
-  const { check } = terms.hooks;
-  try {
-    return await bounded(terms, 'checkMFA', async (signal) => {
-      const said = parseChecked(await check?.(context, input, state, signal));
-      if (!said.ok) return { ok: false, reason: said.reason ?? 'wrong' };
-      const { level = terms.level, amr = terms.amr } = said;
-      if (level !== 'aal1' && level !== terms.level) throw new HookFault('checkMFA claims a level that the realm does not allow.');
-      if (amr.length === 0 || !amr.every((name) => terms.amr.includes(name)))
-        throw new HookFault('checkMFA claims an amr that the realm does not allow.');
-      return { ok: true, level, amr: [...amr], keep: said.keep ?? null };
-    });
-  } catch {
-    return { ok: false, reason: 'failed' };
-  }
-}
-
-/** Runs a hook within its time, and reports how it went. */
-async function bounded<T>({ id, report }: CustomTerms, hook: HookName, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const began = performance.now();
-  const call = (fault?: unknown) => ({ factor: id, hook, ms: performance.now() - began, ...(fault === undefined ? {} : { fault }) });
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const stop = new AbortController();
-  const limit = setTimeout(() => {
-    const fault = new HookFault(`${hook} took longer than ${HOOK_LIMIT_MS} ms.`);
-    stop.abort(fault);
-    reject(fault);
-  }, HOOK_LIMIT_MS);
-  try {
-    const answer = await Promise.race([work(stop.signal), late]);
-    report(call());
-    return answer;
-  } catch (fault) {
-    report(call(fault));
-    throw fault;
-  } finally {
-    clearTimeout(limit);
-  }
-}
+/** Without a hook it is a code by mail under another name, and worth no more than those are in the realm. */
+export const levelOf = ({ hooks, level }: CustomTerms, { emailOtp }: RealmSettings): CustomLevel =>
+  hooks.init || hooks.check || emailOtp.level === 'aal2' ? level : 'aal1';
 
 /** So many challenges of a user and factor in each window. */
 function mayBegin({ id }: CustomTerms, cx: FactorContext): Promise<boolean> {
@@ -206,19 +124,38 @@ async function takesPlace(cx: FactorContext, what: string, places: number, until
 /** The built-in behaviour: a code by mail. */
 const ourCode = (cx: FactorContext): Challenge => ({ code: randomDigits(cx.settings.emailOtp.digits), deliver: 'mail' });
 
-const randomDigits = (count: number): string => Array.from({ length: count }, () => randomInt(10)).join('');
-
-/** Undefined when there is nothing for us to send. */
-async function send(
+/** Sends the code of a challenge, where it is us who send it; answers how, and a mail to where. */
+async function sendCode(
   { id }: CustomTerms,
   cx: FactorContext,
-  { purpose, asked: { code, deliver }, lifetime }: { purpose: Purpose; asked: Challenge; lifetime: number },
-): Promise<Delivered | undefined> {
-  if (code === undefined || deliver === undefined) return undefined;
-  const to = deliver === 'mail' ? userOf(cx).email : deliver.sms;
+  { purpose, asked, lifetime, held }: { purpose: Purpose; asked: Challenge; lifetime: number; held: Credential<CustomSecret> | undefined },
+): Promise<{ ok: true; by: CustomState['sent']; address: string | null } | Extract<Begun<never>, { ok: false }>> {
+  const { code, deliver } = asked;
+  if (code === undefined || deliver === undefined) return { ok: true, by: null, address: null };
+  const channel = deliver === 'mail' ? 'mail' : 'sms';
+  const to = deliver === 'mail' ? mailAddress(cx, purpose, held) : deliver.sms;
   if (to === null) return { ok: false, reason: 'no-address' };
-  return cx.deliver({ factor: id, channel: deliver === 'mail' ? 'mail' : 'sms', to, code, purpose, validMs: lifetime });
+  const delivered = await cx.deliver({ factor: id, channel, to, code, purpose, validMs: lifetime });
+  return delivered.ok ? { ok: true, by: channel, address: channel === 'mail' ? to : null } : delivered;
 }
+
+/**
+ * Where a code by mail may go: at enrolment to the address of the account, which it proves; afterwards to the one that was
+ * proved, as long as it is still that of the account. Where nobody enrols, the account has to know that it is the user's.
+ */
+function mailAddress(cx: FactorContext, purpose: Purpose, held: Credential<CustomSecret> | undefined): string | null {
+  const { email, emailVerified } = userOf(cx);
+  if (purpose === 'enrol') return email;
+  const proved = held?.secret.address ?? null;
+  if (proved !== null) return isSame(proved, email) ? proved : null;
+  return emailVerified ? email : null;
+}
+
+const pageOf = ({ message, label, inputmode, code }: Challenge): CustomState['page'] => ({
+  message: message ?? null,
+  label: label ?? null,
+  inputmode: inputmode ?? (/^\d+$/.test(code ?? '') ? 'numeric' : 'text'),
+});
 
 const codesOf = ({ id }: CustomTerms, purpose: Purpose): string => `${id} ${purpose}`;
 
@@ -230,24 +167,4 @@ function inputOf(typed: unknown): string | undefined {
   if (typeof typed !== 'string' || typed.length > MAX_INPUT || !typed.isWellFormed()) return undefined;
   const input = typed.trim();
   return input === '' || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(input) ? undefined : input;
-}
-
-function contextOf(cx: FactorContext, of: { purpose: Purpose; challenge: string; held: Credential<CustomSecret> | undefined }): HookContext {
-  const { id, username, email, emailVerified } = userOf(cx);
-  const { realm, language, now } = cx;
-  const { purpose, challenge, held } = of;
-  return structuredClone({
-    purpose,
-    challenge,
-    realm: { id: realm.id, name: realm.name, displayName: realm.displayName },
-    user: { id, username, email, emailVerified },
-    language: language ?? null,
-    now,
-    kept: held?.secret.kept ?? null,
-  });
-}
-
-function userOf({ user }: FactorContext): NonNullable<FactorContext['user']> {
-  if (!user) throw new Error('a custom factor is asked of a user who is known');
-  return user;
 }

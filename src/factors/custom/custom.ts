@@ -4,12 +4,13 @@ import { corrupted } from '../../errors.ts';
 import type { Enrolment, Factor, Page, Verdict } from '../factor.ts';
 import { everybodys } from '../owned.ts';
 import { labelOf } from '../typed.ts';
-import { beginChallenge, type CustomSecret, type CustomState, type CustomTerms, checkAnswer } from './challenge.ts';
+import { beginChallenge, type CustomState, checkAnswer, levelOf } from './challenge.ts';
+import type { CustomSecret, CustomTerms } from './running.ts';
 
-const stored = z.strictObject({ kept: z.json() });
+const stored = z.strictObject({ kept: z.json(), address: z.string().max(254).nullable() });
 
 export function customFactor(terms: CustomTerms): Factor<CustomSecret, CustomState> {
-  const { id, name, strength, kind, level, everyone, hooks } = terms;
+  const { id, name, strength, kind, everyone, hooks } = terms;
   return {
     id,
     role: 'second',
@@ -17,7 +18,8 @@ export function customFactor(terms: CustomTerms): Factor<CustomSecret, CustomSta
     name,
     strength,
     texts: 'custom',
-    levelIn: () => level,
+    levelIn: (settings) => levelOf(terms, settings),
+    amrIn: () => terms.amr,
     ownedByAll: () => everyone,
 
     parseSecret(value: unknown): CustomSecret {
@@ -54,16 +56,18 @@ export function customFactor(terms: CustomTerms): Factor<CustomSecret, CustomSta
       async finish(cx, state, input): Promise<Enrolment<CustomSecret, CustomState>> {
         const answer = await checkAnswer(of, cx, { purpose: 'enrol', state, input: input.code, held: undefined });
         if (!answer.ok) return answer;
-        const { level: shown, amr } = answer;
+        const { level, amr, keep } = answer;
+        const { address } = state;
         return {
           ok: true,
-          secret: { kept: answer.keep },
+          secret: { kept: keep, address },
           counter: null,
           label: labelOf(input.label) || name,
           kinds: [kind],
-          level: shown,
+          level,
           amr,
           replaces: true,
+          ...(address === null ? {} : { provesEmail: address }),
         };
       },
     };

@@ -1,10 +1,10 @@
 /** The custom factors of a realm, made from its settings: modules of the installation that it uses, and webhooks of its own. */
 import type { RealmSettings } from '../../realms/settings.ts';
 import type { Factor } from '../factor.ts';
-import type { Report } from './challenge.ts';
 import { customFactor } from './custom.ts';
 import { HookFault, type Hooks } from './hooks.ts';
 import type { LoadedModule } from './modules.ts';
+import type { Report } from './running.ts';
 import { type Send, webhookHooks } from './webhook.ts';
 
 export interface CustomFactorDeps {

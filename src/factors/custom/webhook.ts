@@ -10,8 +10,8 @@
  */
 import { randomToken } from '../../crypto/codes.ts';
 import { AppError } from '../../errors.ts';
-import { HOOK_LIMIT_MS } from './challenge.ts';
 import { type HookContext, HookFault, type Hooks, type Json } from './hooks.ts';
+import { HOOK_LIMIT_MS } from './running.ts';
 import { isSignedAnswer, NONCE, SIGNATURE, signRequest, TIMESTAMP } from './signature.ts';
 
 /** The guarded client, as far as it is needed here. */

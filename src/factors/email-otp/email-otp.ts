@@ -36,6 +36,7 @@ export const emailOtp: Factor<EmailSecret, EmailChallenge, EmailEnrolment> = {
   strength: 'A code is sent to your email address. Whoever can read your mail can read it too.',
 
   levelIn: ({ emailOtp: { level } }: RealmSettings) => level,
+  amrIn: (settings: RealmSettings) => shows(settings).amr,
 
   parseSecret(value: unknown): EmailSecret {
     const parsed = stored.safeParse(value);
@@ -115,7 +116,7 @@ const send = (cx: FactorContext, to: string, purpose: 'sign-in' | 'enrol'): Prom
 };
 
 /** As addresses are compared everywhere here (store/rows.ts). */
-const isSame = (a: string, b: string | null | undefined): boolean => b != null && canonical(a) === canonical(b);
+export const isSame = (a: string, b: string | null | undefined): boolean => b != null && canonical(a) === canonical(b);
 const canonical = (address: string): string => address.normalize('NFKC').trim().toLowerCase();
 
 /** The first letter and the domain, for whoever knows the rest. */

@@ -1,9 +1,10 @@
 /** Custom factors: which hook does what, what it may claim, and what becomes of a hook that does not do its part. */
 import test from 'ava';
-import type { CustomState, CustomTerms } from '../../../src/factors/custom/challenge.ts';
+import type { CustomState } from '../../../src/factors/custom/challenge.ts';
 import { customFactor } from '../../../src/factors/custom/custom.ts';
 import { customFactorsOf } from '../../../src/factors/custom/factors.ts';
 import type { HookContext, Hooks } from '../../../src/factors/custom/hooks.ts';
+import type { CustomTerms } from '../../../src/factors/custom/running.ts';
 import { defaultRealmSettings, realmSettings } from '../../../src/realms/settings.ts';
 import { customTerms } from '../../support/custom-factors.ts';
 import { credentialOf, factorContext, Sent, stateOf } from '../../support/factors.ts';
@@ -14,7 +15,7 @@ async function begun(some: Partial<CustomTerms> & { hooks: Hooks }, about: Param
   const factor = customFactor(customTerms({ report: ({ fault }) => fault !== undefined && faults.push(fault), ...some }));
   const sent = new Sent();
   const cx = factorContext({ sent, ...about });
-  const held = [credentialOf(factor.id, { kept: 'badge 7' })];
+  const held = [credentialOf(factor.id, { kept: 'badge 7', address: null })];
   const state = stateOf(await factor.begin?.(cx, held));
   if (state === null) throw new Error('no challenge');
   const answer = (code: string, at: Partial<CustomState> = {}) => factor.verify(cx, { ...state, ...at }, { code }, held);
@@ -33,7 +34,7 @@ test('a module that leaves both hooks out is a code by mail', async (t) => {
   t.like(await answer('00000000'), { ok: sent.code === '00000000', reason: 'wrong' });
   t.like(await answer(` ${sent.code.slice(0, 4)} ${sent.code.slice(4)} `), {
     ok: true,
-    level: 'aal2',
+    level: 'aal1',
     amr: ['badge', 'test'],
     kinds: ['possession'],
   });
@@ -47,6 +48,40 @@ test('without an address there is no code by mail', async (t) => {
   t.false(factor.enrol?.available?.({ ...who, user }));
   t.true(factor.enrol?.available?.({ ...who, user: { email: 'erin@example.com', administrator: false } }));
   t.true(customFactor(customTerms({ hooks: { init: async () => ({}) } })).enrol?.available?.({ ...who, user }));
+});
+
+test('a code by mail goes to the address that was proved, as long as it is that of the account', async (t) => {
+  const factor = customFactor(customTerms());
+  const user = { id: 'u', username: 'alice', email: 'alice@example.com', emailVerified: false, administrator: false };
+  const sent = new Sent();
+  const cx = factorContext({ user, sent });
+  const enrolled = await factor.enrol?.finish(cx, stateOf((await factor.enrol.begin(cx)) ?? undefined) ?? t.fail(), { code: sent.code });
+  if (enrolled?.ok !== true) return t.fail();
+  t.like(enrolled, { secret: { address: 'alice@example.com' }, provesEmail: 'alice@example.com' });
+  const held = [credentialOf('custom-test', enrolled.secret)];
+  t.true((await factor.begin?.(factorContext({ user: { ...user, email: 'Alice@Example.com' } }), held))?.ok);
+  const changed = factorContext({ user: { ...user, email: 'mallory@example.com', emailVerified: true }, sent: new Sent() });
+  t.deepEqual(await factor.begin?.(changed, held), { ok: false, reason: 'no-address' }, 'whoever changes the address cannot sign in with it');
+});
+
+test('what nobody enrols is mailed to verified addresses only', async (t) => {
+  const factor = customFactor(customTerms({ everyone: true }));
+  const user = { id: 'u', username: 'alice', email: 'alice@example.com', emailVerified: false, administrator: false };
+  t.deepEqual(await factor.begin?.(factorContext({ user }), []), { ok: false, reason: 'no-address' });
+  t.true((await factor.begin?.(factorContext({ user: { ...user, emailVerified: true } }), []))?.ok);
+});
+
+test('without a hook it is a code by mail, and worth no more than those are in the realm', async (t) => {
+  for (const [emailLevel, level] of [
+    ['aal1', 'aal1'],
+    ['aal2', 'aal2'],
+  ] as const) {
+    const settings = realmSettings.parse({ emailOtp: { level: emailLevel } });
+    const { factor, answer, sent } = await begun({ hooks: {} }, { settings });
+    t.is(factor.levelIn(settings), level);
+    t.like(await answer(sent.code), { ok: true, level });
+  }
+  t.is(customFactor(customTerms({ hooks: { check: async () => true } })).levelIn(defaultRealmSettings()), 'aal2');
 });
 
 test('a code of initMFA is sent where it says, and compared by us without regard to its spelling', async (t) => {
@@ -313,7 +348,7 @@ test('what checkMFA asks to keep at enrolment is stored with the credential; a l
   if (state === null) return t.fail();
   t.like(await factor.enrol?.finish(cx, state, { code: 'x' }), {
     ok: true,
-    secret: { kept: { badge: 12 } },
+    secret: { kept: { badge: 12 }, address: null },
     label: 'Test',
     replaces: true,
     counter: null,
