@@ -7,8 +7,10 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import { handleAccount } from './account/routes.ts';
 import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts';
+import { retireOldKeys } from './admin/resources/data-keys.ts';
 import type { Caller } from './admin/rest/access.ts';
 import { handleRest, type RestDeps } from './admin/rest/mount.ts';
+import { AuditBatch } from './audit/batch.ts';
 import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
 import { notFound } from './errors.ts';
@@ -19,7 +21,7 @@ import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
 import { answerUnreadable } from './http/unreadable.ts';
-import { deliveriesOf, type Installation } from './installation.ts';
+import { deliveriesOf, type Installation, metricsOf, operatorOf } from './installation.ts';
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
 import type { LoginState } from './login/machine.ts';
@@ -36,9 +38,12 @@ import { SignIns } from './sessions/sign-ins.ts';
 import { sweepExpired } from './store/sweep.ts';
 import { liveness, readiness, shared } from './telemetry/health.ts';
 import { type Log, requestLog } from './telemetry/log.ts';
+import type { Answer, ServedMetrics } from './telemetry/serve-metrics.ts';
 
 /** Expired rows are removed this often, a bounded batch at a time. */
 const SWEEP_EVERY_MS = 60_000;
+/** Data keys that a rotation has left behind are looked for this often. */
+const RETIRE_EVERY_MS = 600_000;
 /** Longer than any proxy keeps an idle connection, so that it is the proxy who closes it. */
 const KEEP_ALIVE_MS = 65_000;
 /** Requests under way get this long when the server stops. */
@@ -54,6 +59,7 @@ export interface RunningServer {
 export async function startServer(options: { installation: Installation; log: Log }): Promise<RunningServer> {
   const { config, db } = options.installation;
   const now = () => Date.now();
+  const metrics = await metricsOf(options.installation, options.log);
   const server = createServer();
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.on('clientError', answerUnreadable);
@@ -63,24 +69,30 @@ export async function startServer(options: { installation: Installation; log: Lo
   });
   const url = addressOf(server);
   const deliveries = deliveriesOf(options.installation, options.log);
+  const batch = new AuditBatch(db.knex, (error) => options.log.error({ err: error }, 'events could not be recorded'));
   for (const missing of missingChannels(config)) options.log.warn(missing);
-  server.on('request', createApp({ ...options, deliveries, now, listening: () => url }).callback());
+  server.on('request', createApp({ ...options, deliveries, batch, metrics, now, listening: () => url }).callback());
   deliveries.postman.start();
 
   const sweeping = setInterval(() => {
     sweepExpired(db, now()).catch((error: unknown) => options.log.warn({ err: error }, 'expired rows could not be removed'));
   }, SWEEP_EVERY_MS);
   sweeping.unref();
+  const retiring = setInterval(() => void retireKeys(options.installation, options.log, now()), RETIRE_EVERY_MS);
+  retiring.unref();
   return {
     url,
     async close() {
       clearInterval(sweeping);
+      clearInterval(retiring);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
       const limit = setTimeout(() => server.closeAllConnections(), SHUTDOWN_MS);
       await closed;
       clearTimeout(limit);
       await deliveries.close();
+      await batch.flush();
+      await metrics?.close();
     },
   };
 }
@@ -93,6 +105,8 @@ export async function startServer(options: { installation: Installation; log: Lo
 export function createApp(options: {
   installation: Installation;
   deliveries: Deliveries;
+  batch: AuditBatch;
+  metrics?: ServedMetrics | undefined;
   log: Log;
   now: () => number;
   listening: () => string;
@@ -110,7 +124,7 @@ export function createApp(options: {
   const realms = new RealmRegistry<OidcRealm>({
     db,
     keyring,
-    build: (context) => buildRealm({ ...shown, db, keyring, factors, signIns, context }),
+    build: (context) => buildRealm({ ...shown, batch: options.batch, db, keyring, factors, signIns, context }),
     clientsChanged: ({ clients }) => clients.clear(),
   });
   const requireRealm = async (ctx: Koa.Context, name: string): Promise<OidcRealm> => {
@@ -121,6 +135,8 @@ export function createApp(options: {
   };
 
   const router = new Router({ sensitive: true, strict: true });
+  const { metrics } = options;
+  if (metrics && metrics.url === undefined) router.get('/metrics', async (ctx) => answerPlainly(ctx, await metrics.answer(ctx.req.headers)));
   router.get('/health/live', (ctx) => answer(ctx, liveness()));
   const databaseAnswers = shared(() => db.knex.raw('SELECT 1'));
   router.get('/health/ready', async (ctx) =>
@@ -186,6 +202,7 @@ export function createApp(options: {
 
   const app = new Koa({ proxy: config.trustProxy > 0, maxIpsCount: config.trustProxy });
   app.on('error', (error: unknown) => log.error({ err: error }, 'a response failed'));
+  if (options.metrics) app.use(options.metrics.middleware);
   app.use(requestLog(log));
   app.use(answerErrors({ origin, renderer, log }));
   app.use(plainPathsOnly);
@@ -210,6 +227,24 @@ const plainPathsOnly: Koa.Middleware = async (ctx, next) => {
   if (!ctx.req.url?.startsWith('/') || /%|\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) throw notFound(say('error.noPage'));
   await next();
 };
+
+/** What a rotation of data keys has left behind: old keys go when their time has come. */
+async function retireKeys(installation: Installation, log: Log, now: number): Promise<void> {
+  try {
+    for await (const { realmId, retired, unreadable } of retireOldKeys(operatorOf(installation, 'server', now))) {
+      if (retired.length > 0) log.info({ realm: realmId, keys: retired }, 'old data keys were deleted');
+      if (unreadable.length > 0) log.error({ realm: realmId, columns: unreadable }, 'there are sealed values that do not open');
+    }
+  } catch (error) {
+    log.warn({ err: error }, 'old data keys could not be looked for');
+  }
+}
+
+function answerPlainly(ctx: Koa.Context, { status, headers, body }: Answer): void {
+  ctx.status = status;
+  ctx.set(headers);
+  ctx.body = body;
+}
 
 function answer(ctx: Koa.Context, health: { status: number; body: object }): void {
   ctx.status = health.status;

@@ -41,6 +41,8 @@ export interface Config extends DeliveryConfig {
   /** How many proxies in front of us write X-Forwarded-For; 0 believes none. */
   readonly trustProxy: number;
   readonly logLevel: LogLevel;
+  /** Where the metrics can be read: at a port of their own (0: any free one), or at ours with a token; nowhere without either. */
+  readonly metrics: { readonly port?: number; readonly token?: string };
   /** Argon2id, as new passwords are hashed. */
   readonly passwordHash: { readonly memoryKiB: number; readonly passes: number; readonly parallelism: number };
 }
@@ -148,6 +150,11 @@ const secretOf = (characters: number, example: string) =>
     error: `has fewer than ${characters} characters, or more than 1024; ${example}`,
   });
 
+/** As RFC 6750 section 2.1 has tokens. */
+const metricsToken = z.string().refine((text) => /^[A-Za-z0-9._~+/-]{16,1024}=*$/.test(text), {
+  error: `is not a token of at least 16 letters, digits and . _ ~ + / -; make one by ${MAKE_KEY}`,
+});
+
 /**
  * Reads and checks all settings.
  * @param env the environment of this process when left out
@@ -174,6 +181,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     ...readDelivery(reader),
     trustProxy: read('CARDEA_TRUST_PROXY', whole(0, 10, 1)) ?? 0,
     logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS, 'info')) ?? 'info',
+    metrics: readMetrics(reader, port),
     passwordHash: readPasswordHash(reader, production),
   };
   if (problems.length > 0) throw new ConfigError(problems);
@@ -230,6 +238,12 @@ function readDemo({ read, given, complain }: Reader, port: number, production: b
     complain('CARDEA_DEMO_PORT', `is ${demoPort}, the same as PORT; for example ${port === 65_535 ? 8081 : port + 1}`);
   }
   return { demo, demoPort };
+}
+
+function readMetrics({ read, complain }: Reader, port: number): Config['metrics'] {
+  const own = read('CARDEA_METRICS_PORT', whole(0, 65_535, 9464));
+  if (own !== undefined && own !== 0 && own === port) complain('CARDEA_METRICS_PORT', `is ${own}, the same as PORT; for example 9464`);
+  return Object.freeze({ port: own, token: read('CARDEA_METRICS_TOKEN', metricsToken) });
 }
 
 function readAdmin(reader: Reader): Config['bootstrap']['admin'] {

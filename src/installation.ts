@@ -29,10 +29,16 @@ import { createFactors, type Factors } from './factors/index.ts';
 import { webhookSecrets } from './factors/webhook-secrets.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
 import { createWriter } from './http/render.ts';
+import type { Level } from './policy/assurance.ts';
+import { isRecovery } from './policy/proofs.ts';
+import { defaultRealmSettings } from './realms/settings.ts';
+import { countCoverage } from './store/coverage.ts';
 import { dataKeys } from './store/data-keys.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { AUDIT_KEY, CANARY, insertInstallationValue, installationValue } from './store/realms.ts';
+import { type HookCall, hookCalled } from './telemetry/hook-calls.ts';
 import type { Log } from './telemetry/log.ts';
+import type { ServedMetrics } from './telemetry/serve-metrics.ts';
 
 export interface Installation {
   config: Config;
@@ -60,7 +66,16 @@ export async function openInstallation(config: Config, log: Log): Promise<Instal
     const keyring = new Keyring(keys, (realmId) => dataKeys(db.knex, realmId), await auditKey(db, keys));
     db.changes.onChange((topic) => keyring.changed(topic));
     const passwords = new Argon2Hasher(config.passwordHash);
-    return { config, db, keys, keyring, passwords, factorModules, factors: installedFactors({ config, db, keyring, log, factorModules }), close: () => db.close() };
+    return {
+      config,
+      db,
+      keys,
+      keyring,
+      passwords,
+      factorModules,
+      factors: installedFactors({ config, db, keyring, log, factorModules }),
+      close: () => db.close(),
+    };
   } catch (error) {
     await db.close();
     throw error;
@@ -74,8 +89,11 @@ export function installedFactors(on: Pick<Installation, 'config' | 'db' | 'keyri
     modules: on.factorModules,
     send: createGuardedClient({ allow: config.outboundAllow }),
     secretsOf: (realmId: string, factor: string) => webhookSecrets({ db, keyring }, realmId, factor),
-    report: ({ fault, ...call }: { fault?: unknown; factor: string; hook: string; ms: number }) =>
-      fault === undefined ? log.debug(call, 'a custom factor was asked') : log.warn({ ...call, err: fault }, 'a custom factor failed'),
+    report: ({ fault, ...call }: HookCall) => {
+      hookCalled({ ...call, fault });
+      if (fault === undefined) log.debug(call, 'a custom factor was asked');
+      else log.warn({ ...call, err: fault }, 'a custom factor failed');
+    },
   };
   return createFactors({
     custom: (settings) => customFactorsOf(settings, deps),
@@ -107,6 +125,28 @@ export function noticesOf({ config, db, keyring }: Installation): Notices {
 function letters(config: Config): LetterHtml {
   const write = createWriter({ production: config.production });
   return (model, language) => write('mail/letter', model, language);
+}
+
+/** The metrics, where the settings ask for them; what they are made with is loaded then and not before. */
+export async function metricsOf({ config, db, passwords, factors }: Installation, log: Log): Promise<ServedMetrics | undefined> {
+  const { port, token } = config.metrics;
+  if (port === undefined && token === undefined) return undefined;
+  const onFault = (error: unknown): void => log.warn({ err: error }, 'metrics could not be read');
+  const { createMetrics } = await import('./telemetry/metrics.ts');
+  const { serveMetrics } = await import('./telemetry/serve-metrics.ts');
+  const second = [...factors.in(defaultRealmSettings()).values()].filter((factor) => !isRecovery({ factor: factor.id }));
+  const reaching = (levels: readonly Level[]): string[] =>
+    second.filter((factor) => levels.includes(factor.levelIn(defaultRealmSettings()))).map(({ id }) => id);
+  const protecting = { aal2: reaching(['aal2']), phr: reaching(['phr', 'phrh']) };
+  const metrics = createMetrics({ passwords, coverage: () => countCoverage(db.knex, protecting), onFault });
+  try {
+    return await serveMetrics(metrics, { port, token, host: config.host, onFault });
+  } catch (cause) {
+    throw cannotStart(
+      `The metrics cannot be served at port ${port}: ${cause instanceof Error ? cause.message : cause}. Set CARDEA_METRICS_PORT to a free one.`,
+      cause,
+    );
+  }
 }
 
 /** Who acts through the operations of admin/resources. */

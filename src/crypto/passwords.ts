@@ -64,6 +64,11 @@ export class Argon2Hasher {
     return this.#turns.load;
   }
 
+  /** Tells `listener` how long each hash waited for its turn, in milliseconds. */
+  onWait(listener: (ms: number) => void): void {
+    this.#turns.onWait = listener;
+  }
+
   /**
    * The same for somebody at that address: when more wait than can be computed, each address gets its turn, and none can
    * keep the queue for itself.

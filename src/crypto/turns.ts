@@ -23,6 +23,8 @@ export class Turns {
   readonly #lanes = new Map<string, Waiting[]>();
   #running = 0;
   #waiting = 0;
+  /** Told how long somebody has waited for a turn, in milliseconds. */
+  onWait: (ms: number) => void = () => undefined;
 
   /** @param options.limit how many may wait */
   constructor(options: { concurrency: number; limit: number }) {
@@ -36,8 +38,10 @@ export class Turns {
 
   /** @throws AppError `busy` when there is no room, or somebody else needs it more */
   async take<T>(lane: string, work: () => Promise<T>): Promise<T> {
+    const came = performance.now();
     if (this.#running >= this.#concurrency) await this.#wait(lane);
     else this.#running += 1;
+    this.onWait(performance.now() - came);
     try {
       return await work();
     } finally {

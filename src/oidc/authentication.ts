@@ -6,9 +6,8 @@
  * from the proofs that this decision counted, not from the library's session, which holds only one of each.
  */
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { record } from '../audit/record.ts';
 import { heldProofs } from '../factors/owned.ts';
-import { type Decision, decide, type Facts, freshProofs } from '../policy/decide.ts';
+import { decide, type Facts, freshProofs } from '../policy/decide.ts';
 import { requestFacts } from '../policy/request.ts';
 import type { DeviceStanding } from '../sessions/devices.ts';
 import { clientFacts, factsOf, type KnownUser, knownUser } from '../sessions/facts.ts';
@@ -18,6 +17,7 @@ import type { SessionRow } from '../store/sessions.ts';
 import { rowOf } from './clients.ts';
 import { deviceOf, settleDevice } from './devices.ts';
 import { liveSession } from './live-session.ts';
+import { recordAnswer, recordRefusal, recordStepUp, recordUnmet } from './recording.ts';
 import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 
@@ -112,40 +112,6 @@ async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string):
   throw new errors.AccessDenied('the sign-in is no longer valid; start again from the application');
 }
 
-async function recordSignIn(
-  room: RealmRoom,
-  ctx: KoaContextWithOIDC,
-  { session, signIn }: Pick<Standing, 'session' | 'signIn'>,
-  decision: Extract<Decision, { ask: 'nothing' }>,
-): Promise<void> {
-  const from = {
-    ip: ctx.ip,
-    userAgent: ctx.get('user-agent') || null,
-    clientId: ctx.oidc.client?.clientId ?? null,
-    transactionId: signIn?.row.id ?? null,
-  };
-  await record(
-    room.db.knex,
-    { realmId: session.realmId, at: room.now(), actor: session.userId, subject: session.userId, ...from },
-    { type: 'login.ok', details: { acr: decision.acr, amr: decision.amr, rules: [...decision.rules] } },
-  );
-}
-
-/** Somebody came back from a sign-in in a way that no browser of its own would. */
-export async function recordRefusal(
-  room: RealmRoom,
-  from: { ip: string; userAgent: string },
-  refusal: { reason: string; transactionId?: string | undefined },
-): Promise<void> {
-  const { realm } = room.context;
-  room.log.warn({ realm: realm.name, reason: refusal.reason }, 'a sign-in was refused on its way back');
-  await record(
-    room.db.knex,
-    { realmId: realm.id, at: room.now(), ip: from.ip, userAgent: from.userAgent || null, transactionId: refusal.transactionId ?? null },
-    { type: 'flow.refused', details: { reason: refusal.reason } },
-  );
-}
-
 /** What became of a wish to enrol (`kc_action`), as Keycloak names it; undefined when there was none. */
 function actionStatus(standing: Standing): string | undefined {
   const action = standing.signIn?.state.action;
@@ -180,11 +146,17 @@ export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise
   if (!standing) return true;
   const facts = factsFor(room, ctx, standing);
   const decision = decide(facts);
-  if (decision.ask === 'unmet') throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', decision.reason);
-  if (decision.ask !== 'nothing') return true;
+  if (decision.ask === 'unmet') {
+    await recordUnmet(room, ctx, standing, decision.reason);
+    throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', decision.reason);
+  }
+  if (decision.ask !== 'nothing') {
+    await recordStepUp(room, ctx, standing, facts);
+    return true;
+  }
   if (!(await settleDevice(room, ctx, { ...standing, ...whoseOf(standing) }, decision, facts.owned.length > 0))) return true;
   actions.set(ctx.oidc, actionStatus(standing));
-  if (standing.isNew) await recordSignIn(room, ctx, standing, decision);
+  await recordAnswer(room, ctx, standing, decision);
 
   // What the code, and with it every token, will say. The library would read them from its session.
   Object.defineProperty(ctx.oidc, 'acr', { value: decision.acr, configurable: true });

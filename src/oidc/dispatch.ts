@@ -14,9 +14,9 @@ import { askLanguage } from '../http/language.ts';
 import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
-import { recordRefusal } from './authentication.ts';
 import { COOKIES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
+import { recordRefusal } from './recording.ts';
 import { requestCache } from './request-cache.ts';
 import { isForBrowsers, isPostedRequest, methodsOf, resumedUid } from './routes.ts';
 

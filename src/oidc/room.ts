@@ -8,6 +8,7 @@
  * This file holds what its parts share.
  */
 import type Koa from 'koa';
+import type { AuditBatch } from '../audit/batch.ts';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { Factors } from '../factors/index.ts';
 import type { RealmContext } from '../realms/registry.ts';
@@ -20,6 +21,8 @@ export interface OidcDeps {
   keyring: Keyring;
   factors: Factors;
   signIns: SignIns<SignInState>;
+  /** For rows of what happens with every request. */
+  batch: Pick<AuditBatch, 'add'>;
   origin: string;
   /** Shows a page of ours on any Koa context. */
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
