@@ -239,6 +239,8 @@ export interface Factor<Secret = unknown, State = unknown, Enrolling = State> {
   readonly auxiliary?: boolean;
   /** The level that a credential without a level of its own supports in a realm. */
   levelIn(settings: RealmSettings): Level;
+  /** What its proofs add to a token in a realm (RFC 8176), for whoever asks beforehand; each verdict says it of itself. */
+  amrIn(settings: RealmSettings): readonly string[];
   /** Everybody in the realm has it, without a credential; `held` is empty then. */
   ownedByAll?(settings: RealmSettings): boolean;
   /** Narrows what was stored; throws on anything else. */

@@ -48,6 +48,7 @@ function suite(factor: Factor, harness: FactorHarness, views = factor.id): void 
     t.true(factor.kinds.length > 0);
     t.not(factor.name, '');
     t.not(factor.strength, '');
+    t.false(factor.amrIn(settings).includes('mfa'), 'mfa is derived, never declared');
   });
 
   test(title('a right answer is accepted, and shows what the factor may show'), async (t) => {
@@ -58,7 +59,10 @@ function suite(factor: Factor, harness: FactorHarness, views = factor.id): void 
     t.true(verdict.kinds.length > 0);
     t.true(verdict.kinds.every((kind) => factor.kinds.includes(kind)));
     t.true(reaches(held.level ?? factor.levelIn(settings), verdict.level));
-    t.false(verdict.amr.includes('mfa'), 'mfa is derived, never declared');
+    t.true(
+      verdict.amr.every((method) => [...factor.amrIn(settings), 'swk'].includes(method)),
+      'and nothing that was not said beforehand, but for a key that can be copied',
+    );
     t.is(counters.spent.length, harness.spends === 'counter' ? 1 : 0);
     if (verdict.renewed !== undefined) t.notThrows(() => factor.parseSecret(verdict.renewed));
   });

@@ -42,6 +42,7 @@ export const enrolmentPass: Factor<PassSecret> = {
   auxiliary: true,
 
   levelIn: () => 'aal2',
+  amrIn: () => [],
 
   parseSecret(value: unknown): PassSecret {
     const parsed = stored.safeParse(value);

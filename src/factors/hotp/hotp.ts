@@ -37,6 +37,7 @@ export const hotp: Factor<OtpSecret, null> = {
   strength: 'A new code at every press of its button. Needs no phone. A convincing fake page can still ask for it.',
 
   levelIn: () => 'aal2',
+  amrIn: () => shownByCode().amr,
 
   parseSecret(value: unknown): OtpSecret {
     const parsed = otpSecret.safeParse(value);

@@ -26,6 +26,7 @@ export const password: Factor<PasswordSecret, null> = {
   strength: 'Can be guessed, reused and phished: a second factor beside it keeps the account safe.',
 
   levelIn: () => 'aal1',
+  amrIn: () => ['pwd'],
 
   parseSecret(value: unknown): PasswordSecret {
     const parsed = stored.safeParse(value);

@@ -64,6 +64,7 @@ export const recoveryCodes: Factor<RecoverySecret, null, NewCodes> = {
   auxiliary: true,
 
   levelIn: () => 'aal2',
+  amrIn: () => ['recovery'],
 
   parseSecret(value: unknown): RecoverySecret {
     const parsed = stored.safeParse(value);

@@ -26,6 +26,7 @@ export const smsOtp: Factor<SmsSecret, SmsChallenge, SmsEnrolment> = {
   strength: 'A code is sent to your phone. Text messages can be redirected to somebody else: an app or a passkey is safer.',
 
   levelIn: () => 'aal2',
+  amrIn: () => shows().amr,
   parseSecret: parseSmsSecret,
 
   enrol: {

@@ -34,6 +34,7 @@ export const totp: Factor<TotpSecret, null, TotpSecret> = {
   strength: 'A new code every few seconds, from your phone. Works offline. A convincing fake page can still ask for it.',
 
   levelIn: () => 'aal2',
+  amrIn: () => shownByCode().amr,
 
   parseSecret(value: unknown): TotpSecret {
     const parsed = stored.safeParse(value);

@@ -49,6 +49,8 @@ export function webauthnFactor(species: Species): WebauthnFactor {
     name,
     strength,
     levelIn: () => 'phr',
+    // Which of them is a key that may be copied, nobody can tell beforehand.
+    amrIn: () => ['pop', 'hwk', 'user'],
     parseSecret: parseWebauthnSecret,
 
     enrol: {
