@@ -3,7 +3,7 @@
  * in them, and forms that are wrong. The models are the contract between the rooms and the views.
  */
 import QRCode from 'qrcode';
-import { say } from '../../src/languages/messages.ts';
+import { say, sayOr } from '../../src/languages/messages.ts';
 import { customExhibits } from './gallery-custom.ts';
 
 export interface Exhibit {
@@ -32,6 +32,23 @@ const qr = await QRCode.toString(otpauth, { type: 'svg', margin: 0 });
 
 const login = { realm, client, version };
 const enrol = { ...login, qr, key, otpauth, digits: 6, issuer: 'Acme Workshop', account: 'ada', label: '', another: false, cancellable: false };
+
+const addable = ['totp', 'security-key', 'passkey'].map((id) => ({
+  id,
+  name: sayOr(`factor.${id}.name`, id),
+  strength: sayOr(`factor.${id}.strength`, ''),
+}));
+
+/** As the server makes them; nothing answers in the gallery. */
+const keyToUse = { challenge: 'x3NwE1oJrM8yJ4', rpId: 'id.example.com', timeout: 300_000, userVerification: 'required', allowCredentials: [] };
+const keyToMake = {
+  challenge: 'x3NwE1oJrM8yJ4',
+  rp: { id: 'id.example.com', name: 'Acme Workshop' },
+  user: { id: 'AAAA', name: 'ada', displayName: 'ada' },
+  pubKeyCredParams: [{ type: 'public-key', alg: -7 }],
+};
+const asked = { ...login, options: keyToUse, label: '', another: true, rememberDays: 0 };
+const made = { ...login, options: keyToMake, label: '', another: true, skip: null, offered: false, cancellable: true };
 
 const totp = {
   factor: 'totp',
@@ -108,6 +125,31 @@ export const exhibits: Exhibit[] = [
     name: 'sign-in, markup in names',
     view: 'login/sign-in',
     model: { ...login, realm: { name: 'x', displayName: MARKUP }, client: { name: MARKUP }, username: `"><${MARKUP}` },
+  },
+  { name: 'sign-in, with a passkey', view: 'login/sign-in', model: { ...login, username: '', remember: true, discovery: { options: keyToUse } } },
+  {
+    name: 'sign-in, passkey refused',
+    view: 'login/sign-in',
+    model: { ...login, username: '', discovery: { options: keyToUse }, errors: [{ field: null, message: say('login.signIn.passkeyWrong') }] },
+    status: 400,
+  },
+  {
+    name: 'password or passkey again',
+    view: 'login/password',
+    model: { ...login, username: 'ada', canSwitch: false, discovery: { options: keyToUse } },
+  },
+  { name: 'passkey', view: 'factors/passkey/challenge', model: { ...asked, label: 'Work laptop' } },
+  {
+    name: 'passkey, refused',
+    view: 'factors/passkey/challenge',
+    model: { ...asked, label: MARKUP, errors: [{ field: null, message: say('factor.passkey.refused.wrong') }] },
+  },
+  { name: 'security key', view: 'factors/security-key/challenge', model: { ...asked, another: false, rememberDays: 30 } },
+  { name: 'enrol a passkey', view: 'factors/passkey/enrol', model: { ...made, offered: true, another: false, cancellable: false } },
+  {
+    name: 'enrol a security key, refused',
+    view: 'factors/security-key/enrol',
+    model: { ...made, label: bidi, errors: [{ field: 'response', message: say('factor.security-key.enrol.refused.not-allowed') }] },
   },
   { name: 'password again', view: 'login/password', model: { ...login, username: 'ada', canSwitch: true } },
   {
@@ -224,7 +266,11 @@ export const exhibits: Exhibit[] = [
     model: { title: say('error.title.404'), message: say('error.noPage'), hint: null, reference: '0f2c9a1e', link: null },
     status: 404,
   },
-  { name: 'sign-in methods', view: 'account/sign-in-methods', model: { realm, base, user, notice: null, methods: [password, phone, spare] } },
+  {
+    name: 'sign-in methods',
+    view: 'account/sign-in-methods',
+    model: { realm, base, user, notice: null, methods: [password, phone, spare], addable },
+  },
   {
     name: 'sign-in methods, renaming refused',
     view: 'account/sign-in-methods',
@@ -234,6 +280,7 @@ export const exhibits: Exhibit[] = [
       user: { username: 'ada', displayName: null },
       notice: say('account.notice.added'),
       methods: [password, only, { ...spare, label: MARKUP }, { ...spare, id: 'x4', label: long }],
+      addable: [],
       renaming: { id: only.id, label: '' },
       errors: [{ field: 'label', message: say('account.methods.labelLength', { most: 60 }) }],
     },
