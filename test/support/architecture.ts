@@ -52,11 +52,8 @@ const KEPT_IN: { packages: RegExp; places: RegExp; why: string }[] = [
   { packages: /^sharp$/, places: /^src\/factors\/totp\/logo\.ts$/, why: 'pictures are read in one place' },
   { packages: /^@node-rs\/argon2$/, places: /^src\/crypto\//, why: 'only src/crypto hashes passwords' },
   { packages: /^i18next$/, places: /^src\/languages\//, why: 'only src/languages puts things into words' },
-  {
-    packages: /^(undici|ipaddr\.js)$/,
-    places: /^src\/http\/(guarded-client|outbound-rules)\.ts$/,
-    why: 'what the server fetches goes through the guarded client',
-  },
+  { packages: /^undici$/, places: /^src\/http\/guarded-client\.ts$/, why: 'what the server fetches goes through the guarded client' },
+  { packages: /^ipaddr\.js$/, places: /^src\/(http\/outbound-rules|sessions\/addresses)\.ts$/, why: 'addresses are judged in two places' },
   { packages: /^nodemailer$/, places: /^src\/delivery\//, why: 'only src/delivery sends mail' },
   {
     packages: /^(ava|fast-check|jsqr|playwright-core|axe-core|openid-client)$/,

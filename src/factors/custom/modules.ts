@@ -6,21 +6,12 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { cannotStart } from '../../errors.ts';
-import type { Kind } from '../../policy/assurance.ts';
 import { amrName, customLevel, factorText, SLUG } from '../../realms/custom-factor-settings.ts';
-import type { CustomFactor, CustomLevel, Hooks } from './hooks.ts';
+import type { CustomFactor } from './hooks.ts';
+import type { CustomTerms } from './running.ts';
 
-/** A custom factor as its module describes it, with everything filled in that may be left out. */
-export interface LoadedModule {
-  /** `custom-<id>`. */
-  id: string;
-  name: string;
-  strength: string;
-  kind: Kind;
-  amr: readonly string[];
-  level: CustomLevel;
-  hooks: Hooks;
-}
+/** A custom factor as its module describes it, with everything filled in that may be left out; its id is `custom-<id>`. */
+export type LoadedModule = Omit<CustomTerms, 'everyone' | 'report'>;
 
 const STRENGTH = 'A second step of your organisation.';
 
