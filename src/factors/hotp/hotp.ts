@@ -29,7 +29,10 @@ const MAX_SERIAL = 64;
 /** Of no token: compared with where there is none, so that a serial number that exists takes no longer than another. */
 const NO_TOKEN: OtpSecret = { secret: 'A'.repeat(32), digits: 6, algorithm: 'sha1' };
 
-export const hotp: Factor<OtpSecret, null> = {
+/** All that an enrolment needs is typed at once; null would be one that was not begun. */
+type NothingKept = Record<string, never>;
+
+export const hotp: Factor<OtpSecret, null, NothingKept> = {
   id: 'hotp',
   role: 'second',
   kinds: ['possession'],
@@ -49,8 +52,8 @@ export const hotp: Factor<OtpSecret, null> = {
   enrol: {
     available: ({ settings }: Enroller) => settings.hotp.claim,
 
-    async begin(): Promise<Begun<null>> {
-      return { ok: true, state: null };
+    async begin(): Promise<Begun<NothingKept>> {
+      return { ok: true, state: {} };
     },
 
     async show(): Promise<Page> {
@@ -61,7 +64,7 @@ export const hotp: Factor<OtpSecret, null> = {
      * Form fields `serial`, `code` and `next_code`, and `label` for the user's own name of the token. Which of them is
      * wrong is not said: serial numbers are in a row, and who has which is nobody's business.
      */
-    async finish(cx: FactorContext, _state: null, input: Form): Promise<Enrolment<OtpSecret, null>> {
+    async finish(cx: FactorContext, _state: NothingKept, input: Form): Promise<Enrolment<OtpSecret, NothingKept>> {
       const serial = serialOf(input.serial);
       if (serial === undefined) return { ok: false, reason: 'malformed', field: 'serial' };
       const pair = pairOf(input);

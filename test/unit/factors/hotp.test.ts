@@ -146,7 +146,7 @@ function claiming(token: Partial<StockToken> & { counter: number | null }) {
   });
   const { enrol } = hotp;
   if (!enrol) throw new Error('a token can be claimed');
-  return { secret, asked, finish: (form: Record<string, string>) => enrol.finish(cx, null, form) };
+  return { secret, asked, finish: (form: Record<string, string>) => enrol.finish(cx, {}, form) };
 }
 
 test('a token is claimed by its serial number and two codes in a row, which are used then', async (t) => {
