@@ -36,6 +36,7 @@ test('nothing set: a server for this machine, with the demo', (t) => {
     factorModules: [],
     trustProxy: 0,
     logLevel: 'info',
+    metrics: { port: undefined, token: undefined },
     mail: null,
     sms: null,
     passwordHash: { memoryKiB: 7168, passes: 5, parallelism: 1 },
@@ -77,6 +78,8 @@ test('everything set', (t) => {
     CARDEA_FACTOR_MODULES: './badge.js, @example/pager,',
     CARDEA_TRUST_PROXY: '2',
     LOG_LEVEL: 'WARN',
+    CARDEA_METRICS_PORT: '9464',
+    CARDEA_METRICS_TOKEN: 'a-token-for-the-scraper',
     CARDEA_ARGON2_MEMORY_KIB: '19456',
     CARDEA_ARGON2_PASSES: '2',
   });
@@ -98,6 +101,7 @@ test('everything set', (t) => {
     factorModules: ['./badge.js', '@example/pager'],
     trustProxy: 2,
     logLevel: 'warn',
+    metrics: { port: 9464, token: 'a-token-for-the-scraper' },
     passwordHash: { memoryKiB: 19456, passes: 2, parallelism: 1 },
   });
   t.deepEqual(
@@ -318,6 +322,8 @@ test('proxies are counted from 0 to 10', (t) => {
 test('log levels are those of pino', (t) => {
   oneProblem(t, { LOG_LEVEL: 'verbose' }, 'LOG_LEVEL', /trace, debug, info, warn, error, fatal, silent; for example info/);
   t.is(loadConfig({ LOG_LEVEL: 'silent' }).logLevel, 'silent');
+  oneProblem(t, { CARDEA_METRICS_PORT: '8080' }, 'CARDEA_METRICS_PORT', /the same as PORT; for example 9464/);
+  oneProblem(t, { CARDEA_METRICS_TOKEN: 'short' }, 'CARDEA_METRICS_TOKEN', /at least 16 letters/);
 });
 
 test('production does not hash passwords more weakly than the default', (t) => {

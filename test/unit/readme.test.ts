@@ -68,6 +68,7 @@ test('the defaults are those that apply', (t) => {
     factorModules: [],
     mail: null,
     sms: null,
+    metrics: { port: undefined, token: undefined },
   });
 });
 
