@@ -127,8 +127,8 @@ async function offerWhileTyping() {
   if (!form || !(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
   try {
     send(form, await get(optionsOf(form), 'conditional'));
-  } catch (error) {
-    if (error.name !== 'AbortError' && error.name !== 'NotAllowedError') console.debug(error);
+  } catch {
+    // Taken back, or nothing that the button would not say as well.
   }
 }
 
@@ -171,7 +171,7 @@ function start(form) {
   }
   form.hidden = false;
   button.hidden = false;
-  if (button.autofocus && (document.activeElement === document.body || document.activeElement === null)) button.focus();
+  if (button.dataset.focus !== undefined && (document.activeElement === document.body || document.activeElement === null)) button.focus();
   form.addEventListener('submit', (event) => {
     if (event.submitter !== null && event.submitter !== button) return;
     event.preventDefault();
