@@ -111,6 +111,10 @@ export const hotp: Factor<OtpSecret, null, NothingKept> = {
       if (await cx.spend(credential.id, counter)) return { ok: true, credentialId: credential.id, ...shownByCode() };
       return { ok: false, reason: 'replayed', credentialId: credential.id };
     }
+    const used = held.find(
+      (credential) => pair.code.length === credential.secret.digits && wasUsed(credential, pair.code) && wasUsed(credential, pair.next),
+    );
+    if (used !== undefined) return { ok: false, reason: 'replayed', credentialId: used.id };
     return { ok: false, reason: 'wrong', ...only(held) };
   },
 };
