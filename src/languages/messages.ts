@@ -64,9 +64,14 @@ const isMessageKey = (key: string): key is MessageKey => i18n.exists(key, { lng:
 /** The text of that key where there is one, for keys that are made up from the name of something; else these words. */
 export const sayOr = (key: string, otherwise: Words): Words => (isMessageKey(key) ? say(key) : otherwise);
 
-/** Seconds, for people: exact below a minute and a half, and rounded up to minutes or hours above. */
+function amountOf(seconds: number): [amount: number, unit: 'second' | 'minute' | 'hour' | 'day'] {
+  if (seconds < 90) return [seconds, 'second'];
+  if (seconds < 90 * 60) return [Math.ceil(seconds / 60), 'minute'];
+  return seconds < 48 * 3600 ? [Math.ceil(seconds / 3600), 'hour'] : [Math.ceil(seconds / 86_400), 'day'];
+}
+
+/** Seconds, for people: exact below a minute and a half, and rounded up to minutes, hours or days above. */
 function duration(seconds: number, language: string): string {
-  const [amount, unit] =
-    seconds < 90 ? [seconds, 'second'] : seconds < 90 * 60 ? [Math.ceil(seconds / 60), 'minute'] : [Math.ceil(seconds / 3600), 'hour'];
+  const [amount, unit] = amountOf(seconds);
   return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(amount);
 }
