@@ -8,7 +8,7 @@ import { credentialsOf, spendCounter } from '../store/credentials.ts';
 import type { Database } from '../store/database.ts';
 import { endPauses } from '../store/delivery-counts.ts';
 import { hardwareTokenBySerial, hardwareTokenSeal } from '../store/hardware-tokens.ts';
-import { countTry, spendCode, storeCode } from '../store/one-time-codes.ts';
+import { type CodeKey, countTry, spendCode, spentCode, storeCode } from '../store/one-time-codes.ts';
 import { proveNumber } from '../store/proved-numbers.ts';
 import type { RealmRow } from '../store/realms.ts';
 import { spendValue } from '../store/spent-values.ts';
@@ -96,15 +96,19 @@ function codesOf({ db }: ContextDeps, { realm, rootSecret, user, transaction, no
   };
   const macOf = (purpose: string, code: string): string =>
     hmac(derive(rootSecret, 'one-time-codes'), realm.id, keyOf(purpose).userId, transaction, purpose, code);
+  const wasUsed = async (key: CodeKey, code: string): Promise<'replayed' | 'expired'> => {
+    const spent = await spentCode(db.knex, key, transaction);
+    return spent !== undefined && safeEqual(spent, macOf(key.purpose, code)) ? 'replayed' : 'expired';
+  };
   return {
     issue: (purpose, code, lifetimeMs) =>
       storeCode(db.knex, keyOf(purpose), { transactionId: transaction, mac: macOf(purpose, code), expiresAt: now + lifetimeMs }),
     async check(purpose, code) {
       const key = keyOf(purpose);
       const mac = await countTry(db.knex, key, { transactionId: transaction, most: TRIES_A_CODE, now });
-      if (mac === undefined) return 'expired';
+      if (mac === undefined) return wasUsed(key, code);
       if (!safeEqual(mac, macOf(purpose, code))) return 'wrong';
-      if (!(await spendCode(db.knex, key, mac))) return 'expired';
+      if (!(await spendCode(db.knex, key, mac))) return 'replayed';
       // Whoever has used a code need not wait for the next one.
       await endPauses(db.knex, realm.id, key.userId);
       return 'ok';

@@ -103,10 +103,10 @@ export interface OneTimeCodes {
   /** Makes this the one live code of the user and purpose; the one before is worth nothing from then on. */
   issue(purpose: string, code: string, lifetimeMs: number): Promise<void>;
   /**
-   * Counts the try before it compares, in one statement; the right code is deleted by whoever spends it first.
+   * Counts the try before it compares, in one statement; the right code is spent by one caller, and `replayed` to all others.
    * `expired` also when there is none, its five tries are used up, or it belongs to another transaction.
    */
-  check(purpose: string, code: string): Promise<'ok' | 'wrong' | 'expired'>;
+  check(purpose: string, code: string): Promise<'ok' | 'wrong' | 'expired' | 'replayed'>;
 }
 
 /** The hardware tokens of the realm that are nobody's. */

@@ -42,7 +42,7 @@ export async function checkCode(
   sent: SentCode,
   of: Pick<Sending, 'factor' | 'purpose'>,
   typed: unknown,
-): Promise<'ok' | Extract<Refusal, 'wrong' | 'expired' | 'malformed'>> {
+): Promise<'ok' | Extract<Refusal, 'wrong' | 'expired' | 'malformed' | 'replayed'>> {
   const code = codeOf(typed, [sent.digits]);
   return code === undefined ? 'malformed' : cx.codes.check(liveOf(of), code);
 }

@@ -65,7 +65,7 @@ const PRESENT = Date.UTC(2030, 0, 15, 12, 0, 7);
 /** What was sent, and the live codes, in memory; the statements of the store are tested in test/unit/store. */
 export class Sent {
   readonly deliveries: Delivery[] = [];
-  readonly #live = new Map<string, { code: string; tries: number; until: number }>();
+  readonly #live = new Map<string, { code: string; tries: number; until: number; spent?: boolean }>();
   readonly #spent = new Set<string>();
 
   readonly deliver: FactorContext['deliver'] = async (delivery) => {
@@ -89,10 +89,11 @@ export class Sent {
       check: async (purpose, code) => {
         await new Promise((resolve) => setImmediate(resolve));
         const live = this.#live.get(purpose);
+        if (live?.spent) return live.code === code ? 'replayed' : 'expired';
         if (live === undefined || live.tries >= 5 || live.until <= now) return 'expired';
         live.tries += 1;
         if (live.code !== code) return 'wrong';
-        this.#live.delete(purpose);
+        live.spent = true;
         return 'ok';
       },
     };
