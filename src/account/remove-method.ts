@@ -4,6 +4,7 @@ import { record } from '../audit/record.ts';
 import { readForm } from '../http/input.ts';
 import type { ConsoleSession } from '../http/relying.ts';
 import { inEnglish, say } from '../languages/messages.ts';
+import { revokeTrust } from '../sessions/devices.ts';
 import { credentialsOf, deleteCredential } from '../store/credentials.ts';
 import { lockUser } from '../store/users.ts';
 import { methodModel, mustStay, requireMethod } from './methods.ts';
@@ -41,6 +42,7 @@ export async function removeMethod(request: AccountRequest, id: string): Promise
     if (mustStay(methodsIn(request, signedIn), held, id)) return 'stays';
     await deleteCredential(trx, realm.id, user.id, id);
     await record(trx, auditOrigin(request, user), { type: 'mfa.factor.removed', details: { factor: row.factor, credential: id } });
+    await revokeTrust(trx, { realmId: realm.id, userId: user.id }, {}, 'credentials', auditOrigin(request, user));
     await tell(trx);
     return 'removed';
   });

@@ -74,6 +74,9 @@ const NOTICES = {
   'not-added': 'account.notice.notAdded',
   renamed: 'account.notice.renamed',
   removed: 'account.notice.removed',
+  untrusted: 'devices.notice.untrusted',
+  untrustedAll: 'devices.notice.untrustedAll',
+  forgotten: 'devices.notice.forgotten',
 } as const satisfies Record<string, MessageKey>;
 export type Notice = keyof typeof NOTICES;
 

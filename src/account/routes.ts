@@ -7,6 +7,7 @@ import { say } from '../languages/messages.ts';
 import { consolePath } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { addMethod, arrive } from './add-method.ts';
+import { endTrust, forgetDevice, showDevices } from './devices.ts';
 import { askRemoval, removeMethod } from './remove-method.ts';
 import { renameMethod } from './rename-method.ts';
 import type { AccountDeps, AccountRequest } from './room.ts';
@@ -25,6 +26,10 @@ const ROUTES: readonly [method: 'GET' | 'POST', path: RegExp, handler: Handler][
   ['POST', new RegExp(`^/methods/${ID}/rename$`), renameMethod],
   ['GET', new RegExp(`^/methods/${ID}/remove$`), askRemoval],
   ['POST', new RegExp(`^/methods/${ID}/remove$`), removeMethod],
+  ['GET', /^\/devices$/, showDevices],
+  ['POST', /^\/devices\/untrust$/, endTrust],
+  ['POST', new RegExp(`^/devices/${ID}/untrust$`), endTrust],
+  ['POST', new RegExp(`^/devices/${ID}/forget$`), forgetDevice],
 ];
 
 /**

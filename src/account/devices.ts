@@ -1,0 +1,110 @@
+/** The devices of a user: browsers that are known, which of them are spared the second step, and an end to either. */
+import { z } from 'zod';
+import { notFound } from '../errors.ts';
+import { readForm } from '../http/input.ts';
+import type { ConsoleSession } from '../http/relying.ts';
+import { say, type Words } from '../languages/messages.ts';
+import { browserOf } from '../sessions/browser.ts';
+import { isTrusted, knownDevice, lookUp, revokeTrust } from '../sessions/devices.ts';
+import { type DeviceRow, deleteDevice, devicesOf } from '../store/devices.ts';
+import { type AccountRequest, auditOrigin, common, done, takeNotice } from './room.ts';
+
+interface DeviceModel {
+  id: string;
+  name: Words;
+  /** The browser that is reading this. */
+  here: boolean;
+  /** ISO 8601. */
+  firstSeenAt: string;
+  lastSeenAt: string;
+  ip: string | null;
+  /** Until when the second step is not asked for; null where it is. */
+  trustedUntil: string | null;
+}
+
+export async function showDevices(request: AccountRequest): Promise<void> {
+  const { ctx, realm, relying, db, at, origin, render } = request;
+  const signedIn = await relying.requireSession(ctx, realm, 'account');
+  if (!signedIn) return;
+  const { user, credentials } = signedIn;
+  const whom = { realmId: realm.realm.id, userId: user.id };
+  const browser = browserOf(ctx, { id: realm.realm.id, rootSecret: realm.rootSecret }, origin);
+  const [rows, looked] = await Promise.all([devicesOf(db.knex, whom.realmId, whom.userId), lookUp(db.knex, whom, browser)]);
+  const here = knownDevice(looked, browser)?.id;
+  const devices = rows.map((row) => modelOf(row, { here: row.id === here, trusted: isTrusted(row, credentials, at) }));
+  await render(
+    ctx,
+    'account/devices',
+    { ...common(request, user), notice: takeNotice(request), devices, trusts: devices.some(({ trustedUntil }) => trustedUntil !== null) },
+    200,
+  );
+}
+
+/** Asks for the second step again: on one device, or on all of them. */
+export async function endTrust(request: AccountRequest, id: string): Promise<void> {
+  const signedIn = await recently(request);
+  if (!signedIn) return;
+  const { user } = signedIn;
+  const whom = { realmId: request.realm.realm.id, userId: user.id };
+  await request.db.transaction((trx) => revokeTrust(trx, whom, id === '' ? {} : { id }, 'user', auditOrigin(request, user)));
+  done(request, id === '' ? 'untrustedAll' : 'untrusted', `${request.base}/devices`);
+}
+
+/** Forgets a device: the next sign-in with it is one with a new device. */
+export async function forgetDevice(request: AccountRequest, id: string): Promise<void> {
+  const signedIn = await recently(request);
+  if (!signedIn) return;
+  const { user } = signedIn;
+  const realmId = request.realm.realm.id;
+  const forgotten = await request.db.transaction(async (trx) => {
+    await revokeTrust(trx, { realmId, userId: user.id }, { id }, 'user', auditOrigin(request, user));
+    return deleteDevice(trx, realmId, user.id, id);
+  });
+  if (!forgotten) throw notFound(say('devices.gone'));
+  done(request, 'forgotten', `${request.base}/devices`);
+}
+
+async function recently({ ctx, realm, relying, base }: AccountRequest): Promise<ConsoleSession | undefined> {
+  await readForm(ctx, z.object({}));
+  return relying.requireSession(ctx, realm, 'account', { recent: true, returnTo: `${base}/devices` });
+}
+
+function modelOf(row: DeviceRow, is: { here: boolean; trusted: boolean }): DeviceModel {
+  return {
+    id: row.id,
+    name: browserName(row.userAgent),
+    here: is.here,
+    firstSeenAt: new Date(row.firstSeenAt).toISOString(),
+    lastSeenAt: new Date(row.lastSeenAt).toISOString(),
+    ip: row.ip,
+    trustedUntil: is.trusted && row.trust ? new Date(row.trust.until).toISOString() : null,
+  };
+}
+
+/** From the first that fits: browsers name those that they want to be taken for, too. */
+const BROWSERS: readonly [pattern: RegExp, name: string][] = [
+  [/\bEdg(?:e|A|iOS)?\//, 'Edge'],
+  [/\bOPR\/|\bOpera\b/, 'Opera'],
+  [/\bSamsungBrowser\//, 'Samsung Internet'],
+  [/\bFirefox\/|\bFxiOS\//, 'Firefox'],
+  [/\bChrome\/|\bCriOS\/|\bHeadlessChrome\//, 'Chrome'],
+  [/\bSafari\//, 'Safari'],
+  [/\bcurl\//, 'curl'],
+];
+const SYSTEMS: readonly [pattern: RegExp, name: string][] = [
+  [/\bWindows\b/, 'Windows'],
+  [/\bAndroid\b/, 'Android'],
+  [/\biPhone\b/, 'iPhone'],
+  [/\biPad\b/, 'iPad'],
+  [/\bMac OS X\b|\bMacintosh\b/, 'macOS'],
+  [/\bCrOS\b/, 'ChromeOS'],
+  [/\bLinux\b/, 'Linux'],
+];
+
+/** What a person calls a browser, as far as its User-Agent says. */
+export function browserName(userAgent: string | null): Words {
+  const named = (list: typeof BROWSERS): string | undefined => list.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1];
+  const [browser, system] = [named(BROWSERS), named(SYSTEMS)];
+  if (browser !== undefined && system !== undefined) return say('devices.browserOn', { browser, system });
+  return browser ?? system ?? say('devices.unknown');
+}
