@@ -5,6 +5,7 @@
 import QRCode from 'qrcode';
 import { say, sayOr } from '../../src/languages/messages.ts';
 import { customExhibits } from './gallery-custom.ts';
+import { paperExhibits } from './gallery-paper.ts';
 
 export interface Exhibit {
   name: string;
@@ -338,4 +339,5 @@ export const exhibits: Exhibit[] = [
   },
   { name: 'inbox, empty', view: 'inbox', model: { messages: [] } },
   ...customExhibits,
+  ...paperExhibits,
 ];
