@@ -50,6 +50,7 @@ const KEPT_IN: { packages: RegExp; places: RegExp; why: string }[] = [
     why: 'files of hardware tokens are read in one place',
   },
   { packages: /^sharp$/, places: /^src\/factors\/totp\/logo\.ts$/, why: 'pictures are read in one place' },
+  { packages: /^@simplewebauthn\//, places: /^src\/factors\/webauthn\//, why: 'only src/factors/webauthn reads what authenticators say' },
   { packages: /^@node-rs\/argon2$/, places: /^src\/crypto\//, why: 'only src/crypto hashes passwords' },
   { packages: /^i18next$/, places: /^src\/languages\//, why: 'only src/languages puts things into words' },
   { packages: /^undici$/, places: /^src\/http\/guarded-client\.ts$/, why: 'what the server fetches goes through the guarded client' },
