@@ -86,7 +86,8 @@ async function fetchOnce(url: URL, init: GuardedRequest, means: Means): Promise<
   const addresses = await allowedAddresses(url, means);
   // One connection for one request: one that was kept would go on to an address that was looked at long ago.
   const client = new Client(url.origin, {
-    connect: { lookup: pinnedTo(addresses), timeout: 0 },
+    // A client that is destroyed lets go of its sockets, but not of one that is still connecting.
+    connect: { lookup: pinnedTo(addresses), timeout: init.timeoutMs ?? TIMEOUT_MS },
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: 0,
     bodyTimeout: 0,

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
@@ -88,6 +89,22 @@ test('the time is that of everything together', async (t) => {
   }
   const unresolved = createGuardedClient({ allow: [], resolve: () => new Promise(() => undefined) });
   await t.throwsAsync(unresolved('https://slow.example/', { timeoutMs: 50 }), { code: 'outbound_unreachable' });
+});
+
+test('a connection that never comes to be is ended with the time', async (t) => {
+  const ended = Promise.withResolvers<void>();
+  const mute = createTcpServer((socket) =>
+    socket
+      .once('close', () => ended.resolve())
+      .on('error', () => undefined)
+      .resume(),
+  );
+  await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => mute.close());
+  const { port } = mute.address() as AddressInfo;
+  const fetchGuarded = createGuardedClient({ allow: [{ kind: 'host', target: '127.0.0.1', port }] });
+  await t.throwsAsync(fetchGuarded(`https://127.0.0.1:${port}/`, { timeoutMs: 150 }), { code: 'outbound_unreachable' });
+  await ended.promise;
 });
 
 test('an answer that breaks off, or is not HTTP, is no answer', async (t) => {
