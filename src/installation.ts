@@ -58,7 +58,7 @@ export interface Installation {
  * @throws AppError `cannot_start` when the database cannot be used or the key is not the one it was made with
  */
 export async function openInstallation(config: Config, log: Log): Promise<Installation> {
-  const factorModules = await loadFactorModules(config.factorModules);
+  const factorModules = await loadFactorModules(config.factorModules, log);
   const db = await openDatabaseOf(config, log);
   try {
     await db.migrate();

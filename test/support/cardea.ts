@@ -80,7 +80,7 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
     },
   };
   const passwords = new Argon2Hasher({ memoryKiB: 256, passes: 1, parallelism: 1 }, counted);
-  const factorModules = await loadFactorModules(config.factorModules);
+  const factorModules = await loadFactorModules(config.factorModules, log);
   const factors = installedFactors({ config, db, keyring, log, factorModules });
   const installation: Installation = {
     config,

@@ -26,9 +26,15 @@ export interface CustomFactor {
   /** What pages call it, and one sentence on how strong it is. */
   name?: string;
   strength?: string;
-  initMFA?(context: HookContext): Challenge | undefined | Promise<Challenge | undefined>;
+  initMFA?(context: ModuleContext): Challenge | undefined | Promise<Challenge | undefined>;
   /** @param state what initMFA left in its challenge; null without */
-  checkMFA?(context: HookContext, input: string, state: Json): Checked | Promise<Checked>;
+  checkMFA?(context: ModuleContext, input: string, state: Json): Checked | Promise<Checked>;
+}
+
+/** What the hooks of a module are told. */
+export interface ModuleContext extends HookContext {
+  /** A line for the server's log. Never a code, and no more about a person than it takes. */
+  log(line: string): void;
 }
 
 export type CustomLevel = 'aal1' | 'aal2';

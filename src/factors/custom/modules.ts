@@ -7,12 +7,17 @@ import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { cannotStart } from '../../errors.ts';
 import { amrName, customLevel, factorText, SLUG } from '../../realms/custom-factor-settings.ts';
-import type { CustomFactor } from './hooks.ts';
+import type { CustomFactor, HookContext, ModuleContext } from './hooks.ts';
 import type { CustomTerms } from './running.ts';
 
 /** A custom factor as its module describes it, with everything filled in that may be left out; its id is `custom-<id>`. */
 export type LoadedModule = Omit<CustomTerms, 'everyone' | 'report'>;
 
+export interface ModuleLog {
+  info(details: object, line: string): void;
+}
+
+const MAX_LOG_LINE = 500;
 const STRENGTH = 'A second step of your organisation.';
 
 /** What a module exports, and nothing else: a hook whose name is mistyped would silently be replaced by its default. */
@@ -29,12 +34,13 @@ const exported = z.strictObject({
 
 /**
  * @param names paths, relative to the working directory (beginning with `.` or `/`), or names of packages that are installed beside Cardea
+ * @param log where the lines of modules go
  * @throws AppError `cannot_start` that names the module and says what to change
  */
-export async function loadFactorModules(names: readonly string[]): Promise<LoadedModule[]> {
+export async function loadFactorModules(names: readonly string[], log: ModuleLog = { info: () => undefined }): Promise<LoadedModule[]> {
   const loaded = new Map<string, LoadedModule>();
   for (const name of names) {
-    const module = moduleOf(name, await imported(name));
+    const module = moduleOf(name, await imported(name), log);
     if (loaded.has(module.id)) throw wrong(name, `exports the id ${module.id.replace(/^custom-/, '')}, and so does another module`);
     loaded.set(module.id, module);
   }
@@ -51,7 +57,7 @@ async function imported(name: string): Promise<unknown> {
   }
 }
 
-function moduleOf(name: string, module: unknown): LoadedModule {
+function moduleOf(name: string, module: unknown, log: ModuleLog): LoadedModule {
   const value = typeof module === 'object' && module !== null && 'default' in module ? module.default : { ...Object(module) };
   const result = exported.safeParse(value);
   if (!result.success) {
@@ -59,13 +65,15 @@ function moduleOf(name: string, module: unknown): LoadedModule {
     throw wrong(name, `is no custom factor: ${issue?.path.map(String).join('.') || 'what it exports'}: ${issue?.message ?? 'not valid'}`);
   }
   const { id, initMFA, checkMFA, ...rest } = result.data;
+  const factor = `custom-${id}`;
+  const told = (context: HookContext): ModuleContext => ({ ...context, log: (line) => log.info({ factor }, String(line).slice(0, MAX_LOG_LINE)) });
   return {
     ...rest,
-    id: `custom-${id}`,
+    id: factor,
     name: rest.name ?? id,
     hooks: {
-      ...(initMFA ? { init: async (context) => initMFA(context) } : {}),
-      ...(checkMFA ? { check: async (context, input, state) => checkMFA(context, input, state) } : {}),
+      ...(initMFA ? { init: async (context) => initMFA(told(context)) } : {}),
+      ...(checkMFA ? { check: async (context, input, state) => checkMFA(told(context), input, state) } : {}),
     },
   };
 }

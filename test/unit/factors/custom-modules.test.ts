@@ -39,18 +39,30 @@ test('a module says what it is by default export or by names, and what it leaves
   t.deepEqual(await loadFactorModules([]), []);
 });
 
+const told = {
+  purpose: 'enrol',
+  challenge: '',
+  realm: { id: '', name: '', displayName: '' },
+  user: { id: '', username: '', email: null, emailVerified: false },
+  language: null,
+  now: 0,
+  kept: null,
+} as const;
+
 test('a hook that throws at once rejects', async (t) => {
   const [module] = await loadFactorModules([moduleOf(`export default { ${fine}, initMFA() { throw new Error('oops'); } }`)]);
-  const told = {
-    purpose: 'enrol',
-    challenge: '',
-    realm: { id: '', name: '', displayName: '' },
-    user: { id: '', username: '', email: null, emailVerified: false },
-    language: null,
-    now: 0,
-    kept: null,
-  } as const;
   await t.throwsAsync(async () => module?.hooks.init?.(told, AbortSignal.timeout(100)), { message: 'oops' });
+});
+
+test('a hook writes lines to the log, under its name', async (t) => {
+  const lines: unknown[] = [];
+  const log = { info: (details: object, line: string) => lines.push([details, line.length, line.slice(0, 9)]) };
+  const [module] = await loadFactorModules(
+    [moduleOf(`export default { ${fine}, checkMFA({ log, user }) { log('asked for ' + user.id + 'x'.repeat(1000)); return true; } }`)],
+    log,
+  );
+  t.true(await module?.hooks.check?.(told, 'x', null, AbortSignal.timeout(100)));
+  t.deepEqual(lines, [[{ factor: 'custom-badge' }, 500, 'asked for']]);
 });
 
 test('what is no custom factor stops the start, and the message names module and mistake', async (t) => {
