@@ -6,9 +6,12 @@
  * details. What may name or describe a person stands in PERSONAL_DETAILS, and goes when that person is erased.
  */
 
+import type { RecordedInputs } from '../policy/replay.ts';
+
 /** A sign-in, from its first page to its session. */
 type LoginEvent =
-  | { type: 'login.ok'; details: { acr: string; amr: string[]; rules: string[] } }
+  /** With what it was decided from, which a dry run of another policy needs. */
+  | { type: 'login.ok'; details: { acr: string; amr: string[]; rules: string[]; inputs?: RecordedInputs } }
   /** Answered from a session that was there. */
   | { type: 'login.sso'; details: { acr: string; amr: string[]; rules: string[] } }
   | { type: 'login.failed'; details: { reason: 'credentials' | 'throttled' | 'disabled' | 'refused' } }
@@ -67,10 +70,22 @@ type PolicyEvent =
   | { type: 'mfa.reset.requested'; details: { reset: string; reason: string } }
   | { type: 'mfa.reset.approved'; details: { reset: string } }
   | { type: 'mfa.reset.refused'; details: { reset: string; reason: 'administrator' | 'own-request' | 'expired' } }
+  | { type: 'mfa.reset.revoked'; details: { reset: string } }
   | { type: 'mfa.reset.used'; details: { reset: string; removed: string[] } }
   | { type: 'stepup.required'; details: { acr: string[] } }
   | { type: 'stepup.ok'; details: { acr: string } }
   | { type: 'stepup.unmet'; details: { reason: string } };
+
+/** A forgotten password. */
+type RecoveryEvent =
+  /** Not sent where the name is nobody's, or somebody's who cannot be written to. */
+  | { type: 'recovery.requested'; details: { sent: boolean } }
+  | {
+      type: 'recovery.refused';
+      details: { reason: 'browser' | 'link' | 'attempts' | 'administrator' | 'mailbox' | 'switched-off' | 'changed' | 'cancelled' };
+    }
+  /** `factor` is the one that was shown besides the mailbox. */
+  | { type: 'recovery.done'; details: { factor: string | null } };
 
 /** What was sent, never to which address. `country` is that of a number, as ISO 3166-1 has it. */
 type DeliveryEvent =
@@ -112,7 +127,7 @@ type ResourceEvent =
   /** Pauses after wrong passwords and codes were lifted: how many there were. */
   | { type: 'user.unlocked'; details: { pauses: number } };
 
-export type AuditEvent = LoginEvent | ChallengeEvent | FactorEvent | PolicyEvent | DeliveryEvent | SecurityEvent | ResourceEvent;
+export type AuditEvent = LoginEvent | ChallengeEvent | FactorEvent | PolicyEvent | RecoveryEvent | DeliveryEvent | SecurityEvent | ResourceEvent;
 
 /**
  * The details that name or describe the subject. A new event with such a detail is named here, or erasing a person

@@ -6,8 +6,9 @@
  * from the proofs that this decision counted, not from the library's session, which holds only one of each.
  */
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { heldProofs } from '../factors/owned.ts';
+import { heldProofs, ownedFactors } from '../factors/owned.ts';
 import { decide, type Facts, freshProofs } from '../policy/decide.ts';
+import { inputsOf } from '../policy/replay.ts';
 import { requestFacts } from '../policy/request.ts';
 import type { DeviceStanding } from '../sessions/devices.ts';
 import { clientFacts, factsOf, type KnownUser, knownUser } from '../sessions/facts.ts';
@@ -137,6 +138,12 @@ function factsFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing):
   };
 }
 
+/** What was there when the sign-in began: what was set up in it is not what it was asked for. */
+function then({ factors, context }: RealmRoom, { signIn, known }: Standing): Parameters<typeof inputsOf>[1] {
+  const before = known.credentials.filter((row) => signIn === undefined || row.createdAt < signIn.row.createdAt);
+  return { version: context.policy.version, owned: ownedFactors(factors, context.realm.settings, before) };
+}
+
 /**
  * The check of the `login` prompt: true when the user has to be asked something.
  * @throws `unmet_authentication_requirements` (RFC 9470 section 5) when nothing the user could do would be enough
@@ -156,7 +163,7 @@ export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise
   }
   if (!(await settleDevice(room, ctx, { ...standing, ...whoseOf(standing) }, decision, facts.owned.length > 0))) return true;
   actions.set(ctx.oidc, actionStatus(standing));
-  await recordAnswer(room, ctx, standing, decision);
+  await recordAnswer(room, ctx, standing, decision, () => inputsOf(facts, then(room, standing)));
 
   // What the code, and with it every token, will say. The library would read them from its session.
   Object.defineProperty(ctx.oidc, 'acr', { value: decision.acr, configurable: true });

@@ -3,23 +3,28 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { AuditOrigin } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
 import type { Decision, Facts } from '../policy/decide.ts';
+import type { RecordedInputs } from '../policy/replay.ts';
 import type { Standing } from './authentication.ts';
 import type { RealmRoom } from './room.ts';
 
 type Stands = Pick<Standing, 'session' | 'signIn' | 'isNew'>;
 
-/** Nothing more is asked: a sign-in has just been finished, or a session answers. */
+/**
+ * Nothing more is asked: a sign-in has just been finished, or a session answers.
+ * @param inputs what that was decided from, kept of sign-ins
+ */
 export async function recordAnswer(
   room: RealmRoom,
   ctx: KoaContextWithOIDC,
   standing: Stands,
   decision: Extract<Decision, { ask: 'nothing' }>,
+  inputs: () => RecordedInputs,
 ): Promise<void> {
   const { session, signIn } = standing;
   const origin = originOf(room, ctx, standing);
   const details = { acr: decision.acr, amr: decision.amr, rules: [...decision.rules] };
   if (standing.isNew) {
-    await record(room.db.knex, origin, { type: 'login.ok', details });
+    await record(room.db.knex, origin, { type: 'login.ok', details: { ...details, inputs: inputs() } });
     // The session was there before the sign-in began: it was raised, or made fresh.
     if (signIn && session.createdAt < signIn.row.createdAt) await record(room.db.knex, origin, { type: 'stepup.ok', details: { acr: decision.acr } });
   } else if (isAsked(ctx)) room.batch.add(origin, { type: 'login.sso', details });
