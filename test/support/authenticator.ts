@@ -39,6 +39,8 @@ export interface Statement {
   key: KeyObject;
   /** DER. */
   chain: Buffer[];
+  /** `packed` by default. */
+  format?: string;
 }
 
 export interface Key {
@@ -179,16 +181,20 @@ function clientDataOf(type: string, challenge: string, traits: Traits): Buffer {
 
 /** `none`, or `packed` (WebAuthn section 8.2), signed by the new key itself or by the maker's. */
 function statementOf({ attestation, algorithm }: Traits, key: KeyObject, data: Buffer): [string, Cbor][] {
-  if (attestation === 'none') return [['fmt', 'none'], ['attStmt', new Map()]]; // biome-ignore format: pairs
+  const entries = (format: string, statement: Map<string, Cbor>): [string, Cbor][] => [
+    ['fmt', format],
+    ['attStmt', statement],
+  ];
+  if (attestation === 'none') return entries('none', new Map());
   const [signer, alg]: [KeyObject, Algorithm] = attestation === 'self' ? [key, algorithm] : [attestation.key, 'ES256'];
   const statement = new Map<string, Cbor>([
     ['alg', COSE[alg]],
     ['sig', new Uint8Array(signed(alg, signer, data))],
   ]);
-  if (attestation !== 'self')
-    statement.set(
-      'x5c',
-      attestation.chain.map((certificate) => new Uint8Array(certificate)),
-    );
-  return [['fmt', 'packed'], ['attStmt', statement]]; // biome-ignore format: pairs
+  if (attestation === 'self') return entries('packed', statement);
+  statement.set(
+    'x5c',
+    attestation.chain.map((certificate) => new Uint8Array(certificate)),
+  );
+  return entries(attestation.format ?? 'packed', statement);
 }

@@ -17,7 +17,7 @@ import {
 } from '@simplewebauthn/server';
 import { COSEALG, decodeClientDataJSON } from '@simplewebauthn/server/helpers';
 import type { Credential, FactorContext, Form } from '../factor.ts';
-import { type AttestationTerms, conveyanceOf, judgeModel } from './attestation.ts';
+import { type AttestationTerms, conveyanceOf, isReadable, judgeModel } from './attestation.ts';
 import { type RelyingParty, relyingPartyAt } from './relying-party.ts';
 import { type Assertion, assertionIn, type Registration, registrationIn } from './responses.ts';
 import type { WebauthnSecret } from './stored.ts';
@@ -120,6 +120,8 @@ export async function checkRegistration(cx: FactorContext, terms: Terms, state: 
   if (!answer) return { ok: false, reason: 'malformed' };
   if (cx.now > state.expiresAt) return { ok: false, reason: 'expired' };
   const relyingParty = requireRelyingParty(cx);
+  const readable = await attempt(async () => isReadable(answer.response.attestationObject));
+  if (!readable) return { ok: false, reason: readable === false ? 'not-allowed' : 'wrong' };
   const registered = await attempt(async () => {
     const { verified, registrationInfo } = await verifyRegistrationResponse({
       response: asRegistration(answer),
@@ -132,7 +134,7 @@ export async function checkRegistration(cx: FactorContext, terms: Terms, state: 
     return verified && !isFramed(answer) && registrationInfo.credential.id === answer.id ? registrationInfo : undefined;
   });
   if (!registered) return { ok: false, reason: 'wrong' };
-  const model = await judgeModel(registered, terms);
+  const model = judgeModel(registered, terms, cx.now);
   if (!model) return { ok: false, reason: 'not-allowed' };
   if (state.exclude.includes(answer.id) || !(await cx.once(`webauthn ${state.challenge}`, state.expiresAt))) {
     return { ok: false, reason: 'replayed' };

@@ -327,6 +327,18 @@ test('a statement that does not hold is refused, listed or not', async (t) => {
   t.like(await enrol(passkey, made({ attestation: forged })), { ok: false, reason: 'wrong', field: 'response' });
 });
 
+test('a statement for which the library would fetch what it names is not looked at', async (t) => {
+  for (const format of ['android-key', 'android-safetynet', 'something-else']) {
+    const device = made({ attestation: { ...statement, format } });
+    for (const cx of [attested(), context()]) t.like(await enrol(passkey, device, { cx }), { ok: false, reason: 'not-allowed' }, format);
+  }
+});
+
+test('a maker whose certificates are over, or not yet valid, vouches for nothing', async (t) => {
+  t.like(await enrol(passkey, made(), { cx: { ...attested(), now: Date.UTC(2130, 0, 1) } }), { ok: false, reason: 'not-allowed' });
+  t.like(await enrol(passkey, made(), { cx: { ...attested(), now: Date.UTC(2019, 0, 1) } }), { ok: false, reason: 'not-allowed' });
+});
+
 test('a key that the user has already is not bound twice', async (t) => {
   const device = authenticator();
   const cx = context();
