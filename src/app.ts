@@ -14,6 +14,7 @@ import { AuditBatch } from './audit/batch.ts';
 import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
 import { notFound } from './errors.ts';
+import { createAlarm } from './http/alarm.ts';
 import { answerErrors, underRealm } from './http/errors.ts';
 import { securityHeaders } from './http/headers.ts';
 import { setLanguage } from './http/language.ts';
@@ -117,6 +118,7 @@ export function createApp(options: {
   const statics = createStatics();
   const renderer = createRenderer({ production: config.production, statics });
   const signIns = new SignIns<LoginState>(db, keyring);
+  const alarm = createAlarm({ db, now });
   const shown = { origin, render: renderer.render, now, log };
   const { sendCode, notices } = options.deliveries;
   const login: LoginDeps = { ...shown, db, keyring, passwords, factors, signIns, sendCode, ...notices };
@@ -124,7 +126,7 @@ export function createApp(options: {
   const realms = new RealmRegistry<OidcRealm>({
     db,
     keyring,
-    build: (context) => buildRealm({ ...shown, batch: options.batch, db, keyring, factors, signIns, context }),
+    build: (context) => buildRealm({ ...shown, alarm, batch: options.batch, db, keyring, factors, signIns, context }),
     clientsChanged: ({ clients }) => clients.clear(),
   });
   const requireRealm = async (ctx: Koa.Context, name: string): Promise<OidcRealm> => {
@@ -204,7 +206,7 @@ export function createApp(options: {
   app.on('error', (error: unknown) => log.error({ err: error }, 'a response failed'));
   if (options.metrics) app.use(options.metrics.middleware);
   app.use(requestLog(log));
-  app.use(answerErrors({ origin, renderer, log }));
+  app.use(answerErrors({ origin, renderer, log, alarm }));
   app.use(plainPathsOnly);
   // The origin says whether people come by https: behind a proxy this socket cannot tell, and would refuse to set a cookie.
   app.use((ctx, next) => {

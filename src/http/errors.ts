@@ -3,9 +3,10 @@
  * that is in the log. Browsers get a page, programs JSON.
  */
 import type Koa from 'koa';
-import { AppError, notFound } from '../errors.ts';
+import { AppError, isCorrupted, notFound } from '../errors.ts';
 import { inEnglish, say, sayOr, type Words } from '../languages/messages.ts';
 import { currentRequestId, type Log } from '../telemetry/log.ts';
+import { type Alarm, metBy } from './alarm.ts';
 import { securityHeaders } from './headers.ts';
 import type { Renderer } from './render.ts';
 
@@ -29,16 +30,18 @@ export const forPrograms = (ctx: Koa.Context): void => {
 export const wantsPage = (ctx: Koa.Context): boolean =>
   programs.has(ctx) ? ctx.accepts('json', 'html') === 'html' : ctx.accepts('html', 'json') !== 'json';
 
-export function answerErrors(options: { origin: string; renderer: Renderer; log: Log }): Koa.Middleware {
-  const { origin, renderer, log } = options;
+/** @param options.alarm is told of requests that met something stored which does not open */
+export function answerErrors(options: { origin: string; renderer: Renderer; log: Log; alarm: Alarm }): Koa.Middleware {
+  const { origin, renderer, log, alarm } = options;
   return async (ctx, next) => {
     try {
       await next();
       if (ctx.respond !== false && ctx.body === undefined) throwUnanswered(ctx.status);
     } catch (error) {
       const known = error instanceof AppError ? error : undefined;
-      if (!known || known.status >= 500) log.error({ err: error }, 'a request failed');
-      else log.debug({ code: known.code, cause: known.cause instanceof Error ? known.cause.message : undefined }, 'a request was refused');
+      logError(log, error);
+      const met = isCorrupted(error) ? metBy(ctx) : undefined;
+      if (met) await alarm(met).catch((fault: unknown) => log.error({ err: fault }, 'an alarm could not be recorded'));
       // Nothing that was being prepared may go out with the error.
       ctx.set(securityHeaders({ origin, popups: true }));
       ctx.set('Cache-Control', 'no-store');
@@ -46,6 +49,11 @@ export function answerErrors(options: { origin: string; renderer: Renderer; log:
       await answer(ctx, renderer, toldOf(known));
     }
   };
+}
+
+function logError(log: Log, error: unknown): void {
+  if (!(error instanceof AppError) || error.status >= 500) log.error({ err: error }, 'a request failed');
+  else log.debug({ code: error.code, cause: error.cause instanceof Error ? error.cause.message : undefined }, 'a request was refused');
 }
 
 interface Told {

@@ -1,6 +1,7 @@
 /** One realm's Provider: its whole configuration on one page. */
 import Provider, { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
 import { derive } from '../crypto/keyring.ts';
+import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
 import { markOffline } from '../store/sessions.ts';
@@ -148,12 +149,21 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   });
 
   provider.on('authorization.success', (ctx, out) => void (out && Object.assign(out, answerParameters(ctx))));
-  provider.on('server_error', (_ctx, err) => room.log.error({ realm: realm.name, err }, 'oidc-provider met a fault'));
+  provider.on('server_error', (ctx, err) => {
+    room.log.error({ realm: realm.name, err }, 'oidc-provider met a fault');
+    if (isCorrupted(err)) void raise(room, ctx);
+  });
   // dispatch.ts has put our own origin's scheme where a proxy would.
   provider.proxy = true;
   installMatchers(provider, room.origin);
   installMiddleware(provider, room, failures);
   return provider;
+}
+
+/** The library answers its errors by itself. */
+async function raise({ alarm, log, context }: RealmRoom, ctx: KoaContextWithOIDC): Promise<void> {
+  const met = { realm: context.realm.name, what: ctx.oidc?.route ?? 'protocol', ip: ctx.ip, userAgent: ctx.get('user-agent') || null };
+  await alarm(met).catch((err: unknown) => log.error({ realm: context.realm.name, err }, 'an alarm could not be recorded'));
 }
 
 /** The library's prompts with our own checks: what was proved, and what was allowed. */

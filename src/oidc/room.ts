@@ -11,6 +11,7 @@ import type Koa from 'koa';
 import type { AuditBatch } from '../audit/batch.ts';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { Factors } from '../factors/index.ts';
+import type { Alarm } from '../http/alarm.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { SignInState, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
@@ -23,6 +24,8 @@ export interface OidcDeps {
   signIns: SignIns<SignInState>;
   /** For rows of what happens with every request. */
   batch: Pick<AuditBatch, 'add'>;
+  /** Something stored does not open. */
+  alarm: Alarm;
   origin: string;
   /** Shows a page of ours on any Koa context. */
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;

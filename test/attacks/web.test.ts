@@ -307,6 +307,7 @@ forEachEngine((engine) => {
       t.true(answer.status >= 400, `${answer.status}`);
       t.is(answer.body.access_token, undefined);
     }
+    t.deepEqual((await audited(stage, 'crypto.unreadable')).filter(({ details }) => details === '{"what":"token"}').length, 1);
   });
 
   engine.test('F02 a signing key of another realm signs nothing here', async (t) => {
@@ -321,6 +322,8 @@ forEachEngine((engine) => {
       t.notRegex(await answer.text(), /v1\||cipher|unseal|"d"/i);
       t.is((await fetch(`${node.url}/realms/${b.name}${path}`)).status, 200, 'the other realm goes on');
     }
+    const alarms = await knex('audit_events').where({ realm_id: a.id, type: 'crypto.unreadable' }).pluck('details');
+    t.deepEqual(alarms.sort(), ['{"what":"discovery"}', '{"what":"keys"}', '{"what":"realm"}'], 'one for each door, not for each request');
   });
 
   engine.serial('F04 the signing key is rotated in the middle: a sign-in under way finishes, and old tokens hold until they expire', async (t) => {

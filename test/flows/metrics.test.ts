@@ -38,6 +38,13 @@ forEachEngine((engine) => {
     for (let times = 0; times < 2; times += 1) await browser.visit((await authorizationRequest(rp)).url);
     const somebody = new Browser(server.origin);
     await somebody.send(await somebody.visit((await authorizationRequest(rp)).url), { username: user.username, password: 'not that one' });
+    // Somebody moved a secret: an alarm, whatever becomes of the sign-in.
+    await server.db.knex('credentials').where({ user_id: unprotected.id }).update({ secret: 'v1|moved' });
+    const mistaken = new Browser(server.origin);
+    await mistaken.send(await mistaken.visit((await authorizationRequest(rp)).url), {
+      username: unprotected.username,
+      password: unprotected.password,
+    });
     await new Promise((resolve) => setTimeout(resolve, 700));
 
     const after = await scrape(t, server.url);
@@ -45,6 +52,7 @@ forEachEngine((engine) => {
     t.is(grew('logins_total{result="ok",acr="aal2"}'), 2);
     t.is(grew('logins_total{result="sso",acr="aal2"}'), 2);
     t.is(grew('logins_total{result="credentials",acr="none"}'), 1);
+    t.is(grew('alarms_total{what="unreadable"}'), 1);
     t.is(grew('factor_changes_total{factor="totp",change="enrolled"}'), 1);
     t.is(grew('challenges_total{factor="totp",purpose="sign-in",result="ok"}'), 1);
     t.is(grew('http_request_duration_seconds_count{route="token",method="POST",status="2xx"}'), 2);
