@@ -46,6 +46,12 @@ export async function policyInForce(knex: Knex, realmId: string): Promise<Policy
   return row ? fromRecord(row) : NONE;
 }
 
+/** The policy of a version; where there is none, the one that stands for it. */
+export async function policyOfVersion(knex: Knex, realmId: string, version: number): Promise<Policy> {
+  const row = await knex<PolicyRecord>('mfa_policies').where({ realm_id: realmId, version }).first();
+  return row ? fromRecord(row) : NONE;
+}
+
 /** The policies in force of several realms, in one query. */
 export async function policiesInForce(knex: Knex, realmIds: readonly string[]): Promise<(realmId: string) => Policy> {
   const newest = knex('mfa_policies')

@@ -170,7 +170,7 @@ function administers(isMaster: boolean): { sql: string; bindings: string[] } {
 }
 
 /** Roles by the names that a policy gives them. A client_id may have a colon in it, so each place is tried. */
-function namedRoles(knex: Knex, realmId: string, names: readonly string[]): Knex.QueryBuilder {
+export function namedRoles(knex: Knex, realmId: string, names: readonly string[]): Knex.QueryBuilder {
   const ofClients = names.flatMap((name) => [...name.matchAll(/:/g)].map(({ index }) => [name.slice(0, index), name.slice(index + 1)]));
   return knex('roles')
     .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
