@@ -37,7 +37,7 @@ export interface NoticeDeps {
 export type Notice =
   | { kind: 'methodAdded' | 'methodRemoved' | 'methodChanged' | 'methodDisabled'; method: Words; label?: string }
   | { kind: 'numberChanged'; waitMs: number }
-  | { kind: 'passwordChanged' | 'passwordReset' | 'recoveryMade' | 'signInsReset' }
+  | { kind: 'passwordChanged' | 'passwordReset' | 'recoveryMade' | 'passIssued' | 'passUsed' }
   | { kind: 'recoveryUsed'; left: number }
   | { kind: 'newDevice'; device: string; address: string | null };
 
@@ -102,7 +102,7 @@ async function mailOf(deps: NoticeDeps, realm: RealmRow, user: UserRow, notice: 
   const parts: Part[] = [
     { kind: 'text', words: saidOf(notice, realm) },
     { kind: 'facts', facts: factsOf(notice, user, language, now) },
-    { kind: 'text', words: say(notice.kind === 'methodDisabled' || notice.kind === 'signInsReset' ? `mail.${notice.kind}.fine` : 'mail.fine') },
+    { kind: 'text', words: say(notice.kind === 'methodDisabled' || notice.kind === 'passIssued' ? `mail.${notice.kind}.fine` : 'mail.fine') },
     { kind: 'link', words: say(`${key}.notYou`), href: account },
     ...(notice.kind === 'methodAdded' || notice.kind === 'methodRemoved' ? [{ kind: 'text' as const, words: say('mail.newPassword') }] : []),
   ];

@@ -26,14 +26,14 @@ interface Asked {
 
 /** The question at hand, and who is asked. */
 async function askedOf(request: LoginRequest, login: Login): Promise<Asked> {
-  const { db, keyring } = request;
+  const { db, keyring, tell } = request;
   const { factor, credentialId } = login.state;
   const user = await signingIn(request, login);
   const known = await knownOf(request, user.id);
   const rows = known.credentials;
   const rules = await rulesOf(request, login, user.id, known);
   const question: Question = {
-    ...{ db, keyring, user, rows, credentialId },
+    ...{ db, keyring, tell, user, rows, credentialId },
     throttle: throttleOf(request),
     factor: requireFactor(request, factor),
     challenge: challengeOf(login.state),

@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import type { AuditEvent } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
+import type { Notice } from '../delivery/notices.ts';
 import { conflict } from '../errors.ts';
 import type { Begun, Enrolment, Factor } from '../factors/factor.ts';
-import { textsOf } from '../factors/names.ts';
+import { nameOf, textsOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
 import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
@@ -184,7 +185,7 @@ async function storing(
   const { at } = request;
   const origin = auditOrigin(request, login, userId);
   const offered = offeredFactor(login.state.due);
-  const tell = await request.tellOfNewFactor(user, factor.name, at);
+  const tell = await request.tell(user, noticeOf(login, factor, enrolment), at);
   return async (trx) => {
     await lockUser(trx, realmId, userId);
     await requireNothingNew(request, trx, user, rules);
@@ -198,6 +199,12 @@ async function storing(
     await revokeTrust(trx, { realmId, userId }, {}, 'credentials', origin);
     await tell(trx);
   };
+}
+
+/** What the user is told. */
+function noticeOf({ state }: Login, factor: Factor, { left }: Confirmed['enrolment']): Notice {
+  if (passOf(state)) return { kind: 'passUsed' };
+  return left === undefined ? { kind: 'methodAdded', method: nameOf(factor) } : { kind: 'recoveryMade' };
 }
 
 /** What shows nothing any more: what was removed, and a pass, which went when it was typed. */

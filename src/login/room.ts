@@ -10,6 +10,7 @@
  */
 import type Koa from 'koa';
 import type { Keyring } from '../crypto/keyring.ts';
+import type { Notices } from '../delivery/notices.ts';
 import type { ContextDeps } from '../factors/context.ts';
 import type { PasswordHasher } from '../factors/factor.ts';
 import type { Factors } from '../factors/index.ts';
@@ -18,8 +19,6 @@ import type { Browser } from '../sessions/browser.ts';
 import type { LookedUp } from '../sessions/devices.ts';
 import type { SignIn, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
-import type { Queries } from '../store/rows.ts';
-import type { UserRow } from '../store/users.ts';
 import type { LoginState } from './machine.ts';
 
 /** What the sign-in needs to know of a request for it; oidc/interactions.ts provides it. */
@@ -58,8 +57,8 @@ export interface LoginDeps extends ContextDeps {
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
   now(): number;
   log: { warn(details: object, message: string): void; error(details: object, message: string): void };
-  /** Tells a user that a sign-in method was added; what it returns runs in the transaction that adds it. */
-  tellOfNewFactor(user: UserRow, factorName: string, now: number): Promise<(trx: Queries) => Promise<void>>;
+  /** Tells a user, by every way, what has changed; what it returns runs in the transaction of the change. */
+  tell: Notices['tell'];
 }
 
 /** One request for the sign-in pages. */

@@ -5,10 +5,11 @@
 import type { AuditEvent, AuditOrigin } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
 import type { Keyring } from '../crypto/keyring.ts';
+import type { Notices } from '../delivery/notices.ts';
 import { tooMany } from '../errors.ts';
 import type { Begun, Factor, FactorContext, Unavailable, Verdict } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
-import { textsOf } from '../factors/names.ts';
+import { nameOf, textsOf } from '../factors/names.ts';
 import { say, sayOr, type Words } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import type { Throttle } from '../sessions/throttle.ts';
@@ -28,6 +29,7 @@ export interface Question {
   db: Database;
   keyring: Keyring;
   throttle: Throttle;
+  tell: Notices['tell'];
   user: UserRow;
   /** All of the user's credentials, as they are stored. */
   rows: readonly CredentialRow[];
@@ -118,6 +120,7 @@ export async function answerQuestion(question: Question, form: LoginForm): Promi
 
   await counted.succeeded();
   const { credentialId: credential, renewed, left } = verdict;
+  const tell = left === undefined ? undefined : await question.tell(user, { kind: 'recoveryUsed', left }, cx.now);
   if (renewed !== undefined) await renew(question, rows, credential, renewed);
   return {
     ok: true,
@@ -130,6 +133,7 @@ export async function answerQuestion(question: Question, form: LoginForm): Promi
       if (left === undefined) return;
       await record(trx, origin, { type: 'mfa.recovery.used', details: { left } });
       if (left <= FEW_LEFT) await record(trx, origin, { type: 'mfa.recovery.low', details: { left } });
+      await tell?.(trx);
     },
   };
 }
@@ -144,10 +148,12 @@ async function refused(
   const { reason } = verdict;
   await record(db.knex, origin, refusalEvent(factor.id, verdict));
   if (disables) {
+    const tell = await question.tell(user, { kind: 'methodDisabled', method: nameOf(factor) }, cx.now);
     await db.transaction(async (trx) => {
       await disableFactor(trx, user.realmId, user.id, factor.id);
       await record(trx, origin, { type: 'mfa.factor.disabled', details: { factor: factor.id } });
       await revokeTrust(trx, { realmId: user.realmId, userId: user.id }, {}, 'credentials', origin);
+      await tell(trx);
     });
   }
   const why = refusalOf(textsOf(factor), reason, 'login.code.wrong');

@@ -72,12 +72,23 @@ export async function enrolmentPass(knex: Knex, realmId: string, id: string): Pr
 export async function listEnrolmentPasses(
   knex: Knex,
   realmId: string,
-  page: { userId?: string | undefined; before?: number | undefined; limit: number },
+  page: { userId?: string | undefined; after?: Pick<EnrolmentPassRow, 'id' | 'requestedAt'> | undefined; limit: number },
 ): Promise<EnrolmentPassRow[]> {
   const rows = knex<PassRecord>('enrolment_passes').where({ realm_id: realmId });
   if (page.userId !== undefined) rows.where({ user_id: page.userId });
-  if (page.before !== undefined) rows.where('requested_at', '<', page.before);
-  return (await rows.orderBy('requested_at', 'desc').limit(page.limit)).map(fromRecord);
+  const { after } = page;
+  if (after) {
+    rows.where((older) =>
+      older
+        .where('requested_at', '<', after.requestedAt)
+        .orWhere((same) => same.where({ requested_at: after.requestedAt }).where('id', '<', after.id)),
+    );
+  }
+  const order = [
+    { column: 'requested_at', order: 'desc' },
+    { column: 'id', order: 'desc' },
+  ];
+  return (await rows.orderBy(order).limit(page.limit)).map(fromRecord);
 }
 
 export async function insertEnrolmentPass(trx: Knex, row: EnrolmentPassRow): Promise<void> {

@@ -14,7 +14,7 @@ const CLASSES: readonly [pattern: RegExp, name: string][] = [
   [new RegExp(`^${PROTOCOL}/`), 'protocol'],
   [/^(?:\/realms\/[^/]+)?\/\.well-known\//, 'discovery'],
   [/^\/realms\/[^/]+\/login\//, 'sign-in'],
-  [/^\/realms\/[^/]+\/recovery(?:\/|$)/, 'recovery'],
+  [/^\/realms\/[^/]+\/login-actions(?:\/|$)/, 'recovery'],
   [/^\/realms\/[^/]+\/account(?:\/|$)/, 'account'],
   [/^\/realms\/[^/]+$/, 'realm'],
   [/^\/admin\/(?:realms|serverinfo|openapi\.json)(?:\/|$)/, 'admin-api'],

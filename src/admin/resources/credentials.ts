@@ -5,14 +5,16 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { badInput, forbidden, notFound } from '../../errors.ts';
+import { ENROLMENT_PASS } from '../../factors/enrolment-pass/stored.ts';
 import type { Factor } from '../../factors/factor.ts';
 import { openCredentials } from '../../factors/held.ts';
 import { nameOf } from '../../factors/names.ts';
 import { codesLeft, recoveryCodes } from '../../factors/recovery-codes/recovery-codes.ts';
 import { inEnglish } from '../../languages/messages.ts';
+import { removeCredential } from '../../sessions/credential-changes.ts';
 import { subjectsOf } from '../../sessions/throttle.ts';
 import { forgetAttempts } from '../../store/attempts.ts';
-import { type CredentialRow, credentialsOf, deleteCredential, enableFactor } from '../../store/credentials.ts';
+import { type CredentialRow, credentialsOf, enableFactor } from '../../store/credentials.ts';
 import { type RealmRow, rootSecretSeal } from '../../store/realms.ts';
 import { lockUser, type UserRow } from '../../store/users.ts';
 import { audit, validated } from './context.ts';
@@ -23,6 +25,7 @@ import {
   type FactorOperator,
   factorsIn,
   newCredential,
+  requireNotAlone,
   requirePerson,
   type ShownCredential,
   throttleOf,
@@ -91,6 +94,7 @@ const shownByFactor = z.object({ otpauth: z.string(), key: z.string() });
 /** Makes a secret for an app of that user. Nothing is stored before a code has shown that the app has it. */
 export async function beginEnrolment(operator: FactorOperator, realm: RealmRow, user: UserRow, input: NewApp): Promise<BegunEnrolment> {
   requirePerson(user);
+  await requireNotAlone(operator, realm, user, 'gives');
   const app = validated(newApp, input);
   const { enrol } = appFactor(operator, realm);
   const cx = await contextOf(operator, realm, user);
@@ -136,16 +140,17 @@ function appFactor(operator: FactorOperator, realm: RealmRow): Factor & { enrol:
  * @throws AppError 404 when the user has none of that id
  */
 export async function removeSecondFactor(operator: FactorOperator, realm: RealmRow, user: UserRow, id: string): Promise<ShownCredential> {
-  const { db, notices, now } = operator;
+  const { db, notices, now, actor } = operator;
   const found = (await secondFactorsOf(operator, realm, user)).find((one) => one.id === id);
   if (!found) throw notFound(`${user.username} has no second factor with the id "${id}".`);
+  if (found.factor !== ENROLMENT_PASS) await requireNotAlone(operator, realm, user, 'takes');
   const factor = factorsIn(operator, realm).get(found.factor);
   const tell = await notices.tell(user, { kind: 'methodRemoved', method: factor ? nameOf(factor) : found.factor, label: found.label }, now);
   await db.transaction(async (trx) => {
     await lockUser(trx, realm.id, user.id);
-    if (!(await deleteCredential(trx, realm.id, user.id, id))) throw notFound(`${user.username} has no second factor with the id "${id}".`);
+    if (!(await removeCredential(trx, found, { realmId: realm.id, at: now, actor })))
+      throw notFound(`${user.username} has no second factor with the id "${id}".`);
     await audit(operator, about(user), { type: 'mfa.factor.removed', details: { factor: found.factor, credential: id } }, trx);
-    await credentialsChanged(operator, user, trx);
     await tell(trx);
   });
   return found;
@@ -177,6 +182,7 @@ export async function restoreFactor(operator: FactorOperator, realm: RealmRow, u
  */
 export async function generateRecoveryCodes(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<string[]> {
   requirePerson(user);
+  await requireNotAlone(operator, realm, user, 'gives');
   const { enrol } = recoveryCodes;
   if (!enrol || !factorsIn(operator, realm).has(recoveryCodes.id)) throw forbidden(`Realm "${realm.name}" does not use recovery codes.`);
   const cx = await contextOf(operator, realm, user);

@@ -1,14 +1,14 @@
 /** What operations on users' factors stand on, besides what all do, and what they share. */
 import { randomUUID } from 'node:crypto';
 import type { Notices } from '../../delivery/notices.ts';
-import { badInput, conflict } from '../../errors.ts';
+import { badInput, conflict, forbidden } from '../../errors.ts';
 import { factorContext } from '../../factors/context.ts';
 import type { Enrolment, Factor, FactorContext } from '../../factors/factor.ts';
 import type { FactorMap, Factors } from '../../factors/index.ts';
 import { nameOf } from '../../factors/names.ts';
 import { revokeTrust } from '../../sessions/devices.ts';
 import { Throttle } from '../../sessions/throttle.ts';
-import { type CredentialRow, credentialSeal, deleteOfFactor, insertCredential } from '../../store/credentials.ts';
+import { type CredentialRow, credentialSeal, credentialsOf, deleteOfFactor, insertCredential } from '../../store/credentials.ts';
 import { takeHardwareToken } from '../../store/hardware-tokens.ts';
 import { type RealmRow, rootSecretSeal } from '../../store/realms.ts';
 import type { Queries } from '../../store/rows.ts';
@@ -99,6 +99,24 @@ export async function newCredential(
     await tell(trx);
   };
   return { row, store };
+}
+
+/**
+ * Where a realm wants two administrators (`dualControl`), one alone takes no second factor away and gives none to somebody
+ * who has one (security-tests C09).
+ * @throws AppError 403, which names the other way
+ */
+export async function requireNotAlone(operator: FactorOperator, realm: RealmRow, user: UserRow, change: 'gives' | 'takes'): Promise<void> {
+  if (!realm.settings.dualControl) return;
+  if (change === 'gives') {
+    const known = factorsIn(operator, realm);
+    const rows = await credentialsOf(operator.db.knex, realm.id, user.id);
+    if (!rows.some((row) => known.get(row.factor)?.role === 'second')) return;
+  }
+  throw forbidden(
+    `Realm "${realm.name}" wants two administrators to change the second factors of ${user.username}: ask for an enrolment pass, and have it approved.`,
+    'dual_control',
+  );
 }
 
 /** Trust in devices ends when how somebody signs in has changed. */

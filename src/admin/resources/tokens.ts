@@ -31,6 +31,7 @@ import {
   type FactorOperator,
   factorsIn,
   newCredential,
+  requireNotAlone,
   requirePerson,
   type ShownCredential,
   withoutSecret,
@@ -188,6 +189,7 @@ async function giving(
   token: HardwareTokenRow,
   key: string,
 ): Promise<{ credential: ShownCredential; store: (trx: Queries) => Promise<void> }> {
+  await requireNotAlone(operator, realm, user, 'gives');
   requirePerson(user);
   const factor = factorsIn(operator, realm).get(token.factor);
   if (!factor) throw forbidden(`Realm "${realm.name}" does not use ${token.factor}.`);
@@ -228,6 +230,7 @@ export async function unassignToken(operator: FactorOperator, realm: RealmRow, s
   const { credentialId, userId, factor: id } = token;
   if (credentialId === null) throw conflict(`The token ${token.serial} is nobody's.`, 'serial');
   const user = userId === null ? undefined : await userById(db.knex, realm.id, userId);
+  if (user) await requireNotAlone(operator, realm, user, 'takes');
   const factor = factorsIn(operator, realm).get(id);
   const tell = user && (await notices.tell(user, { kind: 'methodRemoved', method: factor ? nameOf(factor) : id, label: labelOf(token) }, now));
   await db.transaction(async (trx) => {

@@ -97,7 +97,8 @@ testOnEngines('everything there is to tell has its words in the language of the 
     { kind: 'passwordChanged' },
     { kind: 'passwordReset' },
     { kind: 'recoveryMade' },
-    { kind: 'signInsReset' },
+    { kind: 'passIssued' },
+    { kind: 'passUsed' },
     { kind: 'recoveryUsed', left: 1 },
     { kind: 'newDevice', device: 'Firefox', address: '192.0.2.1' },
   ] as const) {
