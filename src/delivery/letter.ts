@@ -49,7 +49,7 @@ export const sayPlainly = (key: Parameters<typeof say>[0], values: Values): Word
 /** Puts a letter into words. */
 export async function write(letter: Letter, html: LetterHtml): Promise<{ from: string; subject: string; text: string; html: string }> {
   const model = modelOf(letter);
-  return { from: model.realm, subject: model.subject, text: textOf(model), html: await html(model, letter.language) };
+  return { from: model.realm, subject: model.subject, text: textOf(model), html: (await html(model, letter.language)).trim() };
 }
 
 function modelOf(letter: Letter): LetterModel {

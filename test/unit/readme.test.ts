@@ -14,6 +14,7 @@ const DOCUMENTS = [
   'CHANGELOG.md',
   'docs/clients.md',
   'docs/custom-factors.md',
+  'docs/delivery.md',
   'docs/factors.md',
   'docs/operations.md',
   'docs/performance.md',
