@@ -35,6 +35,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   factor: { summary: 'say which factors a realm uses, and add webhooks', load: async () => (await import('./factor.ts')).describeFactor },
   mail: { summary: 'say by which server a realm sends mail, and try it', load: async () => (await import('./mail.ts')).describeMail },
   sms: { summary: 'say by which account a realm sends text messages, and try it', load: async () => (await import('./sms.ts')).describeSms },
+  policy: { summary: 'say who must prove what, ask why, and try a draft', load: async () => (await import('./policy.ts')).describePolicy },
   mfa: { summary: "list, enrol, try and remove users' second factors", load: async () => (await import('./mfa.ts')).describeMfa },
   pass: { summary: 'let users who have lost everything set up a new second factor', load: async () => (await import('./pass.ts')).describePass },
   token: { summary: 'import hardware tokens, and say whose they are', load: async () => (await import('./token.ts')).describeToken },

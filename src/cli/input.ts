@@ -50,6 +50,20 @@ export async function readCode(terminal: Terminal, fromStdin: boolean | undefine
   return code.trim();
 }
 
+/**
+ * All of standard input, such as a document that is piped.
+ * @param most bytes that it may have
+ */
+export async function readDocument(terminal: Terminal, most: number): Promise<string> {
+  const text = decoded(await collect(terminal, () => false, { most, instead: `Standard input is larger than ${most / 1024} KiB.` }));
+  if (text.trim() === '') throw badInput('', 'There is nothing on standard input.');
+  return text;
+}
+
+/** Whether somebody at the terminal types `yes`. */
+export const confirmed = async (terminal: Terminal, question: string): Promise<boolean> =>
+  (await prompt(terminal, `${question} Type yes to go on: `)).trim().toLowerCase() === 'yes';
+
 async function readAll(terminal: Terminal): Promise<string> {
   return decoded(await collect(terminal, () => false));
 }
@@ -60,7 +74,11 @@ async function readLine(terminal: Terminal): Promise<string> {
 }
 
 /** Reads up to the end, or up to the chunk that is enough. */
-function collect(terminal: Terminal, enough: (chunk: Buffer) => boolean): Promise<Buffer> {
+function collect(
+  terminal: Terminal,
+  enough: (chunk: Buffer) => boolean,
+  { most, instead }: { most: number; instead: string } = { most: MAX_INPUT_BYTES, instead: 'Standard input holds more than a password or a code.' },
+): Promise<Buffer> {
   const { stdin } = terminal;
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -76,7 +94,7 @@ function collect(terminal: Terminal, enough: (chunk: Buffer) => boolean): Promis
       const chunk = Buffer.from(data);
       chunks.push(chunk);
       size += chunk.length;
-      if (size > MAX_INPUT_BYTES) finish(() => reject(badInput('', 'Standard input holds more than a password or a code.')));
+      if (size > most) finish(() => reject(badInput('', instead)));
       else if (enough(chunk)) onEnd();
     };
     if (stdin.readableEnded || stdin.destroyed) return onEnd();

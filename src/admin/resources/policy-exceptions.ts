@@ -15,7 +15,7 @@ const DAY_MS = 86_400_000;
 
 const newException = z.object({
   /** What is asked of the user instead; with the highest there would be nothing to except. */
-  level: z.enum(LEVELS).exclude(['phrh']),
+  level: z.string().pipe(z.enum(LEVELS).exclude(['phrh'])),
   /** Whoever needs it for longer needs another rule. */
   days: z.number().int().min(1).max(90),
   reason: plainText(300),

@@ -26,7 +26,10 @@ const question = z.strictObject({
   /** The factor that it asks to set up. */
   enrol: z.string().min(1).max(60).optional(),
   /** How the sign-in is unusual. */
-  risk: z.array(z.enum(RISKS)).max(RISKS.length).default([]),
+  risk: z
+    .array(z.string().pipe(z.enum(RISKS)))
+    .max(RISKS.length)
+    .default([]),
   /** Seconds ago that the browser was trusted; without it, it is not. */
   trustedAgo: z.number().int().min(0).optional(),
   /** A policy that is not stored, in the place of the one in force. */
