@@ -7,7 +7,7 @@ import { conflict } from '../errors.ts';
 import type { Begun, Enrolment, Factor } from '../factors/factor.ts';
 import { nameOf, textsOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
-import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
+import { say } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import type { KnownUser } from '../sessions/facts.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, deleteOfFactor, insertCredential } from '../store/credentials.ts';
@@ -22,22 +22,9 @@ import { offeredFactor, offerNote, offersAfter } from './offers.ts';
 import { lostWith, passOf, resetFactors } from './pass.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
-import { tooSoon } from './verification.ts';
+import { isUnavailable, tooSoon, unavailableOf } from './verification.ts';
 
 const MAX_LABEL = 60;
-
-/** Why an enrolment could not be begun or sent; each is said next to the form. */
-const UNAVAILABLE: Readonly<Record<string, MessageKey>> = {
-  'no-address': 'login.unavailable.noAddress',
-  'not-configured': 'login.unavailable.notConfigured',
-  'not-allowed': 'login.unavailable.notAllowed',
-  failed: 'login.unavailable.failed',
-  budget: 'login.unavailable.budget',
-};
-
-/** What a factor has to say of it itself, or else what is said of all; as in `refusalOf`. */
-export const unavailableOf = (about: string, reason: string): Words =>
-  sayOr(`factor.${about}.refused.${reason}`, say(UNAVAILABLE[reason] ?? 'login.unavailable.failed'));
 
 /** The factor that is being enrolled: the one that is due, or the one that is offered. */
 export const enrolling = (request: LoginRequest, { state }: Login): Factor => requireFactor(request, offeredFactor(state.due) ?? state.factor);
@@ -102,7 +89,7 @@ async function refused(request: LoginRequest, login: Login, { factor, user, rule
     await counted.undone();
     throw tooSoon(enrolment.retryAfterMs);
   }
-  if (enrolment.reason in UNAVAILABLE) {
+  if (isUnavailable(enrolment.reason)) {
     // Nothing was guessed: what was typed may be right, and cannot be reached.
     await counted.undone();
     return wrong('field' in enrolment ? (enrolment.field ?? null) : null, unavailableOf(`${factor.id}.enrol`, enrolment.reason));

@@ -2,7 +2,6 @@
 
 import type Koa from 'koa';
 import type { AppError } from '../errors.ts';
-import { openCredentials } from '../factors/held.ts';
 import { nameOf, strengthOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
 import type { FormError } from '../http/render.ts';
@@ -13,11 +12,12 @@ import { NOBODY } from '../sessions/facts.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { userById } from '../store/users.ts';
 import { discoveryModel } from './discovery.ts';
-import { enrolling, unavailableOf } from './enrolment.ts';
+import { enrolling } from './enrolment.ts';
 import { challengeOf, decisionOf, type LoginState } from './machine.ts';
 import { offeredFactor } from './offers.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { contextOf, knownOf, requireFactor, rulesOf } from './steps.ts';
+import { questionPage, unavailabilityOf } from './verification.ts';
 
 export interface Shown {
   errors?: FormError[];
@@ -128,15 +128,18 @@ async function challengePage(request: LoginRequest, login: Login, shown: Shown):
   const rules = await rulesOf(request, login, state.userId, known);
   const decision = decisionOf(state, rules, request.at);
   const others = decision.ask === 'factor' ? decision.factors.filter((id) => rules.choices.some((choice) => choice.factor === id)) : [];
-  const ways = { another: new Set(others).size > 1, factorName: nameOf(factor) };
-  const why = state.unavailable[factor.id];
-  if (why !== undefined) return { view: 'login/unavailable', model: { ...ways, message: whyOf(factor.id, why, request.at) } };
-  const held = await openCredentials(request.keyring, factor, rows, state.credentialId);
   const user = await userById(request.db.knex, realm.id, state.userId);
-  const page = await factor.show(contextOf(request, login.row, user, rules), challengeOf(state), held);
-  const rememberDays = decision.ask === 'factor' ? Math.ceil(decision.remember / 86_400) : 0;
-  const can = { resend: factor.resend !== undefined, resync: factor.resync !== undefined, resyncing: shown.resyncing ?? false };
-  return { view: page.view, model: { ...page.model, ...ways, ...can, rememberDays } };
+  const asked = {
+    ...{ keyring: request.keyring, rows, factor, credentialId: state.credentialId },
+    challenge: challengeOf(state),
+    cx: contextOf(request, login.row, user, rules),
+  };
+  return questionPage(asked, {
+    another: new Set(others).size > 1,
+    why: state.unavailable[factor.id],
+    rememberDays: decision.ask === 'factor' ? Math.ceil(decision.remember / 86_400) : 0,
+    resyncing: shown.resyncing ?? false,
+  });
 }
 
 /** Until when, and how often, an enrolment may be put off. */
@@ -144,9 +147,6 @@ const skipModel = (skip: Skip | null) => skip && { ...skip, until: skip.until ==
 
 /** Why one would want what is offered. */
 const WHY: Readonly<Record<string, MessageKey>> = { passkey: 'login.offer.passkey', 'recovery-codes': 'login.offer.recoveryCodes' };
-
-const whyOf = (about: string, { reason, until }: { reason: string; until: number | null }, now: number): Words =>
-  until === null ? unavailableOf(about, reason) : say('login.code.wait', { wait: Math.max(1, Math.ceil((until - now) / 1000)) });
 
 async function enrolmentPage(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {
   const { state } = login;
@@ -162,7 +162,7 @@ async function enrolmentPage(request: LoginRequest, login: Login, shown: Shown):
   const ways = { another: (asked?.factors.length ?? 0) > 1, skip: skipModel(asked?.skip ?? null), offered, cancellable: !offered };
   const why = state.unavailable[factor.id];
   if (why !== undefined && state.step === null)
-    return { view: 'login/unavailable', model: { ...names, ...ways, message: whyOf(`${factor.id}.enrol`, why, request.at) } };
+    return { view: 'login/unavailable', model: { ...names, ...ways, message: unavailabilityOf(`${factor.id}.enrol`, why, request.at) } };
   const page = await factor.enrol.show(contextOf(request, login.row, user, rules), state.step);
   const typed = { label: shown.label ?? '', number: shown.number ?? '', serial: shown.serial ?? '' };
   return { view: page.view, model: { ...typed, ...page.model, ...names, ...ways, resend: factor.enrol.resend !== undefined } };

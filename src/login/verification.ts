@@ -10,7 +10,7 @@ import { tooMany } from '../errors.ts';
 import type { Begun, Factor, FactorContext, Unavailable, Verdict } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
 import { nameOf, textsOf } from '../factors/names.ts';
-import { say, sayOr, type Words } from '../languages/messages.ts';
+import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import type { Throttle } from '../sessions/throttle.ts';
 import { type CredentialRow, disableFactor, touchCredential } from '../store/credentials.ts';
@@ -42,10 +42,44 @@ export interface Question {
   origin: AuditOrigin;
 }
 
-const heldOf = ({ keyring, factor, rows, credentialId }: Question) => openCredentials(keyring, factor, rows, credentialId);
+/** What a page of it needs. */
+type Shown = Pick<Question, 'keyring' | 'rows' | 'factor' | 'credentialId' | 'challenge' | 'cx'>;
+
+const heldOf = ({ keyring, factor, rows, credentialId }: Shown) => openCredentials(keyring, factor, rows, credentialId);
 
 /** Whether the challenge has still to be begun: a code to be sent, a challenge to be made. */
 export const isUnbegun = ({ factor, challenge }: Pick<Question, 'factor' | 'challenge'>): boolean => factor.begin !== undefined && challenge === null;
+
+/** The factor's own page, or why it cannot be asked for. */
+export async function questionPage(
+  question: Shown,
+  { another, why, rememberDays, resyncing }: { another: boolean; why: Unavailability | undefined; rememberDays: number; resyncing: boolean },
+): Promise<{ view: string; model: object }> {
+  const { factor, challenge, cx } = question;
+  const ways = { another, factorName: nameOf(factor) };
+  if (why !== undefined) return { view: 'login/unavailable', model: { ...ways, message: unavailabilityOf(factor.id, why, cx.now) } };
+  const page = await factor.show(cx, challenge, await heldOf(question));
+  const can = { resend: factor.resend !== undefined, resync: factor.resync !== undefined, resyncing };
+  return { view: page.view, model: { ...page.model, ...ways, ...can, rememberDays } };
+}
+
+/** Why a challenge or an enrolment could not be begun or sent; each is said next to the form. */
+const UNAVAILABLE: Readonly<Record<string, MessageKey>> = {
+  'no-address': 'login.unavailable.noAddress',
+  'not-configured': 'login.unavailable.notConfigured',
+  'not-allowed': 'login.unavailable.notAllowed',
+  failed: 'login.unavailable.failed',
+  budget: 'login.unavailable.budget',
+};
+
+export const isUnavailable = (reason: string): boolean => reason in UNAVAILABLE;
+
+/** What a factor has to say of it itself, or else what is said of all; as in `refusalOf`. */
+export const unavailableOf = (about: string, reason: string): Words =>
+  sayOr(`factor.${about}.refused.${reason}`, say(UNAVAILABLE[reason] ?? 'login.unavailable.failed'));
+
+export const unavailabilityOf = (about: string, { reason, until }: Unavailability, now: number): Words =>
+  until === null ? unavailableOf(about, reason) : say('login.code.wait', { wait: secondsOf(until - now) });
 
 export type Beginning =
   | { ok: true; event: { type: 'begun'; step: unknown; again: boolean }; audit: AuditEvent }
@@ -164,8 +198,9 @@ async function refused(
   };
   // Of right codes sent at once all but one are replays. They count, but must not end the sign-in under the one that won.
   const ends = endsTransaction && reason !== 'replayed';
-  if (ends || isTyped) return { ok: false, ends, said };
-  // A challenge that cannot be sent again is answered once: the next answer needs another one.
+  // A challenge that cannot be sent again is answered once: the next answer needs another one. Not after a replay: what was
+  // answered first is on its way, and would find that its challenge is not the one that is due any more.
+  if (ends || isTyped || reason === 'replayed') return { ok: false, ends, said };
   const begun = await factor.begin?.(cx, await heldOf(question));
   return { ok: false, ends, said, ...(begun?.ok ? { challenge: begun.state } : {}) };
 }
