@@ -5,7 +5,9 @@
 import QRCode from 'qrcode';
 import { say, sayOr } from '../../src/languages/messages.ts';
 import { customExhibits } from './gallery-custom.ts';
+import { deviceExhibits } from './gallery-devices.ts';
 import { paperExhibits } from './gallery-paper.ts';
+import { sentExhibits } from './gallery-sent.ts';
 
 export interface Exhibit {
   name: string;
@@ -32,7 +34,8 @@ const otpauth = 'otpauth://totp/Acme%20Workshop:ada?secret=JBSWY3DPEHPK3PXPJBSWY
 const qr = await QRCode.toString(otpauth, { type: 'svg', margin: 0 });
 
 const login = { realm, client, version };
-const enrol = { ...login, qr, key, otpauth, digits: 6, issuer: 'Acme Workshop', account: 'ada', label: '', another: false, cancellable: false };
+const app = { qr, key, otpauth, digits: 6, period: 30, algorithm: 'SHA-1', issuer: 'Acme Workshop', account: 'ada' };
+const enrol = { ...login, ...app, label: '', another: false, skip: null, offered: false, cancellable: false };
 
 const addable = ['totp', 'security-key', 'passkey'].map((id) => ({
   id,
@@ -209,6 +212,9 @@ export const exhibits: Exhibit[] = [
     model: {
       ...enrol,
       issuer: long,
+      digits: 8,
+      period: 60,
+      algorithm: 'SHA-256',
       account: bidi,
       label: MARKUP,
       another: true,
@@ -339,5 +345,7 @@ export const exhibits: Exhibit[] = [
   },
   { name: 'inbox, empty', view: 'inbox', model: { messages: [] } },
   ...customExhibits,
+  ...deviceExhibits,
   ...paperExhibits,
+  ...sentExhibits,
 ];

@@ -37,7 +37,7 @@ export const hotp: Factor<OtpSecret, null, NothingKept> = {
   role: 'second',
   kinds: ['possession'],
   name: 'Hardware token',
-  strength: 'A new code at every press of its button. Needs no phone. A convincing fake page can still ask for it.',
+  strength: 'A new code each time you press its button. Needs no phone. A convincing fake page can still ask for it.',
 
   levelIn: () => 'aal2',
   amrIn: () => shownByCode().amr,

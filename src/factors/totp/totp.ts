@@ -111,10 +111,10 @@ async function enrolmentPage(cx: FactorContext, state: TotpSecret): Promise<Page
   if (cx.user === undefined) throw new Error('an authenticator app is enrolled for a user who is known');
   const issuer = cx.realm.displayName || cx.realm.name;
   const account = cx.user.username;
+  const { secret, digits, period } = state;
   const otpauth = otpauthUri({ ...state, issuer, account });
-  return {
-    view: 'factors/totp/enrol',
-    // In groups of four, as it is easier typed; apps take the spaces.
-    model: { qr: await qrSvg(otpauth), key: state.secret.replace(/(.{4})(?=.)/g, '$1 '), otpauth, digits: state.digits, issuer, account },
-  };
+  // In groups of four, as it is easier typed; apps take the spaces.
+  const key = secret.replace(/(.{4})(?=.)/g, '$1 ');
+  const algorithm = state.algorithm.toUpperCase().replace('SHA', 'SHA-');
+  return { view: 'factors/totp/enrol', model: { qr: await qrSvg(otpauth), key, otpauth, digits, period, algorithm, issuer, account } };
 }
