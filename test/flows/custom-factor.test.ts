@@ -1,7 +1,7 @@
 /** The examples of custom factors, as they are: users enrol a module and a webhook and sign in with them, over HTTP. */
 
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { decodeJwt } from 'jose';
 import { requireRealm } from '../../src/admin/resources/context.ts';
 import { addWebhook, enableFactor, rotateWebhookSecret } from '../../src/admin/resources/custom-factors.ts';
@@ -9,9 +9,8 @@ import { loadFactorModules } from '../../src/factors/custom/modules.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import { formsOf, type Page } from '../support/agent.ts';
 import { type Cardea, startCardea } from '../support/cardea.ts';
-import { atEnd } from '../support/cleanup.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { freePort } from '../support/postgres.ts';
+import { listen } from '../support/listen.ts';
 import { authorizationRequest, Browser, exchange, relyingParty, text } from '../support/sign-in.ts';
 
 // What the installation of the example would have in its environment, before the module is loaded.
@@ -78,27 +77,25 @@ forEachEngine((engine) => {
     async (server: Cardea, realm: RealmRow) =>
       enableFactor(server.operator(), realm, { id: 'custom-grid-card', terms, modules: await loadFactorModules([MODULE]) });
 
-  /** The pager of the example with a secret, on a port. */
-  async function startPager(secret: string, port: number) {
-    const rung: { username: string; code: string }[] = [];
-    const receiver = createReceiver({ secret, page: (username, code) => rung.push({ username, code }) }).listen(port, '127.0.0.1');
-    await once(receiver, 'listening');
-    const stop = async (): Promise<void> => {
-      receiver.closeAllConnections();
-      if (receiver.listening) await new Promise((resolve) => receiver.close(resolve));
-    };
-    atEnd(stop);
-    return { rung, stop, shown: () => rung.at(-1)?.code ?? '' };
-  }
-
+  /** A realm with the webhook, and the one address where now this service answers and now that, or none. */
   async function pagerScene() {
-    const port = await freePort();
+    let current: Server | undefined;
+    const { port } = await listen((request, response) => (current ? current.emit('request', request, response) : request.destroy()));
+    /** The pager of the example with a secret, from now on. */
+    const startPager = (secret: string) => {
+      const rung: { username: string; code: string }[] = [];
+      current = createReceiver({ secret, page: (username, code) => rung.push({ username, code }) });
+      return { rung, shown: () => rung.at(-1)?.code ?? '' };
+    };
+    const stopPager = (): void => {
+      current = undefined;
+    };
     const secrets: string[] = [];
     const { realm, server, ...scenery } = await scene(async (server, realm) => {
       const webhook = { slug: 'pager', url: `http://localhost:${port}/mfa`, name: 'Pager', amr: ['pager'] };
       secrets.push((await addWebhook(server.operator(), realm, webhook, () => undefined)).secret);
     });
-    return { ...scenery, server, realm, port, secret: secrets[0] ?? '' };
+    return { ...scenery, server, realm, secret: secrets[0] ?? '', startPager, stopPager };
   }
 
   engine.test('the grid card: enrolled on the way in, asked for at the next sign-in, and in the tokens', async (t) => {
@@ -142,8 +139,8 @@ forEachEngine((engine) => {
   });
 
   engine.test('the pager: rung at enrolment and at the next sign-in, through the signed webhook', async (t) => {
-    const { user, signIn, secret, port } = await pagerScene();
-    const pager = await startPager(secret, port);
+    const { user, signIn, secret, startPager } = await pagerScene();
+    const pager = startPager(secret);
     const first = await (await signIn('webhook-pager', pager.shown)).tokens();
     t.deepEqual(first.claims()?.amr, ['pwd', 'pager', 'mfa']);
     t.is(first.claims()?.acr, 'aal2');
@@ -164,36 +161,36 @@ forEachEngine((engine) => {
   });
 
   engine.test('F08 the pager with another secret, or gone: nobody gets in, and the page says so', async (t) => {
-    const { signIn, secret, port, server } = await pagerScene();
-    const pager = await startPager(secret, port);
+    const { signIn, secret, server, startPager, stopPager } = await pagerScene();
+    const pager = startPager(secret);
     await (await signIn('webhook-pager', pager.shown)).tokens();
 
     // The service is replaced by somebody else's between the two pages.
     const { page } = await signIn('webhook-pager', () => pager.shown(), { prompt: 'login' });
     t.true(page.status > 300, 'as it should be');
-    await pager.stop();
-    const impostor = await startPager('x'.repeat(43), port);
+    stopPager();
+    const impostor = startPager('x'.repeat(43));
     const begun = await signIn('webhook-pager', impostor.shown, { prompt: 'login' });
     t.is(begun.page.status, 200, text(begun.page));
     t.false(begun.page.html.includes('name="code"'), 'there is nothing to answer');
     t.is(impostor.rung.length, 0, 'it cannot read requests as ours either');
-    await impostor.stop();
+    stopPager();
     const gone = await signIn('webhook-pager', () => '000000', { prompt: 'login' });
     t.false(gone.page.html.includes('name="code"'), text(gone.page));
     t.true(server.log.some((line) => line.includes('a custom factor failed')));
   });
 
   engine.test('F08 the pager goes away between the question and the answer', async (t) => {
-    const { signIn, secret, port } = await pagerScene();
-    const pager = await startPager(secret, port);
+    const { signIn, secret, startPager, stopPager } = await pagerScene();
+    const pager = startPager(secret);
     await (await signIn('webhook-pager', pager.shown)).tokens();
     const { browser, page } = await signIn('webhook-pager', () => 'wrong', { prompt: 'login' });
     t.is(page.status, 400, text(page));
-    await pager.stop();
+    stopPager();
     const refused = await browser.send(page, { code: pager.shown() });
     t.is(refused.status, 400, text(refused));
     t.true(refused.html.includes('does not answer at the moment'), text(refused));
-    const back = await startPager(secret, port);
+    const back = startPager(secret);
     // The service has forgotten its codes: this one is as good as none, and another one can be asked for.
     const again = await browser.send(refused, { do: 'resend' });
     t.is(back.rung.length, 1, text(again));
@@ -202,8 +199,8 @@ forEachEngine((engine) => {
   });
 
   engine.test('a secret is replaced while people sign in', async (t) => {
-    const { realm, signIn, secret, port, server } = await pagerScene();
-    const before = await startPager(secret, port);
+    const { realm, signIn, secret, server, startPager } = await pagerScene();
+    const before = startPager(secret);
     await (await signIn('webhook-pager', before.shown)).tokens();
     const { secret: newer } = await rotateWebhookSecret(server.operator(), await realm(), 'webhook-pager');
     t.deepEqual(
@@ -211,8 +208,7 @@ forEachEngine((engine) => {
       ['pwd', 'pager', 'mfa'],
       'the older is good',
     );
-    await before.stop();
-    const after = await startPager(newer, port);
+    const after = startPager(newer);
     t.deepEqual(
       (await (await signIn('webhook-pager', after.shown, { prompt: 'login' })).tokens()).claims()?.amr,
       ['pwd', 'pager', 'mfa'],
