@@ -94,7 +94,7 @@ export function tally(answers: readonly { status: number }[]): Record<number, nu
 
 /** Gives a user an authenticator app, or a hardware token, without the pages; answers its key and its row. */
 export async function giveApp(
-  server: Cardea,
+  server: Pick<Cardea, 'db' | 'keyring'>,
   user: UserRow,
   options: { label?: string; secret?: string; factor?: 'totp' | 'hotp' } = {},
 ): Promise<{ id: string; secret: string }> {

@@ -4,16 +4,16 @@ import type { Cardea } from './cardea.ts';
 import { atEnd } from './cleanup.ts';
 import { freePort } from './postgres.ts';
 
-export interface Balancer {
+export interface Balancer<Node extends { url: string } = Cardea> {
   origin: string;
   /** The processes behind it; the next request goes to the first of them that has waited longest. */
-  nodes: Cardea[];
+  nodes: Node[];
 }
 
 /** Starts one; its origin is the one to start the processes under. Closed after the last test of the file. */
-export async function startBalancer(): Promise<Balancer> {
+export async function startBalancer<Node extends { url: string } = Cardea>(): Promise<Balancer<Node>> {
   const port = await freePort();
-  const nodes: Cardea[] = [];
+  const nodes: Node[] = [];
   let turn = 0;
   const server = createServer((incoming, outgoing) => {
     const node = nodes[turn++ % nodes.length];

@@ -44,7 +44,7 @@ export interface RelyingParty {
   client: TestClient;
 }
 
-export async function relyingParty(cardea: Cardea, realm: RealmRow, testClient: TestClient): Promise<RelyingParty> {
+export async function relyingParty(cardea: Pick<Cardea, 'origin'>, realm: RealmRow, testClient: TestClient): Promise<RelyingParty> {
   const auth = testClient.secret === null ? client.None() : client.ClientSecretBasic(testClient.secret);
   const configuration = await client.discovery(new URL(`${cardea.origin}/realms/${realm.name}`), testClient.clientId, undefined, auth, {
     execute: [client.allowInsecureRequests],
@@ -98,7 +98,7 @@ export interface SignedIn {
 
 /** The whole way, with enrolment of an app when it is due; what is offered besides is declined. `clock` is for codes: seconds since the epoch. */
 export async function signIn(
-  cardea: Cardea,
+  cardea: Pick<Cardea, 'origin'>,
   rp: RelyingParty,
   user: { username: string; password: string },
   options: { browser?: Browser; totpSecret?: string; clock?: () => number; parameters?: Record<string, string> } = {},
