@@ -62,7 +62,9 @@ export async function discoveryStep(request: LoginRequest, login: Login, form: L
   if (lookup === undefined) return anew(request, login, factor);
 
   const row = await credentialByLookup(db.knex, realmId, factor.id, lookup);
-  const user = row && (await userById(db.knex, realmId, row.userId));
+  const owner = row && (await userById(db.knex, realmId, row.userId));
+  // Where somebody in particular is expected, the passkey of another is one that is wrong.
+  const user = owner?.id === (login.state.userId ?? owner?.id) ? owner : undefined;
   const counted = await throttleOf(request).factor(factor.id, user?.id ?? lookup, login.row.id, at);
   const cx = contextOf(request, login.row, user);
   const verdict = await counted.comparing(async () => {
@@ -76,6 +78,8 @@ export async function discoveryStep(request: LoginRequest, login: Login, form: L
     await record(db.knex, origin, { type: 'login.failed', details: { reason } });
     if (!verdict.ok && verdict.reason === 'cloned' && row)
       await record(db.knex, origin, { type: 'mfa.clone_suspected', details: { factor: factor.id, credential: row.id } });
+    // What was answered first is on its way, and must not find another challenge.
+    if (!verdict.ok && verdict.reason === 'replayed') return wrong(null, say('login.signIn.passkeyWrong'));
     return anew(request, login, factor);
   }
   await counted.succeeded();

@@ -15,6 +15,7 @@ import {
   type Scene,
   sessionsOf,
   storedLogin,
+  type TestUser,
   tally,
   transactionOf,
   type Underway,
@@ -285,6 +286,47 @@ forEachEngine((engine) => {
     t.deepEqual(await keysOf(stage, user.id), []);
   });
 
+  engine.test('the user handle: 64 bytes, one for each user of a realm, the same each time, and nothing of the user in it', async (t) => {
+    const stage = await scene(KEYS);
+    const handles: string[] = [];
+    for (const user of [await stage.server.user(stage.realm), await stage.server.user(stage.realm)]) {
+      const [first, second] = [await enrolling(stage, user), await enrolling(stage, user)];
+      const handle = creationOn(first.page).user.id;
+      t.is(creationOn(second.page).user.id, handle);
+      t.is(Buffer.from(handle, 'base64url').length, 64);
+      t.false(Buffer.from(handle, 'base64url').includes(user.id) || first.page.html.includes(user.id));
+      t.not(creationOn(first.page).challenge, creationOn(second.page).challenge);
+      t.deepEqual(creationOn(first.page).excludeCredentials, []);
+      handles.push(handle);
+    }
+    t.not(handles[0], handles[1]);
+
+    const owner = await stage.server.user(stage.realm);
+    const [key, phone] = [await giveKey(stage.server, owner, 'security-key'), await giveKey(stage.server, owner, 'passkey')];
+    const underway = await afterPassword(stage, owner, { parameters: { kc_action: 'webauthn-register' } });
+    const choice = formsOf(underway.page).find(({ fields }) => fields.factor === 'passkey');
+    const asked = await underway.browser.send(underway.page, {}, choice);
+    const { excludeCredentials = [] } = creationOn(await answer({ ...underway, page: asked }, phone.device));
+    const excluded = excludeCredentials.map(({ id }) => id);
+    t.deepEqual(excluded.sort(), [key.credentialId, phone.credentialId].sort());
+  });
+
+  engine.test('who is asked to prove it again does so with a passkey of their own, and with nobody else’s', async (t) => {
+    const stage = await scene(KEYS);
+    const user = await stage.server.user(stage.realm);
+    const mine = await giveKey(stage.server, user);
+    const theirs = await giveKey(stage.server, await stage.server.user(stage.realm));
+    const first = await begin(stage);
+    const before = await exchange(stage.rp, first.request, await answer(first, mine.device));
+    const again = await begin(stage, { browser: first.browser, parameters: { prompt: 'login' } });
+    t.regex(again.page.html, /Confirm it/);
+    const refused = await answer(again, theirs.device);
+    t.is(refused.status, 400);
+    const tokens = await exchange(stage.rp, again.request, await answer({ ...again, page: refused }, mine.device));
+    t.like(tokens.claims(), { sub: user.id, acr: 'phr' });
+    t.true(Number(tokens.claims()?.auth_time) >= Number(before.claims()?.auth_time));
+  });
+
   engine.test('guessing keys: an address is throttled, and one key from many sign-ins', async (t) => {
     const stage = await scene({ ...KEYS, accessTokenLifespan: 302 });
     const { device } = await giveKey(stage.server, await stage.server.user(stage.realm));
@@ -300,10 +342,14 @@ forEachEngine((engine) => {
   /** Somebody without a second factor, of whom the application wants phr: at the page that sets up a passkey. */
   async function atEnrolment(stage: Scene) {
     const user = await stage.server.user(stage.realm);
+    return { user, underway: await enrolling(stage, user) };
+  }
+
+  async function enrolling(stage: Scene, user: TestUser): Promise<Underway> {
     const underway = await afterPassword(stage, user, { parameters: { acr_values: 'phr' } });
     const choice = formsOf(underway.page).find(({ fields }) => fields.factor === 'passkey');
     const page = choice ? await underway.browser.send(underway.page, {}, choice) : underway.page;
-    return { user, underway: { ...underway, page } };
+    return { ...underway, page };
   }
 
   async function keysOf({ server, realm }: Scene, userId: string): Promise<unknown[]> {

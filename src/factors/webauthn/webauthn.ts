@@ -69,8 +69,10 @@ export function webauthnFactor(species: Species): WebauthnFactor {
       /** Form fields `response`, and `label` for the user's own name of it. */
       async finish(cx, state, input): Promise<Enrolment<WebauthnSecret, RegistrationChallenge>> {
         const result = await checkRegistration(cx, termsOf(cx), state, input);
-        // Each challenge is answered once, rightly or not: the next press of the button gets another one.
-        if (!result.ok) return { ...result, field: 'response', state: { ...state, ...newChallenge(cx.now) } };
+        // Each challenge is answered once, rightly or not: the next press of the button gets another one. Not after a replay,
+        // or what was answered first would find that its challenge is not the one that is due any more.
+        if (!result.ok)
+          return { ...result, field: 'response', ...(result.reason !== 'replayed' && { state: { ...state, ...newChallenge(cx.now) } }) };
         const { secret, counter } = result;
         const shown = shownBy(species, secret, levelOf(secret));
         return { ok: true, secret, counter, label: labelOf(input.label), lookup: secret.credentialId, ...shown };
