@@ -114,7 +114,8 @@ function changeOf({ row, inputs, user, at }: SignIn, policy: PolicyDocument, dra
   // Judged as of then, with what was known of the user then.
   const { asked: then } = replay(policy, inputs, { clientId: row.clientId, user: { id, username }, now: inputs.at });
   const { asked: now, decision } = replay(draft, inputs, { clientId: row.clientId, user, now: at });
-  return { then, now, asksMore: WEIGHT[now] > WEIGHT[then], rules: decision.rules };
+  // What follows from an enrolment that is due is no reason for it.
+  return { then, now, asksMore: WEIGHT[now] > WEIGHT[then], rules: decision.rules.filter((id) => id !== 'enrol.recent') };
 }
 
 const WEIGHT: Readonly<Record<Asked, number>> = { nothing: 0, factor: 1, 'enrol-or-skip': 2, enrol: 3, blocked: 4 };
