@@ -2,11 +2,20 @@
  * What a realm's administrator can set, as one validated JSON document per realm.
  * Every field has a default, so that an older row stays readable after a release that adds one.
  */
+import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { customFactorSettings } from './custom-factor-settings.ts';
 import { deliverySettings } from './delivery-settings.ts';
 
 const seconds = (fallback: number, floor = 1, ceiling = 10 * 365 * 86_400) => z.number().int().min(floor).max(ceiling).default(fallback);
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
 
 /** What an authenticator that is bound anew has to say of itself. */
 const authenticators = {
@@ -16,12 +25,7 @@ const authenticators = {
   aaguids: z.array(z.guid().toLowerCase()).max(1_000).default([]),
   /** Certificates in PEM that must stand behind such a statement. Without any nobody vouches for it, and it raises no level. */
   trustAnchors: z
-    .array(
-      z
-        .string()
-        .max(10_000)
-        .regex(/^\s*-----BEGIN CERTIFICATE-----[\w+/=\s]+-----END CERTIFICATE-----\s*$/),
-    )
+    .array(z.string().max(10_000).refine(isCertificate, { error: 'not a certificate in PEM' }))
     .max(200)
     .default([]),
 };

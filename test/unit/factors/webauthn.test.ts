@@ -369,6 +369,12 @@ test('where there is no WebAuthn, none is begun', async (t) => {
   t.is(await passkey.discover?.begin(context({ settings: settingsWith({ passkey: { signIn: false } }) })), undefined, 'the realm does not want it');
 });
 
+test('a trust anchor is a certificate', (t) => {
+  t.notThrows(() => settingsWith({ passkey: { trustAnchors: [MAKER_ROOT, `\n${OTHER_ROOT}\n`] } }));
+  for (const anchor of ['', 'a certificate', MAKER_ROOT.replaceAll('M', 'A'), MAKER_ROOT.slice(0, 200)])
+    t.throws(() => settingsWith({ passkey: { trustAnchors: [anchor] } }), undefined, anchor);
+});
+
 test('the domain that keys are bound to', (t) => {
   const at = (origin: string, rpId: string | null = null) => relyingPartyAt(origin, settingsWith({ rpId }))?.id;
   t.is(at('https://id.example.com'), 'id.example.com');
