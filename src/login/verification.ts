@@ -10,6 +10,7 @@ import { tooMany } from '../errors.ts';
 import type { Begun, Factor, FactorContext, Unavailable, Verdict } from '../factors/factor.ts';
 import { openCredentials } from '../factors/held.ts';
 import { nameOf, textsOf } from '../factors/names.ts';
+import { FEW_CODES } from '../factors/recovery-codes/recovery-codes.ts';
 import { type MessageKey, say, sayOr, type Words } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import type { Throttle } from '../sessions/throttle.ts';
@@ -20,9 +21,6 @@ import type { UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
 import type { Unavailability } from './machine.ts';
 import { refusalOf, renew } from './steps.ts';
-
-/** Few recovery codes are left: time to say so. */
-const FEW_LEFT = 3;
 
 /** Who is asked for what. */
 export interface Question {
@@ -166,7 +164,7 @@ export async function answerQuestion(question: Question, form: LoginForm): Promi
       if (resyncs) await record(trx, origin, { type: 'mfa.factor.resynced', details: { factor: factor.id, credential } });
       if (left === undefined) return;
       await record(trx, origin, { type: 'mfa.recovery.used', details: { left } });
-      if (left <= FEW_LEFT) await record(trx, origin, { type: 'mfa.recovery.low', details: { left } });
+      if (left <= FEW_CODES) await record(trx, origin, { type: 'mfa.recovery.low', details: { left } });
       await tell?.(trx);
     },
   };
