@@ -8,6 +8,7 @@ import type { FormError } from '../http/render.ts';
 import { inEnglish, type MessageKey, say, type Words } from '../languages/messages.ts';
 import type { Skip } from '../policy/decide.ts';
 import { homeOf } from '../realms/home.ts';
+import { knownDevice } from '../sessions/devices.ts';
 import { NOBODY } from '../sessions/facts.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { userById } from '../store/users.ts';
@@ -185,11 +186,13 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
     return { purpose: 'enrol', choices: offered, skip: skipModel(decision.skip) };
   }
   const wanted = decision.ask === 'factor' ? decision.factors : [];
+  // What was used in this very browser comes before what was used last anywhere.
+  const here = state.userId ? knownDevice(await request.lookUp(state.userId), request.browser)?.lastFactor : undefined;
   const usable = secondFactors(factors)
     .filter(({ id }) => wanted.includes(id) && rules.choices.some((choice) => choice.factor === id))
     .map(({ id }) => ({ id, held: rows.filter((row) => row.enabled && row.factor === id) }))
     .map(({ id, held }) => ({ id, held, usedAt: Math.max(0, ...held.map((row) => row.lastUsedAt ?? 0)) }))
-    .sort((a, b) => b.usedAt - a.usedAt);
+    .sort((a, b) => Number(b.id === here) - Number(a.id === here) || b.usedAt - a.usedAt);
   return {
     purpose: 'challenge',
     skip: null,
@@ -197,7 +200,7 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
       ...named(id),
       credentialId: null,
       label: held.length === 1 ? (held[0]?.label ?? '') : '',
-      lastUsed: index === 0 && usedAt > 0,
+      lastUsed: index === 0 && (id === here || usedAt > 0),
     })),
   };
 }

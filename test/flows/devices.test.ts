@@ -4,8 +4,10 @@ import { browserName } from '../../src/account/devices.ts';
 import { inEnglish } from '../../src/languages/messages.ts';
 import { Person, patient } from '../support/account.ts';
 import { formsOf, type Page, unescapeHtml } from '../support/agent.ts';
+import { codeAt, giveApp } from '../support/attack.ts';
 import { type RealmInput, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { hotpCode } from '../support/factors.ts';
 import { Browser } from '../support/sign-in.ts';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
@@ -129,6 +131,37 @@ forEachEngine((engine) => {
     t.deepEqual(person.asked, ['password', 'code']);
     t.is(page.url, `${base}/devices`);
     t.is((await server.db.knex('devices').where({ id })).length, 1, 'nothing was done yet');
+  });
+
+  engine.test('the choice begins with what was used last in this browser, whatever was used elsewhere since', async (t) => {
+    const { server, realm, user, base } = await world({ disabledFactors: ['passkey', 'security-key', 'email-otp', 'sms-otp', 'recovery-codes'] });
+    const app = await giveApp(server, user);
+    const token = await giveApp(server, user, { label: 'Token', factor: 'hotp' });
+    let presses = 0;
+    const signIn = async (browser: Browser, factor: 'totp' | 'hotp'): Promise<string[]> => {
+      const page = await browser.send(await browser.visit(base), { username: user.username, password: user.password });
+      const offered = formsOf(page).flatMap(({ fields }) => fields.factor ?? []);
+      const challenge = await browser.send(
+        page,
+        {},
+        formsOf(page).find(({ fields }) => fields.factor === factor),
+      );
+      presses += 1;
+      const code = factor === 'totp' ? codeAt(app.secret, presses - 2) : hotpCode({ secret: token.secret, digits: 6, algorithm: 'sha1' }, presses);
+      t.is((await browser.send(challenge, { code })).url, base);
+      return offered;
+    };
+    const known = (browser: Browser) => {
+      const fresh = new Browser(server.origin);
+      fresh.plant(browser.jar.filter(({ name }) => name.includes('cardea_device')));
+      return fresh;
+    };
+    const [desk, phone] = [new Browser(server.origin), new Browser(server.origin)];
+    await signIn(desk, 'totp');
+    await signIn(phone, 'hotp');
+    t.deepEqual(await signIn(known(desk), 'totp'), ['totp', 'hotp']);
+    t.deepEqual(await signIn(known(phone), 'hotp'), ['hotp', 'totp']);
+    t.is((await server.db.knex('devices').where({ realm_id: realm.id })).length, 2);
   });
 
   engine.test('a browser is called what a person would call it', (t) => {
