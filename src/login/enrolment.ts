@@ -8,16 +8,18 @@ import type { Begun, Enrolment, Factor } from '../factors/factor.ts';
 import { nameOf, textsOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
 import { say } from '../languages/messages.ts';
+import { isCounted } from '../policy/decide.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import type { KnownUser } from '../sessions/facts.ts';
 import { type CredentialRow, credentialSeal, credentialsOf, deleteOfFactor, insertCredential } from '../store/credentials.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import { takeHardwareToken } from '../store/hardware-tokens.ts';
+import { spendGrace } from '../store/policies.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
 import { setUserNote } from '../store/user-notes.ts';
 import { confirmEmail, lockUser, type UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
-import { type LoginRules, mayConfirm } from './machine.ts';
+import { decisionOf, type LoginRules, mayConfirm } from './machine.ts';
 import { offeredFactor, offerNote, offersAfter } from './offers.ts';
 import { lostWith, passOf, resetFactors } from './pass.ts';
 import type { Login, LoginRequest } from './room.ts';
@@ -247,5 +249,17 @@ export async function declineStep(request: LoginRequest, login: Login, answer: '
 /** "Skip for now": an enrolment that is due is put off. */
 export async function skipStep(request: LoginRequest, login: Login): Promise<Outcome> {
   const user = await signingIn(request, login);
-  return { event: { type: 'skipped' }, rules: await rulesOf(request, login, user.id), renew: false, subject: user.id };
+  const rules = await rulesOf(request, login, user.id);
+  const decision = decisionOf(login.state, rules, request.at);
+  const skip = decision.ask === 'enrol' ? decision.skip : null;
+  const skipped: Outcome = { event: { type: 'skipped' }, rules, renew: false, subject: user.id };
+  if (skip === null || !isCounted(skip)) return skipped;
+  const allowed = skip.loginsLeft === null ? null : skip.loginsLeft + rules.facts.grace.used;
+  return {
+    ...skipped,
+    within: async (trx) => {
+      // The last one may have been taken in another browser, in this moment.
+      if (!(await spendGrace(trx, { realmId: user.realmId, userId: user.id }, allowed, request.at))) throw conflict(say('login.skip.spent'));
+    },
+  };
 }
