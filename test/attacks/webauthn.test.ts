@@ -1,5 +1,6 @@
 /** Security keys and passkeys over HTTP, with an authenticator in software that says whatever an attacker wants (C08, B04, C01). */
 import { randomBytes } from 'node:crypto';
+import { realmSettings } from '../../src/realms/settings.ts';
 import { formsOf, type Page } from '../support/agent.ts';
 import {
   afterPassword,
@@ -327,16 +328,24 @@ forEachEngine((engine) => {
     t.true(Number(tokens.claims()?.auth_time) >= Number(before.claims()?.auth_time));
   });
 
-  engine.test('guessing keys: an address is throttled, and one key from many sign-ins', async (t) => {
-    const stage = await scene({ ...KEYS, accessTokenLifespan: 302 });
+  engine.test('guessing: one key from many sign-ins, and keys that nobody has from one address', async (t) => {
+    const { throttling } = realmSettings.parse({ throttling: { address: { failures: 20 } } });
+    const stage = await scene({ ...KEYS, throttling });
     const { device } = await giveKey(stage.server, await stage.server.user(stage.realm));
     const statuses: number[] = [];
-    for (let guess = 0; guess < 15; guess += 1) statuses.push((await answer(await begin(stage), device, { uv: false })).status);
-    t.deepEqual(
-      statuses.slice(0, 9),
-      Array.from({ length: 9 }, () => 400),
-    );
-    t.is(statuses.at(-1), 429, statuses.join(' '));
+    for (let guess = 0; guess < 12; guess += 1) statuses.push((await answer(await begin(stage), device, { uv: false })).status);
+    t.deepEqual(statuses, [...Array.from({ length: 10 }, () => 400), 429, 429], 'the key is paused, right or wrong');
+    t.is((await answer(await begin(stage), device)).status, 429);
+
+    const others: number[] = [];
+    for (let guess = 0; guess < 12; guess += 1) {
+      const underway = await begin(stage);
+      const nobodys = new Authenticator({ origin: stage.server.origin });
+      nobodys.create({ challenge: 'AAAA', rp: { id: 'localhost', name: '' }, user: { id: 'AAAA', name: '', displayName: '' }, pubKeyCredParams: [] });
+      others.push((await answer(underway, nobodys)).status);
+    }
+    t.is(others[0], 400, 'another key is another matter');
+    t.is(others.at(-1), 429, others.join(' '));
   });
 
   /** Somebody without a second factor, of whom the application wants phr: at the page that sets up a passkey. */
