@@ -25,6 +25,7 @@ import { createLog } from '../../src/telemetry/log.ts';
 import { atEnd } from './cleanup.ts';
 import { keyringOn, MASTER_KEY } from './keyring.ts';
 import { freePort } from './postgres.ts';
+import { watchLog } from './secrets-seen.ts';
 
 export interface TestClient {
   row: ClientRow;
@@ -67,8 +68,9 @@ const unique = (prefix: string): string => {
 export async function startCardea(db: Database, env: Record<string, string> = {}): Promise<Cardea> {
   const port = await freePort();
   const origin = env.CARDEA_ORIGIN ?? `http://localhost:${port}`;
-  const config = { ...loadConfig({ CARDEA_DEMO: 'off', LOG_LEVEL: 'debug', ...env, PORT: String(port), CARDEA_ORIGIN: origin }) };
+  const config = { ...loadConfig({ CARDEA_DEMO: 'off', LOG_LEVEL: 'trace', ...env, PORT: String(port), CARDEA_ORIGIN: origin }) };
   const lines: string[] = [];
+  watchLog(lines);
   const log = createLog({ level: config.logLevel, production: true, write: (line) => lines.push(line) });
   const keyring = keyringOn(db);
   let verified = 0;
