@@ -179,7 +179,7 @@ export function createApp(options: {
     now,
     log,
     callerOf,
-    operator: (actor, at) => ({ db, keyring, passwords, actor, now: at }),
+    operator: (actor, at) => ({ db, keyring, passwords, factors, origin, notices, actor, now: at }),
     refusedToken: async () => undefined,
   };
   router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?)$/, (ctx) => handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`));

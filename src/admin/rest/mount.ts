@@ -4,11 +4,11 @@
  */
 import type Koa from 'koa';
 import type { z } from 'zod';
-import { AppError, notFound } from '../../errors.ts';
+import { AppError, badInput, notFound } from '../../errors.ts';
 import { inEnglish } from '../../languages/messages.ts';
 import type { Database } from '../../store/database.ts';
 import { realmByName } from '../../store/realms.ts';
-import type { Operator } from '../resources/context.ts';
+import type { FactorOperator } from '../resources/factor-operator.ts';
 import { type Access, accessOf, accessTo, type Caller, NotEnough, requireLevel } from './access.ts';
 import { readJson } from './body.ts';
 import { openApiDocument } from './openapi.ts';
@@ -20,7 +20,7 @@ export interface RestDeps {
   origin: string;
   now(): number;
   /** What operations stand on. */
-  operator(actor: string, now: number): Operator;
+  operator(actor: string, now: number): FactorOperator;
   /** Whoever a bearer token is about; undefined for a token that is none, or no longer stands. */
   callerOf(token: string): Promise<Caller | undefined>;
   /** Counts a refused token against the address that it came from; throws 429 for too many. */
@@ -123,7 +123,7 @@ async function authenticate(deps: RestDeps, ctx: Koa.Context): Promise<Caller> {
 }
 
 async function admitted(deps: RestDeps, ctx: Koa.Context, operation: Operation, caller: Caller, params: Record<string, string>) {
-  const operator: Operator = {
+  const operator: FactorOperator = {
     ...deps.operator(caller.userId, deps.now()),
     from: { ip: ctx.ip, userAgent: ctx.get('user-agent') || null },
   };
@@ -138,6 +138,10 @@ async function admitted(deps: RestDeps, ctx: Koa.Context, operation: Operation, 
 
 /** A parameter that is there twice is a list, and no schema of a single value takes it. */
 function queryOf(ctx: Koa.Context): Record<string, unknown> {
+  for (const [name, value] of Object.entries(ctx.query)) {
+    // PostgreSQL has no such character, and nothing is found by it.
+    if (String(value).includes('\0')) throw badInput(name, `${name}: must not hold a null character`);
+  }
   return Object.fromEntries(Object.entries(ctx.query).filter(([, value]) => value !== undefined));
 }
 

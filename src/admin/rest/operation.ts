@@ -7,14 +7,14 @@
  */
 import { z } from 'zod';
 import type { RealmRow } from '../../store/realms.ts';
-import type { Operator } from '../resources/context.ts';
+import type { FactorOperator } from '../resources/factor-operator.ts';
 import type { Access } from './access.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /** One request that has come through authorization. */
 export interface Call {
-  operator: Operator;
+  operator: FactorOperator;
   access: Access;
   /** Ours, such as `https://id.example.com`. */
   origin: string;
