@@ -3,20 +3,26 @@ import { z } from 'zod';
 import { badInput } from '../errors.ts';
 import { nameOf, strengthOf } from '../factors/names.ts';
 import { enrollableFactors } from '../factors/owned.ts';
+import { recoveryCodes } from '../factors/recovery-codes/recovery-codes.ts';
 import { readForm } from '../http/input.ts';
 import { RECENT_SECONDS } from '../http/recent.ts';
+import type { ConsoleSession } from '../http/relying.ts';
 import { say, type Words } from '../languages/messages.ts';
 import { actionToEnrol } from '../policy/request.ts';
-import type { UserRow } from '../store/users.ts';
 import { isSecond } from './methods.ts';
 import { type AccountRequest, done } from './room.ts';
 
 const form = z.object({ factor: z.string().max(100).default('totp') });
 
-/** What this user can set up here. */
-export function addableMethods({ factors, realm: { realm } }: AccountRequest, user: UserRow): { id: string; name: Words; strength: Words }[] {
+/** What this user can set up here; recovery codes once there is something that they stand in for. */
+export function addableMethods(
+  { factors, realm: { realm } }: AccountRequest,
+  { user, known, credentials }: ConsoleSession,
+): { id: string; name: Words; strength: Words }[] {
   const on = factors.in(realm.settings);
-  return enrollableFactors(factors, realm.settings, { email: user.email, administrator: false }).flatMap(({ factor: id }) => {
+  const losable = credentials.some((row) => isSecond({ factors: on }, row) && on.get(row.factor)?.auxiliary !== true);
+  const enroller = { email: user.email, administrator: known.user?.administrator ?? false };
+  return enrollableFactors(factors, realm.settings, enroller, losable ? [recoveryCodes.id] : []).flatMap(({ factor: id }) => {
     const factor = on.get(id);
     return factor ? [{ id, name: nameOf(factor), strength: strengthOf(factor) }] : [];
   });
@@ -27,7 +33,7 @@ export async function addMethod(request: AccountRequest): Promise<void> {
   const { factor } = await readForm(ctx, form);
   const signedIn = await relying.requireSession(ctx, realm, 'account');
   if (!signedIn) return;
-  if (!addableMethods(request, signedIn.user).some(({ id }) => id === factor)) throw badInput('factor', say('login.choose.notAChoice'));
+  if (!addableMethods(request, signedIn).some(({ id }) => id === factor)) throw badInput('factor', say('login.choose.notAChoice'));
   // Whether that is recent enough is decided where the method is bound, and only there.
   await relying.begin(ctx, realm, 'account', { returnTo: base, parameters: { kc_action: actionToEnrol(factor), max_age: String(RECENT_SECONDS) } });
 }

@@ -40,7 +40,7 @@ export async function methodsPage(
       errors: shown.errors ?? [],
       methods: inOrder(on, credentials).map((row) => methodModel(on, credentials, row)),
       renaming: renaming ?? null,
-      addable: addableMethods(request, user),
+      addable: addableMethods(request, signedIn),
     },
     shown.status ?? 200,
   );
