@@ -1,4 +1,5 @@
 /** Codes on their way: what is counted, what is kept, and what whoever asked is told. */
+import { randomUUID } from 'node:crypto';
 import { endPauses } from '../../../src/store/delivery-counts.ts';
 import { testOnEngines } from '../../support/databases.ts';
 import {
@@ -18,6 +19,17 @@ const HOUR = 60 * MINUTE;
 
 const audited = async ({ db, realm }: DeliveryWorld, type: string): Promise<unknown[]> =>
   (await db.knex('audit_events').where({ realm_id: realm.id, type }).orderBy('at')).map((row) => JSON.parse(row.details));
+
+/** Users like the one of the world, with ids of their own. */
+function furtherUsers({ db, realm, user }: DeliveryWorld, count: number): Promise<DeliveryWorld['user'][]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const [id, name] = [randomUUID(), `further-${index}`];
+      await db.knex('users').insert({ realm_id: realm.id, id, username: name, username_shown: name, created_at: NOW, updated_at: NOW });
+      return { ...user, id };
+    }),
+  );
+}
 
 testOnEngines('a code goes out at once, in the language of the page, and is in no row afterwards', async (t, db) => {
   const world = await deliveryWorld(db, { displayName: 'Acme\nInc' });
@@ -98,15 +110,7 @@ testOnEngines('an address is counted whoever sends to it, and a user wherever th
   const world = await deliveryWorld(db);
   const sms = new WatchedChannel();
   const { sendCode } = deliveriesFor(world, { sms });
-  const others = await Promise.all(
-    Array.from({ length: 6 }, async (_, index) => {
-      const id = crypto.randomUUID();
-      await db.knex('users').insert({
-        ...{ realm_id: world.realm.id, id, username: `u${index}`, username_shown: `u${index}`, created_at: NOW, updated_at: NOW },
-      });
-      return { ...world.user, id };
-    }),
-  );
+  const others = await furtherUsers(world, 6);
   const shared = [];
   for (const user of others) shared.push(await sendCode({ ...occasionOf(world), user }, codeBySms()));
   t.deepEqual(
@@ -130,15 +134,7 @@ testOnEngines('the budget of a realm is spent once each, by a hundred at once to
   const world = await deliveryWorld(db, { settings: { smsOtp: { realmPerHour: 7, realmPerDay: 9 } } });
   const sms = new WatchedChannel();
   const { sendCode } = deliveriesFor(world, { sms });
-  const users = await Promise.all(
-    Array.from({ length: 40 }, async (_, index) => {
-      const id = crypto.randomUUID();
-      await db.knex('users').insert({
-        ...{ realm_id: world.realm.id, id, username: `b${index}`, username_shown: `b${index}`, created_at: NOW, updated_at: NOW },
-      });
-      return { ...world.user, id };
-    }),
-  );
+  const users = await furtherUsers(world, 40);
   const send = (now: number) => (user: (typeof users)[number], index: number) =>
     sendCode({ ...occasionOf(world, { now }), user }, codeBySms({ to: `+4915123456${String(100 + index)}` }));
   const first = await Promise.all(users.slice(0, 20).map(send(NOW)));
