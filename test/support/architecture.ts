@@ -56,7 +56,9 @@ const KEPT_IN: { packages: RegExp; places: RegExp; why: string }[] = [
   { packages: /^undici$/, places: /^src\/http\/guarded-client\.ts$/, why: 'what the server fetches goes through the guarded client' },
   { packages: /^ipaddr\.js$/, places: /^src\/(http\/outbound-rules|sessions\/addresses)\.ts$/, why: 'addresses are judged in two places' },
   { packages: /^prom-client$/, places: /^src\/telemetry\//, why: 'only src/telemetry measures' },
-  { packages: /^nodemailer$/, places: /^src\/delivery\//, why: 'only src/delivery sends mail' },
+  { packages: /^nodemailer$/, places: /^src\/delivery\/smtp\.ts$/, why: 'only src/delivery sends mail' },
+  { packages: /^twilio$/, places: /^src\/delivery\/twilio\.ts$/, why: 'only src/delivery sends text messages' },
+  { packages: /^libphonenumber-js(\/.*)?$/, places: /^src\/factors\/sms-otp\/numbers\.ts$/, why: 'telephone numbers are read in one place' },
   {
     packages: /^(ava|fast-check|jsqr|playwright-core|axe-core|openid-client)$/,
     places: /^src\/(http|cli)\//,
