@@ -3,6 +3,7 @@ import Provider, { errors, interactionPolicy, type KoaContextWithOIDC } from 'oi
 import { derive } from '../crypto/keyring.ts';
 import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
+import { LEVELS } from '../policy/assurance.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
 import { markOffline } from '../store/sessions.ts';
 import { AccessTokens } from './access-tokens.ts';
@@ -53,7 +54,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     jwks: { keys: keys.map((key) => key.privateJwk) },
     scopes: oidcScopes,
     claims: Object.fromEntries(Object.entries(CLAIMS_BY_SCOPE).map(([scope, names]) => [scope, [...names]])),
-    acrValues: ['aal1', 'aal2'],
+    acrValues: [...LEVELS, ...Object.keys(room.context.policy.document.acr)],
     responseTypes: ['code'],
     subjectTypes: ['public'],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],

@@ -98,14 +98,3 @@ export function factsOf(
     ...request,
   };
 }
-
-/** What nothing is known about: nobody, from nowhere, with nothing allowed. */
-export const neutralFacts = (): Pick<Facts, 'user' | 'client' | 'risk' | 'device' | 'grace' | 'skipped' | 'exception'> => ({
-  user: null,
-  client: null,
-  risk: [],
-  device: null,
-  grace: { used: 0 },
-  skipped: false,
-  exception: null,
-});

@@ -48,7 +48,7 @@ forEachEngine((engine) => {
         t.true(status < 500 && status !== 404, `${method} ${name}: ${status}`);
       }
     }
-    t.deepEqual(strings(metadata.acr_values_supported), ['aal1', 'aal2']);
+    t.deepEqual(strings(metadata.acr_values_supported), ['aal1', 'aal2', 'phr', 'phrh']);
     t.deepEqual(strings(metadata.scopes_supported).sort(), [
       'address',
       'email',

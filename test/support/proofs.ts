@@ -9,7 +9,6 @@ import type { Proof } from '../../src/policy/assurance.ts';
 import { LEVELS } from '../../src/policy/assurance.ts';
 import type { Facts, OwnedFactor } from '../../src/policy/decide.ts';
 import { policyOf } from '../../src/policy/document.ts';
-import { neutralFacts } from '../../src/sessions/facts.ts';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -53,6 +52,17 @@ export const proofOf = (factor: OwnedFactor, ago = 0, credentialId = `${factor.f
 });
 
 export const totp = (ago = 0, credentialId = 'totp-1'): Proof => proofOf(FACTORS.totp, ago, credentialId);
+
+/** What nothing is known about: nobody, from nowhere, with nothing allowed. */
+export const neutralFacts = (): Pick<Facts, 'user' | 'client' | 'risk' | 'device' | 'grace' | 'skipped' | 'exception'> => ({
+  user: null,
+  client: null,
+  risk: [],
+  device: null,
+  grace: { used: 0 },
+  skipped: false,
+  exception: null,
+});
 
 /** Facts of a plain request: one where nothing but a password is asked, unless told otherwise. */
 export const factsWith = (some: Partial<Facts> = {}): Facts => ({

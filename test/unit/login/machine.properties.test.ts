@@ -10,8 +10,7 @@ import type { Level, Proof } from '../../../src/policy/assurance.ts';
 import { isLevel, reaches } from '../../../src/policy/assurance.ts';
 import type { OwnedFactor } from '../../../src/policy/decide.ts';
 import { policyOf, type Shorthand } from '../../../src/policy/document.ts';
-import { neutralFacts } from '../../../src/sessions/facts.ts';
-import { acrList, FACTORS, factor, HOUR, MINUTE, NOW, password, proofOf } from '../../support/proofs.ts';
+import { acrList, FACTORS, factor, HOUR, MINUTE, NOW, neutralFacts, password, proofOf } from '../../support/proofs.ts';
 
 interface World {
   mfa: Shorthand;

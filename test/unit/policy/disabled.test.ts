@@ -3,7 +3,7 @@ import test from 'ava';
 import type { Proof } from '../../../src/policy/assurance.ts';
 import { decide, type Facts } from '../../../src/policy/decide.ts';
 import { policyOf } from '../../../src/policy/document.ts';
-import { neutralFacts } from '../../../src/sessions/facts.ts';
+import { neutralFacts } from '../../support/proofs.ts';
 
 const now = 1_800_000_000_000;
 const password: Proof = { credentialId: 'p', factor: 'password', kinds: ['knowledge'], level: 'aal1', amr: ['pwd'], at: now - 1000 };
