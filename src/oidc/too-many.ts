@@ -38,7 +38,7 @@ export class ClientFailures {
   readonly #room: RealmRoom;
   /** From when on the next attempt is let through, by subject. */
   readonly #freeAt = new LRUCache<string, number>({ max: REMEMBERED });
-  /** Who it is that a request says it is; also a client that does not exist. */
+  /** Who a request says that it is; also a client that does not exist. */
   readonly #asked = new WeakMap<object, string>();
 
   constructor(room: RealmRoom) {
@@ -48,9 +48,8 @@ export class ClientFailures {
   /** A request names a client. @throws 429 while that client has to wait at this address */
   begin(ctx: KoaContextWithOIDC, clientId: string): void {
     if (!ROUTES.has(ctx.oidc.route)) return;
-    const subject = subjectsOf(this.#room.context.rootSecret).client(clientId, ctx.ip);
-    this.#asked.set(ctx.oidc, subject);
-    const wait = (this.#freeAt.get(subject) ?? 0) - this.#room.now();
+    this.#asked.set(ctx.oidc, clientId);
+    const wait = this.#freeAt.size === 0 ? 0 : (this.#freeAt.get(this.#subject(ctx, clientId)) ?? 0) - this.#room.now();
     if (wait <= 0) return;
     this.#asked.delete(ctx.oidc);
     ctx.set('Retry-After', String(Math.ceil(wait / 1000)));
@@ -59,12 +58,17 @@ export class ClientFailures {
 
   /** A request was answered. */
   async end(ctx: KoaContextWithOIDC): Promise<void> {
-    const subject = this.#asked.get(ctx.oidc);
-    if (subject === undefined || ctx.status !== 401) return;
+    const clientId = this.#asked.get(ctx.oidc);
+    if (clientId === undefined || ctx.status !== 401) return;
     const { db, context, now } = this.#room;
+    const subject = this.#subject(ctx, clientId);
     const { failures, within } = context.realm.settings.throttling.client;
     const at = now();
     const freeAt = await countFailure(db.knex, { subject, failures, withinMs: within * 1000 }, { realmId: context.realm.id, now: at });
     if (freeAt > at) this.#freeAt.set(subject, freeAt);
+  }
+
+  #subject(ctx: KoaContextWithOIDC, clientId: string): string {
+    return subjectsOf(this.#room.context.rootSecret).client(clientId, ctx.ip);
   }
 }

@@ -104,7 +104,7 @@ export const realmSettings = z.object({
           failures: z.number().int().min(10).max(10_000).default(100),
           within: seconds(900, 60, 86_400),
           /** Sign-ins that were begun and are not finished. */
-          openSignIns: z.number().int().min(20).max(20_000).default(1_000),
+          openSignIns: z.number().int().min(20).max(20_000).default(2_000),
         })
         .prefault({}),
       /** Wrong client secrets, of one client at one address. */

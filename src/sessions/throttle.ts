@@ -18,13 +18,15 @@ import { hmac } from '../crypto/codes.ts';
 import { derive } from '../crypto/keyring.ts';
 import { tooMany } from '../errors.ts';
 import { say } from '../languages/messages.ts';
-import { type RealmSettings, realmSettings } from '../realms/settings.ts';
+import type { RealmSettings } from '../realms/settings.ts';
 import { type Counters, countAttempt, countFailure, giveBack, pausedUntil, type Rate } from '../store/attempts.ts';
 import type { Database } from '../store/database.ts';
 import { normalise } from '../store/rows.ts';
 import { addressOf } from './addresses.ts';
 import { afterFailure, pausesOf } from './attempts.ts';
 
+/** Mails that anybody may have sent to a name: more of them only fill a mailbox. */
+const ASKED = { failures: 5, withinMs: 3_600_000 };
 /** Nobody waits longer for an answer because others are guessing. */
 const SLOWEST_MS = 3_000;
 /** An alarm is given once in this time by each process. */
@@ -59,8 +61,6 @@ export interface AttemptOrigin {
   log?: { warn(details: object, message: string): void };
 }
 
-type Subjects = ReturnType<typeof subjectsOf>;
-
 export class Throttle {
   readonly #db: Database;
   readonly #realmId: string;
@@ -68,15 +68,11 @@ export class Throttle {
   readonly #limits: RealmSettings['throttling'];
   readonly #from: AttemptOrigin;
 
-  constructor(
-    db: Database,
-    realm: { id: string; rootSecret: Buffer; settings?: Pick<RealmSettings, 'throttling'> },
-    from: AttemptOrigin = { ip: null },
-  ) {
+  constructor(db: Database, realm: { id: string; rootSecret: Buffer; settings: Pick<RealmSettings, 'throttling'> }, from: AttemptOrigin) {
     this.#db = db;
     this.#realmId = realm.id;
     this.#subjects = subjectsOf(realm.rootSecret);
-    this.#limits = realm.settings?.throttling ?? realmSettings.parse({}).throttling;
+    this.#limits = realm.settings.throttling;
     this.#from = from;
   }
 
@@ -114,6 +110,19 @@ export class Throttle {
   /** An attempt at a door that knows nobody yet, such as a link or a code without a name: counted by the address alone. */
   door(by: string, now: number): Promise<Counted> {
     return this.#count('password', { run: null, rate: this.#address() }, by, now);
+  }
+
+  /**
+   * Something is to be sent to a name, whoever's it is: counted by the name and by the address, whatever comes of it.
+   * @throws 429 when it was asked for too often
+   */
+  async asking(typed: string, by: string, now: number): Promise<void> {
+    await this.door(by, now);
+    const counters: Counters = { run: null, rate: { subject: this.#subjects.asked(typed), ...ASKED } };
+    if ((await countAttempt(this.#db.knex, counters, { realmId: this.#realmId, now, by })) !== undefined) return;
+    const until = await pausedUntil(this.#db.knex, this.#realmId, counters);
+    const wait = Math.max(1, Math.ceil((until.rate - now) / 1000));
+    throw tooMany(say('error.paused', { wait }), wait);
   }
 
   #address(): Rate | null {
@@ -173,9 +182,18 @@ export class Throttle {
   }
 }
 
+type Subjects = ReturnType<typeof subjectsBy>;
+/** To derive a key is more work than to use it. */
+const subjects = new WeakMap<Buffer, Subjects>();
+
 /** What is counted, without a name in it. */
-export function subjectsOf(rootSecret: Buffer) {
-  const key = derive(rootSecret, 'attempts');
+export function subjectsOf(rootSecret: Buffer): Subjects {
+  const known = subjects.get(rootSecret) ?? subjectsBy(derive(rootSecret, 'attempts'));
+  subjects.set(rootSecret, known);
+  return known;
+}
+
+function subjectsBy(key: Buffer) {
   return {
     password: (userId: string) => hmac(key, 'password', 'user', userId),
     name: (typed: string) => hmac(key, 'password', 'name', normalise(typed)),
@@ -183,6 +201,7 @@ export function subjectsOf(rootSecret: Buffer) {
     factor: (factor: string, userId: string) => hmac(key, 'factor', factor, userId),
     address: (ip: string) => hmac(key, 'address', addressOf(ip)),
     client: (clientId: string, ip: string) => hmac(key, 'client', clientId, addressOf(ip)),
+    asked: (typed: string) => hmac(key, 'asked', normalise(typed)),
     realm: () => hmac(key, 'realm'),
   };
 }

@@ -2,6 +2,7 @@
 import { setPassword } from '../../src/admin/resources/users.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { devicesOf } from '../../src/store/devices.ts';
+import { Outside } from '../support/account.ts';
 import { formsOf, type Page } from '../support/agent.ts';
 import {
   afterPassword,
@@ -171,6 +172,44 @@ forEachEngine((engine) => {
     await afterPassword(stage, again.user, { browser: owner });
     stolen.plant(owner.jar.filter(({ name }) => !/cardea_(device|trust)_/.test(name)));
     t.true(asksCode((await begin(stage, { browser: stolen })).page), 'nor has a session that was stolen without them');
+  });
+
+  engine.test('C07 trust that ends between the password and the way back is asked about after all', async (t) => {
+    const stage = await scene();
+    const person = await trusting(stage);
+    const browser = remembered(person.browser);
+    const { page } = await begin(stage, { browser });
+    const cookies = { origin: browser.origin, 'sec-fetch-site': 'same-origin' };
+    const body = new URLSearchParams({ ...formsOf(page)[0]?.fields, username: person.user.username, password: person.user.password });
+    const accepted = await browser.request(page.url, { method: 'POST', body, headers: cookies });
+    t.is(accepted.status, 303);
+    await stage.server.db.knex('devices').where({ user_id: person.user.id }).update({ trust_hash: null });
+    const back = await browser.visit(new URL(accepted.headers.get('location') ?? '', page.url).href);
+    t.is(codeFrom(back, stage.rp), undefined);
+    t.true(asksCode(back), text(back));
+    t.truthy(codeFrom(await browser.send(back, { code: codeAt(person.secret, 0) }), stage.rp));
+    t.is((await audited(stage, 'mfa.trusted_device.used', { user: person.user.id })).length, 0);
+  });
+
+  engine.test('C07 where people come by https, the cookies are the host’s own and nobody else’s', async (t) => {
+    const stage = await scene();
+    const origin = 'https://id.example.com';
+    const node = await startCardea(stage.server.db, { CARDEA_ORIGIN: origin });
+    const user = await node.user(stage.realm);
+    const { secret } = await giveApp(node, user);
+    const browser = new Outside(origin, node.url);
+    const target = new URL((await authorizationRequest(stage.rp)).url);
+    const first = await browser.visit(`${origin}${target.pathname}${target.search}`);
+    const code = await browser.send(first, { username: user.username, password: user.password });
+    const back = await browser.send(code, { code: codeAt(secret, -1), remember_device: 'on' });
+    t.truthy(codeFrom(back, stage.rp), text(back));
+    const lines = back.headers.getSetCookie().filter((line) => /cardea_(device|trust)_/.test(line));
+    t.is(lines.length, 2);
+    for (const line of lines) {
+      t.regex(line, new RegExp(`^__Host-cardea_(device|trust)_${stage.realm.id}=`));
+      for (const attribute of ['path=/', 'secure', 'httponly', 'samesite=lax']) t.true(line.toLowerCase().split('; ').includes(attribute), line);
+      t.notRegex(line, /domain=/i);
+    }
   });
 
   engine.test('C07 what nobody offered is not granted', async (t) => {

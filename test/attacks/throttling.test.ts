@@ -326,6 +326,26 @@ forEachEngine((engine) => {
     t.truthy(codeFrom(await guess(stage, someAddress(), user.username, user.password), stage.rp));
   });
 
+  engine.serial('A26 one address cannot keep the queue of passwords busy', async (t) => {
+    const stage = await scene({ throttling: throttling({ address: { failures: 10_000, openSignIns: 20_000 } }) });
+    const user = await stage.server.user(stage.realm);
+    const flooder = someAddress();
+    const starts = await parallel(10, () => begin(stage, { browser: at(stage, flooder) }));
+    const others = await parallel(5, () => begin(stage, { browser: at(stage, someAddress()) }));
+    const flood = parallel(400, (index) => {
+      const { browser, page } = starts[index % 10] ?? { browser: new Browser(''), page: { url: '', status: 0, headers: new Headers(), html: '' } };
+      const fields = { ...formsOf(page)[0]?.fields, username: `nobody-${index}`, password: 'guess' };
+      return postTo(stage.server, browser, page.url, fields, { 'x-forwarded-for': flooder });
+    });
+    const signedIn = await Promise.all(others.map(({ browser, page }) => browser.send(page, { username: user.username, password: user.password })));
+    t.true(
+      signedIn.every((page) => codeFrom(page, stage.rp)),
+      JSON.stringify(tally(signedIn)),
+    );
+    const answers = tally(await flood);
+    t.is((answers[400] ?? 0) + (answers[503] ?? 0), 400, JSON.stringify(answers));
+  });
+
   engine.test('A24 sign-ins that are begun and left behind are bounded by address', async (t) => {
     const stage = await scene({ throttling: throttling({ address: { openSignIns: 20 } }) });
     const ip = someAddress();
@@ -351,7 +371,7 @@ forEachEngine((engine) => {
   });
 
   engine.test('A25 client secrets are guessed at in vain, and only by whoever guesses', async (t) => {
-    const stage = await scene({ throttling: throttling({ client: { failures: 5 } }) });
+    const stage = await scene({ throttling: throttling({ client: { failures: 5, within: DAY } }) });
     const { clientId } = stage.rp.client;
     const ip = someAddress();
     const ask = (secret: string | null, from: string, client = clientId, endpoint = 'token') =>
@@ -379,7 +399,7 @@ forEachEngine((engine) => {
   });
 
   engine.test('A25 a right secret is never counted', async (t) => {
-    const stage = await scene({ throttling: throttling({ client: { failures: 6 } }) }, { serviceAccount: true });
+    const stage = await scene({ throttling: throttling({ client: { failures: 6, within: DAY } }) }, { serviceAccount: true });
     const before = await counters(stage);
     for (let index = 0; index < 20; index += 1) {
       const answer = await call(stage.server, stage.realm, 'token', { grant_type: 'client_credentials' }, basic(stage.rp.client));
@@ -391,7 +411,7 @@ forEachEngine((engine) => {
 
 onPostgres.test('A25 what one process counted, the other meets at its first failure', async (t) => {
   const { scene, nodes } = arena(onPostgres, { CARDEA_TRUST_PROXY: '1' });
-  const stage = await scene({ throttling: throttling({ client: { failures: 5 } }) });
+  const stage = await scene({ throttling: throttling({ client: { failures: 5, within: DAY } }) });
   const [one, two] = await nodes();
   if (!one || !two) return t.fail('two processes');
   const ip = someAddress();

@@ -45,7 +45,11 @@ export const rootSecretOf = ({ keyring }: Operator, realm: RealmRow): Promise<Bu
 
 /** Counts with the attempts of the sign-in pages. */
 export async function throttleOf(operator: FactorOperator, realm: RealmRow): Promise<Throttle> {
-  return new Throttle(operator.db, { id: realm.id, rootSecret: await rootSecretOf(operator, realm), settings: realm.settings });
+  return new Throttle(
+    operator.db,
+    { id: realm.id, rootSecret: await rootSecretOf(operator, realm), settings: realm.settings },
+    { ip: operator.from?.ip ?? null },
+  );
 }
 
 export function requirePerson(user: UserRow): void {
