@@ -26,6 +26,8 @@ import { deliveriesOf, type Installation, metricsOf, operatorOf } from './instal
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
 import type { LoginState } from './login/machine.ts';
+import { Recoveries } from './login/recovery/recoveries.ts';
+import { handleRecovery } from './login/recovery/routes.ts';
 import type { LoginDeps } from './login/room.ts';
 import { handleLogin } from './login/routes.ts';
 import { bearerOf, realmOfToken } from './oidc/bearer.ts';
@@ -157,6 +159,12 @@ export function createApp(options: {
   router.register('/realms/:realm/login/:uid', ['GET', 'POST'], async (ctx) => {
     const oidc = await requireRealm(ctx, param(ctx, 'realm'));
     await handleLogin(login, ctx, oidc.room.context, interactionsOf(oidc), param(ctx, 'uid'));
+  });
+  const recovery = { ...login, recoveries: new Recoveries(db, keyring), writeTo: notices.writeTo };
+  router.all(/^\/realms\/([^/]+)\/login-actions(\/.+)$/, async (ctx) => {
+    const [name = '', path = ''] = ctx.captures ?? [];
+    const { room } = await requireRealm(ctx, name);
+    await handleRecovery(recovery, ctx, room.context, path);
   });
   router.all(/^\/realms\/([^/]+)\/account(\/.*)?$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];

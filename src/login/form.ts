@@ -12,7 +12,7 @@ const BUTTONS = ['cancel', 'another', 'switch', 'allow', 'deny', 'resend', 'resy
  * Field names that scripts and password managers rely on (experience.md), and what factors ask for besides. How long a
  * value may be, its step says: the body is bounded, and what else was typed is still there to be shown again.
  */
-const loginForm = z.object({
+export const loginForm = z.object({
   version: z.string().optional(),
   do: z.enum(BUTTONS).optional().catch(undefined),
   username: z.string().optional(),

@@ -4,6 +4,7 @@ import type Koa from 'koa';
 import type { AppError } from '../errors.ts';
 import { nameOf, strengthOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
+import { languageOf } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
 import { inEnglish, type MessageKey, say, type Words } from '../languages/messages.ts';
 import type { Skip } from '../policy/decide.ts';
@@ -16,6 +17,7 @@ import { discoveryModel } from './discovery.ts';
 import { enrolling } from './enrolment.ts';
 import { challengeOf, decisionOf, type LoginState } from './machine.ts';
 import { offeredFactor } from './offers.ts';
+import { isOffered, recoveryAddress } from './recovery/room.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { contextOf, knownOf, requireFactor, rulesOf } from './steps.ts';
 import { questionPage, unavailabilityOf } from './verification.ts';
@@ -100,12 +102,12 @@ async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promis
   switch (state.at) {
     case 'identify': {
       const typed = { username: shown.username ?? (await suggested(request)), remember: shown.remember ?? false };
-      return { view: 'login/sign-in', model: { ...typed, discovery: await discoveryModel(request, login) } };
+      return { view: 'login/sign-in', model: { ...typed, forgot: forgotAt(request), discovery: await discoveryModel(request, login) } };
     }
     case 'password': {
       const user = state.userId ? await userById(request.db.knex, realm.id, state.userId) : undefined;
       const discovery = await discoveryModel(request, login);
-      return { view: 'login/password', model: { username: user?.username ?? '', canSwitch: !state.expected, discovery } };
+      return { view: 'login/password', model: { username: user?.username ?? '', canSwitch: !state.expected, forgot: forgotAt(request), discovery } };
     }
     case 'choose':
       return { view: 'login/choose', model: await choices(request, login) };
@@ -118,6 +120,12 @@ async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promis
       throw new Error(`There is no page for a sign-in at ${state.at}.`);
   }
 }
+
+/** Where a new password is set by mail; null where that is not offered. */
+const forgotAt = (request: LoginRequest): string | null =>
+  isOffered(request, request.realm)
+    ? recoveryAddress(request.realm.realm.name, { login: request.asked.uid, language: languageOf(request.ctx) })
+    : null;
 
 async function challengePage(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {
   const { state } = login;

@@ -34,6 +34,8 @@ export interface RecoveryState {
   refusal: null | 'attempts' | 'cancelled' | Barrier;
   /** The interaction of the sign-in that this began from. */
   login: string | null;
+  /** The language that it was asked for in, such as `de`. */
+  language: string;
 }
 
 export interface Way {
@@ -92,7 +94,7 @@ export function waysOf(user: { owned: readonly OwnedFactor[]; administrator: boo
 }
 
 /** A recovery at its beginning: a name was typed, whoever's it is. */
-export const ask = (login: string | null): RecoveryState => ({
+export const ask = (from: Pick<RecoveryState, 'login' | 'language'>): RecoveryState => ({
   at: 'asked',
   userId: null,
   email: null,
@@ -101,7 +103,7 @@ export const ask = (login: string | null): RecoveryState => ({
   unavailable: {},
   shown: null,
   refusal: null,
-  login,
+  ...from,
 });
 
 /** Where an event takes the recovery. Returns the same object when the event does not fit. */

@@ -5,9 +5,10 @@ import { ask, type Barrier, next, type RecoveryEvent, type RecoveryRules, type R
 import type { OwnedFactor } from '../../../src/policy/policy.ts';
 
 const owned = (factor: string, some: Partial<OwnedFactor> = {}): OwnedFactor => ({ factor, level: 'aal2', kinds: ['possession'], ...some });
+const FROM = { login: null, language: 'en' };
 const nothing: RecoveryRules = { barrier: null, ways: [], fallback: [] };
 const rulesWith = (...factors: string[]): RecoveryRules => ({ ...nothing, ways: factors.map((factor) => ({ factor, credentialId: `${factor}-1` })) });
-const sent: RecoveryState = { ...ask(null), at: 'sent', userId: 'alice', email: 'alice@example.com' };
+const sent: RecoveryState = { ...ask(FROM), at: 'sent', userId: 'alice', email: 'alice@example.com' };
 const walk = (state: RecoveryState, rules: RecoveryRules, ...events: RecoveryEvent[]): RecoveryState =>
   events.reduce((at, event) => next(at, event, rules), state);
 
@@ -17,7 +18,7 @@ test('whoever owns nothing else sets a new password at once', (t) => {
 });
 
 test('a name that is nobody’s leads nowhere', (t) => {
-  const asked = ask('uid');
+  const asked = ask({ login: 'uid', language: 'en' });
   for (const event of [{ type: 'followed' }, { type: 'changed' }, { type: 'chosen', factor: 'totp' }, { type: 'cancelled' }] as const)
     t.is(next(asked, event, nothing), asked);
 });
@@ -135,7 +136,7 @@ function isSound(before: RecoveryState, one: RecoveryEvent, after: RecoveryState
 test('whatever is done, a new password is set by the mailbox and one of the factors that are owned, or by nobody', (t) => {
   fc.assert(
     fc.property(fc.array(fc.tuple(event, world), { maxLength: 25 }), (steps) => {
-      let state = ask(null);
+      let state = ask(FROM);
       return steps.every(([one, at]) => {
         const before = state;
         state = next(before, one, rulesIn(at));

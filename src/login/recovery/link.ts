@@ -1,0 +1,55 @@
+/**
+ * The link of the mail. To open it does nothing: mail programs and their guards open links too. The page that it shows says
+ * nothing of anybody, and its button goes on, once, in the browser that asked (security-tests C05).
+ */
+import { z } from 'zod';
+import { record } from '../../audit/record.ts';
+import { readForm } from '../../http/input.ts';
+import { explain, type Told } from './answers.ts';
+import { next } from './machine.ts';
+import { isLink, type Recovery } from './recoveries.ts';
+import { auditOrigin, cookieOf, type RecoveryRequest, realmModel, redirectTo, setCookie } from './room.ts';
+import { rulesOf } from './rules.ts';
+
+const KEY = /^[A-Za-z0-9_-]{43}$/;
+const form = z.object({ key: z.string() });
+
+/** The recovery that a key is the link of; or what is wrong with it, of which nothing can be learnt about the key or anybody. */
+async function linked(request: RecoveryRequest, key: unknown): Promise<Recovery | Told> {
+  const { recoveries, realm, at } = request;
+  const recovery = await recoveries.load(realm.realm.id, cookieOf(request), at);
+  if (!recovery) return 'browser';
+  return typeof key === 'string' && KEY.test(key) && isLink(recovery, key) ? recovery : 'link';
+}
+
+export async function showLink(request: RecoveryRequest): Promise<void> {
+  const { key } = request.ctx.query;
+  const found = await linked(request, key);
+  if (typeof found === 'string') return explain(request, found);
+  await request.render(request.ctx, 'login/recovery/link', { realm: realmModel(request), key, errors: [] });
+}
+
+export async function followLink(request: RecoveryRequest): Promise<void> {
+  const { ctx, db, base, recoveries } = request;
+  const { key } = await readForm(ctx, form);
+  const found = await linked(request, key);
+  if (typeof found === 'string') {
+    await record(db.knex, auditOrigin(request, null, null), { type: 'recovery.refused', details: { reason: found } });
+    return explain(request, found);
+  }
+  const { rules, user } = await rulesOf(request, found);
+  const state = next(found.state, { type: 'followed' }, rules);
+  const { refusal } = state;
+  const moved = await recoveries.advance(found, state, {
+    renew: true,
+    link: null,
+    within: async (trx) => {
+      if (refusal !== null)
+        await record(trx, auditOrigin(request, found, user?.id ?? null), { type: 'recovery.refused', details: { reason: refusal } });
+    },
+  });
+  // Of two who press the button at once, one goes on.
+  if (moved?.cookie === undefined) return explain(request, 'link');
+  setCookie(request, moved.cookie, found.row.expiresAt);
+  redirectTo(ctx, `${base}/reset-credentials/continue`);
+}
