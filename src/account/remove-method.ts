@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { record } from '../audit/record.ts';
 import { readForm } from '../http/input.ts';
 import type { ConsoleSession } from '../http/relying.ts';
-import { inEnglish, say } from '../languages/messages.ts';
+import { say } from '../languages/messages.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import { credentialsOf, deleteCredential } from '../store/credentials.ts';
 import { lockUser } from '../store/users.ts';
@@ -32,7 +32,7 @@ export async function removeMethod(request: AccountRequest, id: string): Promise
   if (!signedIn) return;
   const { user, credentials } = signedIn;
   const { name, label } = methodModel(methodsIn(request, signedIn), credentials, requireMethod(methodsIn(request, signedIn), credentials, id));
-  const tell = await request.tellOfRemovedFactor(user, { name: inEnglish(name), label }, at);
+  const tell = await request.tell(user, { kind: 'methodRemoved', method: name, label }, at);
 
   const outcome = await db.transaction(async (trx) => {
     // Two removals at once would each see the other method still there.

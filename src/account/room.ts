@@ -10,6 +10,7 @@
  */
 import type Koa from 'koa';
 import type { AuditOrigin } from '../audit/event.ts';
+import type { Notices } from '../delivery/notices.ts';
 import type { Factors } from '../factors/index.ts';
 import { ownedFactors } from '../factors/owned.ts';
 import type { ConsoleSession, Relying } from '../http/relying.ts';
@@ -18,7 +19,6 @@ import { isEnoughLeft } from '../policy/left.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { factsOf } from '../sessions/facts.ts';
 import type { Database } from '../store/database.ts';
-import type { Queries } from '../store/rows.ts';
 import type { UserRow } from '../store/users.ts';
 import type { MethodsIn } from './methods.ts';
 
@@ -29,8 +29,8 @@ export interface AccountDeps {
   origin: string;
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
   now(): number;
-  /** Tells a user that a sign-in method was removed; what it returns runs in the transaction that removes it. */
-  tellOfRemovedFactor(user: UserRow, method: { name: string; label: string }, now: number): Promise<(trx: Queries) => Promise<void>>;
+  /** Tells a user, by every way there is; what it returns runs in the transaction of what is told. */
+  tell: Notices['tell'];
 }
 
 /** One request for the account console. */

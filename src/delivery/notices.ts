@@ -46,8 +46,6 @@ export interface Notices {
   tell(user: UserRow, notice: Notice, now: number): Promise<Tell>;
   /** A mail of the caller's own words, to the address on file. */
   writeTo(user: UserRow, letter: { subject: Words; parts: readonly Part[]; language?: Language }, now: number): Promise<Tell>;
-  tellOfNewFactor(user: UserRow, method: Words, now: number): Promise<Tell>;
-  tellOfRemovedFactor(user: UserRow, method: { name: Words; label: string }, now: number): Promise<Tell>;
 }
 
 const nobodyIsTold: Tell = async () => undefined;
@@ -80,8 +78,6 @@ export function createNotices(deps: NoticeDeps): Notices {
       const language = letter.language ?? (await languageOf(deps.db, user));
       return enqueue(deps, [await parcelOf(deps, realm, user, { ...letter, language })], now);
     },
-    tellOfNewFactor: (user, method, now) => tell(user, { kind: 'methodAdded', method }, now),
-    tellOfRemovedFactor: (user, { name, label }, now) => tell(user, { kind: 'methodRemoved', method: name, label }, now),
   };
 }
 

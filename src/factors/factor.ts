@@ -210,6 +210,8 @@ export type Enrolment<Secret = unknown, State = unknown> =
       replaces?: boolean;
       /** The address of the account was proved by it. */
       provesEmail?: string;
+      /** It took the place of another number, and nobody signs in with it before this time, in milliseconds. */
+      usableFrom?: number;
       /** How many there are, of what runs out. */
       left?: number;
       /** The id of the token that it takes out of the realm's stock, in the same transaction, if nobody else has taken it. */

@@ -174,7 +174,7 @@ async function storing(
   const { at } = request;
   const origin = auditOrigin(request, login, userId);
   const offered = offeredFactor(login.state.due);
-  const tell = await request.tell(user, noticeOf(login, factor, enrolment), at);
+  const tell = await request.tell(user, noticeOf(login, factor, enrolment, at), at);
   return async (trx) => {
     await lockUser(trx, realmId, userId);
     await requireNothingNew(request, trx, user, rules);
@@ -191,8 +191,9 @@ async function storing(
 }
 
 /** What the user is told. */
-function noticeOf({ state }: Login, factor: Factor, { left }: Confirmed['enrolment']): Notice {
+function noticeOf({ state }: Login, factor: Factor, { left, usableFrom }: Confirmed['enrolment'], now: number): Notice {
   if (passOf(state)) return { kind: 'passUsed' };
+  if (usableFrom !== undefined) return { kind: 'numberChanged', waitMs: usableFrom - now };
   return left === undefined ? { kind: 'methodAdded', method: nameOf(factor) } : { kind: 'recoveryMade' };
 }
 

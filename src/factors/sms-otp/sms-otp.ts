@@ -47,8 +47,10 @@ export const smsOtp: Factor<SmsSecret, SmsChallenge, SmsEnrolment> = {
       const checked = await checkCode(cx, state, { factor: SMS_OTP, purpose: 'enrol' }, input.code);
       if (checked !== 'ok') return { ok: false, reason: checked };
       const { number } = state;
+      const usableFrom = await cx.proveNumber(number);
       return {
-        ...{ ok: true, secret: { number, usableFrom: await cx.proveNumber(number) }, counter: null, label: maskedNumber(number), replaces: true },
+        ...{ ok: true, secret: { number, usableFrom }, counter: null, label: maskedNumber(number), replaces: true },
+        ...(usableFrom > cx.now ? { usableFrom } : {}),
         ...shows(),
       };
     },

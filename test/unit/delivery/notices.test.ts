@@ -15,8 +15,8 @@ testOnEngines('a user is told of a method that was added or removed, and what to
   const world = await deliveryWorld(db, { displayName: 'Acme\r\nWorkshop' });
   const { user, realm } = world;
   const notices = world.notices();
-  await db.transaction(await notices.tellOfNewFactor(user, 'Authenticator app', NOW));
-  await db.transaction(await notices.tellOfRemovedFactor(user, { name: 'Authenticator app', label: 'Phone\nAccount: root' }, NOW + 1));
+  await db.transaction(await notices.tell(user, { kind: 'methodAdded', method: 'Authenticator app' }, NOW));
+  await db.transaction(await notices.tell(user, { kind: 'methodRemoved', method: 'Authenticator app', label: 'Phone\nAccount: root' }, NOW + 1));
 
   const [removed, added] = await world.opened();
   t.is(added?.to, 'ada@example.com');
@@ -42,7 +42,7 @@ testOnEngines('a user is told of a method that was added or removed, and what to
 testOnEngines('what somebody chose is markup nowhere', async (t, db) => {
   const world = await deliveryWorld(db, { displayName: '<b>Acme</b>' });
   const user = { ...world.user, firstName: '<script>alert(1)</script>', username: '"><img src=x>' };
-  await db.transaction(await world.notices().tellOfRemovedFactor(user, { name: 'App', label: '<a href=//evil.example>x</a>' }, NOW));
+  await db.transaction(await world.notices().tell(user, { kind: 'methodRemoved', method: 'App', label: '<a href=//evil.example>x</a>' }, NOW));
   const [mail] = await world.opened();
   t.regex(mail?.html ?? '', /&lt;script&gt;/);
   t.notRegex(mail?.html ?? '', /<script|<img|<b>|evil\.example>/);
@@ -114,7 +114,9 @@ testOnEngines('nobody is told without an address that a mail can be sent to, or 
   const world = await deliveryWorld(db);
   const tell = async (mail: boolean, email: string | null) =>
     db.transaction(
-      await world.notices({ channels: () => ({ mail, sms: false }) }).tellOfNewFactor({ ...world.user, email }, 'Authenticator app', NOW),
+      await world
+        .notices({ channels: () => ({ mail, sms: false }) })
+        .tell({ ...world.user, email }, { kind: 'methodAdded', method: 'Authenticator app' }, NOW),
     );
   await tell(false, 'ada@example.com');
   await tell(true, null);

@@ -124,6 +124,17 @@ test('a number is typed, proved by its code, and may be corrected between', asyn
   });
 });
 
+test('a number that takes the place of another says from when it is good', async (t) => {
+  const sent = new Sent();
+  const cx = cxWith({ sent });
+  const waits = { ...cx, proveNumber: async () => cx.now + 1_000 };
+  const first = stateOf((await smsOtp.enrol?.begin(waits)) ?? { ok: false, reason: 'failed' });
+  if (!first) throw new Error('not begun');
+  const next = await smsOtp.enrol?.finish(waits, first, { number: NUMBER });
+  if (next?.ok !== 'next') throw new Error('no code page');
+  t.like(await smsOtp.enrol?.finish(waits, next.state, { code: sent.code }), { usableFrom: cx.now + 1_000, secret: { usableFrom: cx.now + 1_000 } });
+});
+
 test('a factor is offered where its channel is, and a mailbox to whoever has an address', (t) => {
   const who = (mail: boolean, sms: boolean, email: string | null = 'a@b.example') => ({
     settings: defaultRealmSettings(),
