@@ -149,6 +149,16 @@ export const exhibits: Exhibit[] = [
     model: { ...asked, label: MARKUP, errors: [{ field: null, message: say('factor.passkey.refused.wrong') }] },
   },
   { name: 'security key', view: 'factors/security-key/challenge', model: { ...asked, another: false, rememberDays: 30 } },
+  {
+    name: 'offer a passkey',
+    view: 'login/offer',
+    model: {
+      ...login,
+      factorName: say('factor.passkey.name'),
+      strength: say('factor.passkey.strength'),
+      why: say('login.offer.passkey'),
+    },
+  },
   { name: 'enrol a passkey', view: 'factors/passkey/enrol', model: { ...made, offered: true, another: false, cancellable: false } },
   {
     name: 'enrol a security key, refused',

@@ -43,8 +43,11 @@ for (const exhibit of exhibits) {
     t.regex(html, /^\s*<!doctype html>\s*<html lang="en" dir="ltr">/);
     t.is(html.match(/<h1>/g)?.length, 1);
     t.is(html.match(/<main /g)?.length, 1);
-    // One script, from a file of ours (public/once.js), and nothing depends on it.
-    t.notRegex(html, /<script(?! type="module" src="\/resources\/[0-9a-f]{16}\/once\.js"><\/script>)|<style|<img| style=| on[a-z]+="|javascript:/i);
+    // Scripts from files of ours: public/once.js, on which nothing depends, and what asks for keys.
+    t.notRegex(
+      html,
+      /<script(?! type="module" src="\/resources\/[0-9a-f]{16}\/(once|webauthn)\.js"><\/script>)|<style|<img| style=| on[a-z]+="|javascript:/i,
+    );
     for (const [form] of html.matchAll(/<form[^>]*>/g)) t.regex(form, / method="post"/);
     const ids = [...html.matchAll(/ id="([^"]+)"/g)].map((match) => match[1]);
     t.is(new Set(ids).size, ids.length, 'every id is there once');
@@ -53,7 +56,15 @@ for (const exhibit of exhibits) {
 
 test('every view is in the gallery, so that every one is looked at', (t) => {
   const shown = new Set(exhibits.map((exhibit) => `${exhibit.view}.njk`));
-  const frames = new Set(['layout.njk', 'console.njk', 'mark.njk', 'ui.njk', 'login/layout.njk', 'account/layout.njk']);
+  const frames = new Set([
+    'layout.njk',
+    'console.njk',
+    'mark.njk',
+    'ui.njk',
+    'login/layout.njk',
+    'account/layout.njk',
+    ...['ceremony', 'challenge', 'enrol'].map((name) => `factors/webauthn/${name}.njk`),
+  ]);
   t.deepEqual(
     viewFiles.filter((name) => !shown.has(name) && !frames.has(name)),
     [],
