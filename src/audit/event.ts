@@ -118,7 +118,20 @@ type ResourceEvent =
   /** An account that a realm sends by; `at` is the mail server, or the account's id. */
   | { type: 'delivery.account-set'; details: { channel: 'mail' | 'sms'; at: string } }
   | { type: 'delivery.account-removed'; details: { channel: 'mail' | 'sms' } }
-  | { type: 'user.password-set'; details: Record<string, never> }
+  | { type: 'user.password-set' | 'user.deleted'; details: Record<string, never> }
+  /** Which fields of a user were changed, never what they held. */
+  | { type: 'user.updated'; details: { fields: string[] } }
+  | { type: 'role.updated'; details: NamedRole & { fields: string[] } }
+  | { type: 'group.updated'; details: { path: string; fields: string[] } }
+  /** What every new user is put into. */
+  | { type: 'group.default-added' | 'group.default-removed'; details: { path: string } }
+  /** What a user was asked by mail to do. */
+  | { type: 'user.actions-sent'; details: { actions: string[] } }
+  | { type: 'user.identity-linked' | 'user.identity-unlinked'; details: { provider: string } }
+  /** An administrator took back what a user allowed a client. */
+  | { type: 'consent.revoked'; details: Record<string, never> }
+  /** An administrator ended sessions: those of a user, of a client, or of everybody. */
+  | { type: 'session.ended'; details: { sessions: number } }
   /** Which factors a realm uses. */
   | { type: 'factor.enabled' | 'factor.disabled' | 'factor.removed'; details: { factor: string } }
   | { type: 'factor.added'; details: { factor: string; host: string } }

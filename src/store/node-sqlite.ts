@@ -77,6 +77,8 @@ async function connect({ filename, foreignKeys = true, patience = PATIENCE }: Sq
   const connection = new DatabaseSync(filename, { timeout: BLOCKING_WAIT, enableForeignKeyConstraints: foreignKeys });
   try {
     await whileBusy(() => connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF'), patience);
+    // SQLite's own knows only ASCII; PostgreSQL's knows every letter.
+    connection.function('lower', { deterministic: true }, (text) => (typeof text === 'string' ? text.toLowerCase() : text));
     return connection;
   } catch (error) {
     connection.close();

@@ -215,3 +215,12 @@ export async function endSessions(
     .select('grant_id');
   return { ids, grants: clients.map((row) => row.grant_id) };
 }
+
+/** Every grant of a user, those of offline tokens too. */
+export async function grantsOfUser(knex: Knex, realmId: string, userId: string): Promise<string[]> {
+  return knex('session_clients')
+    .join('sessions', (on) => on.on('sessions.realm_id', 'session_clients.realm_id').andOn('sessions.id', 'session_clients.session_id'))
+    .where({ 'sessions.realm_id': realmId, 'sessions.user_id': userId })
+    .whereNotNull('session_clients.grant_id')
+    .pluck('session_clients.grant_id');
+}

@@ -20,7 +20,7 @@ export interface UserRow {
   updatedAt: number;
 }
 
-interface UserRecord {
+export interface UserRecord {
   realm_id: string;
   id: string;
   username: string;

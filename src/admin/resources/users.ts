@@ -6,20 +6,48 @@ import { revokeTrust } from '../../sessions/devices.ts';
 import { endSessionsIn } from '../../sessions/sessions.ts';
 import { type CredentialRow, credentialSeal, deletePassword, insertCredential } from '../../store/credentials.ts';
 import { isUniqueViolation } from '../../store/database.ts';
+import { insertMember } from '../../store/groups.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
+import { addRequiredActions, replaceAttributes } from '../../store/user-changes.ts';
 import { insertUser, listUsers, type UserRow, userByUsername } from '../../store/users.ts';
 import { audit, type Operator, plainText, requireRealmRole, validated } from './context.ts';
+import { requireGroup } from './groups.ts';
 import { defaultRoleName } from './realm-defaults.ts';
 
+// Characters that nobody sees would make two names that look the same.
+export const usernameInput = plainText(255).refine((name) => !/[\s\p{Cf}]/u.test(name), 'must not contain spaces or invisible characters');
+export const emailInput = z.email('must be an email address').max(254);
+
+/** All of a user's attributes; an empty list is none. */
+export const userAttributesInput = z
+  .record(plainText(255), z.array(z.string().max(10_000)).max(100))
+  .refine((attributes) => Object.keys(attributes).length <= 200, 'must not be more than 200');
+
+/** What somebody can be asked to do at the next sign-in, by Keycloak's names. */
+export const REQUIRED_ACTIONS = [
+  'UPDATE_PASSWORD',
+  'CONFIGURE_TOTP',
+  'VERIFY_EMAIL',
+  'UPDATE_PROFILE',
+  'webauthn-register',
+  'webauthn-register-passwordless',
+  'CONFIGURE_RECOVERY_AUTHN_CODES',
+] as const;
+export type RequiredAction = (typeof REQUIRED_ACTIONS)[number];
+
 const newUser = z.object({
-  // Characters that nobody sees would make two names that look the same.
-  username: plainText(255).refine((name) => !/[\s\p{Cf}]/u.test(name), 'must not contain spaces or invisible characters'),
-  email: z.email('must be an email address').max(254).optional(),
+  username: usernameInput,
+  email: emailInput.optional(),
   emailVerified: z.boolean().default(false),
   firstName: plainText(255).optional(),
   lastName: plainText(255).optional(),
   password: z.string().optional(),
+  enabled: z.boolean().default(true),
+  attributes: userAttributesInput.default({}),
+  /** Paths of groups to be put into. */
+  groups: z.array(z.string()).max(100).default([]),
+  requiredActions: z.array(z.enum(REQUIRED_ACTIONS)).default([]),
   /** Realm roles to give, by name. */
   realmRoles: z.array(z.string()).default([]),
 });
@@ -37,7 +65,7 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
     emailVerified: asked.emailVerified,
     firstName: asked.firstName ?? null,
     lastName: asked.lastName ?? null,
-    enabled: true,
+    enabled: asked.enabled,
     serviceAccountOf: null,
     notBefore: 0,
     createdAt: now,
@@ -48,9 +76,14 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
     [defaultRoleName(realm.name), ...asked.realmRoles].map((name) => requireRealmRole(operator, realm, name, 'realmRoles')),
   );
 
+  const groups = await Promise.all(asked.groups.map((path) => requireGroup(operator, realm, path)));
+
   try {
     await db.transaction(async (trx) => {
       await insertUser(trx, user);
+      await replaceAttributes(trx, user, asked.attributes);
+      await addRequiredActions(trx, user, asked.requiredActions, now);
+      for (const { id } of groups) await insertMember(trx, realm.id, id, user.id);
       if (password) await insertCredential(trx, password);
       for (const roleId of roles) await assignRole(trx, realm.id, user.id, roleId);
       await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.created', details: { name: user.username } }, trx);
@@ -97,7 +130,8 @@ export async function* allUsers(operator: Pick<Operator, 'db'>, realm: RealmRow)
   }
 }
 
-async function passwordCredential(operator: Operator, realm: RealmRow, userId: string, password: string): Promise<CredentialRow> {
+/** A password that fits the realm's rules, sealed. */
+export async function passwordCredential(operator: Operator, realm: RealmRow, userId: string, password: string): Promise<CredentialRow> {
   const shortest = realm.settings.passwordMinLength;
   if ([...password].length < shortest) throw badInput('password', `The password must have at least ${shortest} characters.`);
   if (Buffer.byteLength(password) > 1024) throw badInput('password', 'The password must not be longer than 1024 bytes.');

@@ -1,0 +1,61 @@
+/**
+ * A limited administrator can never gain what they have not: what they give, by a role, by one role in another or by a
+ * group, manages nothing that they do not manage themselves; and whoever manages more than they do is not theirs to change,
+ * or a new password or address would make that person's rights their own.
+ *
+ * What counts are the roles that manage something. Roles of applications are for whoever manages users to give, as in Keycloak.
+ */
+import { forbidden } from '../../errors.ts';
+import { type Bearer, heldOf, type Privilege, privilegesIn } from '../../store/privileges.ts';
+import type { UserRow } from '../../store/users.ts';
+import { managementClientIn } from '../resources/realm-defaults.ts';
+import type { RealmCall } from './operation.ts';
+
+const MASTER = 'master';
+/** It holds all of the others. */
+const EVERYTHING = 'realm-admin';
+const { roles: MANAGEMENT } = managementClientIn(MASTER);
+
+/** @throws 403 unless the caller has everything that these roles let somebody manage */
+export async function requireGrantable(call: RealmCall, roles: readonly { id: string }[]): Promise<void> {
+  if (roles.length === 0) return;
+  await requireAll(call, { roles: roles.map(({ id }) => id) }, 'You cannot give a role that manages more than you do');
+}
+
+/** @throws 403 unless the caller has everything that members of this group may manage */
+export const requireGrantableGroup = (call: RealmCall, group: { id: string }): Promise<void> =>
+  requireAll(call, { group: group.id }, 'You cannot put anybody into a group that manages more than you do');
+
+/** @throws 403 for a user who may manage what the caller may not */
+export async function requireNoMore(call: RealmCall, user: Pick<UserRow, 'id'>): Promise<void> {
+  if (user.id === call.access.caller.userId) return;
+  await requireAll(call, { user: user.id }, 'This user manages more than you do, and is not yours to change');
+}
+
+async function requireAll(call: RealmCall, bearer: Bearer, refusal: string): Promise<void> {
+  const missing = await missingOf(call, bearer);
+  if (missing.length > 0) throw forbidden(`${refusal}: ${missing.slice(0, 5).join(', ')}.`);
+}
+
+async function missingOf(call: RealmCall, bearer: Bearer): Promise<string[]> {
+  const { operator, realm, access } = call;
+  const { knex } = operator.db;
+  const isMaster = realm.name === MASTER;
+  const privileges = await privilegesIn(knex, realm.id, isMaster, bearer);
+  if (privileges.length === 0) return [];
+  if (!isMaster) return required(privileges).filter((name) => !access.roles.has(name));
+  // Whoever calls about master is of master.
+  const held = await heldOf(
+    knex,
+    realm.id,
+    access.caller.userId,
+    privileges.map(({ id }) => id),
+  );
+  return privileges.filter(({ id }) => !held.has(id)).map(({ client, name }) => (client === null ? name : `${client}:${name}`));
+}
+
+/** By name: administrators of master have the same roles of another client. What operations do not ask for manages nothing. */
+function required(privileges: readonly Privilege[]): string[] {
+  const names = new Set(privileges.map(({ name }) => name));
+  return names.has(EVERYTHING) ? MANAGEMENT : MANAGEMENT.filter((name) => names.has(name));
+}

@@ -1,0 +1,136 @@
+/** Keycloak's UserRepresentation: what is shown of a user, and what is taken. */
+import { z } from 'zod';
+import { badInput } from '../../errors.ts';
+import type { UserRow } from '../../store/users.ts';
+import type { UserDetails } from '../resources/user-changes.ts';
+import { REQUIRED_ACTIONS, type RequiredAction } from '../resources/users.ts';
+import type { Access } from './access.ts';
+
+export const userRepresentation = z.object({
+  id: z.string(),
+  username: z.string(),
+  firstName: z.string().optional(),
+  lastName: z.string().optional(),
+  email: z.string().optional(),
+  emailVerified: z.boolean(),
+  enabled: z.boolean(),
+  createdTimestamp: z.number().int(),
+  serviceAccountClientId: z.string().optional(),
+  attributes: z.record(z.string(), z.array(z.string())).optional(),
+  totp: z.boolean().optional(),
+  disableableCredentialTypes: z.array(z.string()).optional(),
+  requiredActions: z.array(z.string()).optional(),
+  /** Seconds. */
+  notBefore: z.number().int().optional(),
+  access: z.record(z.string(), z.boolean()),
+});
+export type UserRepresentation = z.output<typeof userRepresentation>;
+
+/** @param details none for the brief form */
+export function representedUser(user: UserRow, access: Access, details?: UserDetails): UserRepresentation {
+  const manage = access.has('manage-users');
+  return {
+    id: user.id,
+    username: user.username,
+    ...(user.firstName === null ? {} : { firstName: user.firstName }),
+    ...(user.lastName === null ? {} : { lastName: user.lastName }),
+    ...(user.email === null ? {} : { email: user.email }),
+    emailVerified: user.emailVerified,
+    enabled: user.enabled,
+    createdTimestamp: user.createdAt,
+    ...(details
+      ? {
+          ...(Object.keys(details.attributes).length > 0 ? { attributes: details.attributes } : {}),
+          totp: details.otp,
+          disableableCredentialTypes: [],
+          requiredActions: details.requiredActions,
+          notBefore: Math.floor(user.notBefore / 1000),
+        }
+      : {}),
+    access: {
+      manageGroupMembership: manage,
+      resetPassword: manage,
+      view: manage || access.has('view-users'),
+      mapRoles: manage,
+      impersonate: access.has('impersonation'),
+      manage,
+    },
+  };
+}
+
+const text = z.string().nullish();
+
+/** A value is a list of itself, as in Keycloak. */
+export const attributesIn = z
+  .record(
+    z.string(),
+    z.union([z.array(z.union([z.string(), z.number(), z.boolean(), z.null()])), z.string(), z.number(), z.boolean(), z.null()]).transform(listed),
+  )
+  .nullish();
+
+function listed(value: unknown): string[] {
+  const values: unknown[] = Array.isArray(value) ? value : [value];
+  return values.filter((one) => one !== null).map(String);
+}
+
+export const passwordIn = z.object({
+  type: z.string().nullish(),
+  value: z.string().nullish(),
+  temporary: z.boolean().nullish(),
+});
+
+/** What is not there stays as it is; null is not there. */
+export const userIn = z.object({
+  username: text,
+  firstName: text,
+  lastName: text,
+  email: text,
+  emailVerified: z.boolean().nullish(),
+  enabled: z.boolean().nullish(),
+  attributes: attributesIn,
+  requiredActions: z.array(z.string()).nullish(),
+  credentials: z.array(passwordIn).nullish(),
+  groups: z.array(z.string()).nullish(),
+  // Keycloak takes these and does nothing with them: roles are mapped by their own operations.
+  realmRoles: z.unknown().optional(),
+  clientRoles: z.unknown().optional(),
+  // What a representation shows and nobody changes.
+  id: z.unknown().optional(),
+  access: z.unknown().optional(),
+  createdTimestamp: z.unknown().optional(),
+  totp: z.unknown().optional(),
+  disableableCredentialTypes: z.unknown().optional(),
+  notBefore: z.unknown().optional(),
+  userProfileMetadata: z.unknown().optional(),
+  self: z.unknown().optional(),
+});
+type UserIn = z.output<typeof userIn>;
+
+/** What both a new and a changed user take of a representation. An empty text takes a value away. */
+export function profileOf(body: UserIn) {
+  const { emailVerified, enabled, attributes, requiredActions } = body;
+  return {
+    ...(emailVerified == null ? {} : { emailVerified }),
+    ...(enabled == null ? {} : { enabled }),
+    ...(attributes == null ? {} : { attributes }),
+    ...(requiredActions == null ? {} : { requiredActions: knownActions(requiredActions) }),
+  };
+}
+
+/** Null for what is emptied, undefined for what is not there. */
+export const emptied = (value: string | null | undefined): string | null | undefined =>
+  value == null ? undefined : value.trim() === '' ? null : value;
+
+/** Others are ignored, as in Keycloak where they are switched off. */
+export const knownActions = (actions: readonly string[]): RequiredAction[] => REQUIRED_ACTIONS.filter((action) => actions.includes(action));
+
+/** The one password among the credentials of a new user. */
+export function passwordOf(credentials: UserIn['credentials']): { value: string; temporary: boolean } | undefined {
+  const [first, ...more] = credentials ?? [];
+  if (!first) return undefined;
+  if (more.length > 0) throw badInput('credentials', 'credentials: a user is made with one password at most');
+  const { type, value, temporary } = first;
+  if (type != null && type !== 'password') throw badInput('credentials.0.type', 'credentials.0.type: only a password can be given to a user');
+  if (value == null || value === '') throw badInput('credentials.0.value', 'credentials.0.value: must not be empty');
+  return { value, temporary: temporary === true };
+}

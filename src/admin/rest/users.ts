@@ -1,0 +1,231 @@
+/** Users over REST: looked for, made, read, changed and deleted, with Keycloak's UserRepresentation. */
+import { z } from 'zod';
+import { AppError, badInput, conflict } from '../../errors.ts';
+import { countFoundUsers, findUsers, type UserSearch } from '../../store/user-search.ts';
+import type { UserRow } from '../../store/users.ts';
+import { requireGroup } from '../resources/groups.ts';
+import { changeUser, detailsOfUsers, removeUser, requireUserById } from '../resources/user-changes.ts';
+import { createUser } from '../resources/users.ts';
+import { requireGrantableGroup, requireNoMore } from './grantable.ts';
+import { flag, id, inRealm, type Operation, paging, type RealmCall } from './operation.ts';
+import { USER_PROFILE, USER_PROFILE_METADATA, userProfile, userProfileMetadata } from './user-profile.ts';
+import { emptied, passwordOf, profileOf, representedUser, type UserRepresentation, userIn, userRepresentation } from './user-representation.ts';
+
+const tag = 'Users';
+const path = '/realms/{realm}/users';
+const params = { id };
+
+const text = z.string().max(500).optional();
+const looked = {
+  search: text,
+  username: text,
+  email: text,
+  firstName: text,
+  lastName: text,
+  exact: flag,
+  q: text,
+  enabled: flag,
+  emailVerified: flag,
+  idpAlias: text,
+  idpUserId: text,
+};
+type Looked = z.output<z.ZodObject<typeof looked>>;
+
+const DEFAULT_MAX = 100;
+
+export const userOperations: readonly Operation[] = [
+  inRealm({
+    id: 'users.list',
+    method: 'GET',
+    path,
+    tag,
+    summary: 'Users, by username, looked for by name, address or attribute',
+    roles: ['query-users', 'view-users', 'manage-users'],
+    status: 200,
+    query: { ...looked, ...paging, briefRepresentation: flag },
+    answer: z.array(userRepresentation),
+    async run(call, { query }) {
+      const { operator, realm, access } = call;
+      // Whoever may only ask is shown nobody, as in Keycloak.
+      if (!access.has('view-users', 'manage-users')) return { body: [] };
+      const page = { first: query.first ?? 0, max: query.max ?? DEFAULT_MAX };
+      const users = await findUsers(operator.db.knex, realm.id, searchOf(query), page);
+      return { body: await representedUsers(call, users, query.briefRepresentation === true) };
+    },
+  }),
+  inRealm({
+    id: 'users.count',
+    method: 'GET',
+    path: `${path}/count`,
+    tag,
+    summary: 'How many users the same search finds',
+    roles: ['query-users', 'view-users', 'manage-users'],
+    status: 200,
+    query: looked,
+    answer: z.number().int(),
+    async run({ operator, realm, access }, { query }) {
+      if (!access.has('view-users', 'manage-users')) return { body: 0 };
+      return { body: await countFoundUsers(operator.db.knex, realm.id, searchOf(query)) };
+    },
+  }),
+  inRealm({
+    id: 'users.create',
+    method: 'POST',
+    path,
+    tag,
+    summary: 'Make a user',
+    roles: ['manage-users'],
+    status: 201,
+    body: userIn,
+    async run(call, { body }) {
+      const { operator, realm } = call;
+      const password = passwordOf(body.credentials);
+      const groups = body.groups ?? [];
+      for (const one of groups) await requireGrantableGroup(call, await requireGroup(operator, realm, one));
+      const { requiredActions = [], ...profile } = profileOf(body);
+      const user = {
+        ...profile,
+        username: body.username ?? '',
+        email: emptied(body.email) ?? undefined,
+        firstName: emptied(body.firstName) ?? undefined,
+        lastName: emptied(body.lastName) ?? undefined,
+        enabled: body.enabled === true,
+        groups,
+        requiredActions: password?.temporary ? [...new Set([...requiredActions, 'UPDATE_PASSWORD' as const])] : requiredActions,
+        password: password?.value,
+      };
+      return { created: (await asInKeycloak(() => createUser(operator, realm, user))).id };
+    },
+  }),
+  inRealm({
+    id: 'users.profile.read',
+    method: 'GET',
+    path: `${path}/profile`,
+    tag,
+    summary: 'What a user consists of; every other attribute is the administrators’',
+    roles: ['view-realm', 'manage-realm', 'view-users', 'manage-users', 'query-users'],
+    status: 200,
+    answer: userProfile,
+    run: async () => ({ body: USER_PROFILE }),
+  }),
+  inRealm({
+    id: 'users.profile.update',
+    method: 'PUT',
+    path: `${path}/profile`,
+    tag,
+    summary: 'Accepted and not changed: the profile is fixed, and attributes besides it are kept',
+    roles: ['manage-realm'],
+    status: 200,
+    body: z.record(z.string(), z.unknown()),
+    answer: userProfile,
+    run: async () => ({ body: USER_PROFILE, headers: { Warning: '299 - "The user profile is fixed"' } }),
+  }),
+  inRealm({
+    id: 'users.profile.metadata',
+    method: 'GET',
+    path: `${path}/profile/metadata`,
+    tag,
+    summary: 'What a form for a user shows',
+    roles: ['view-realm', 'manage-realm', 'view-users', 'manage-users', 'query-users'],
+    status: 200,
+    answer: userProfileMetadata,
+    run: async () => ({ body: USER_PROFILE_METADATA }),
+  }),
+  inRealm({
+    id: 'users.read',
+    method: 'GET',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'One user',
+    roles: ['view-users', 'manage-users'],
+    status: 200,
+    params,
+    query: { userProfileMetadata: flag },
+    answer: userRepresentation.extend({ userProfileMetadata: userProfileMetadata.optional() }),
+    async run(call, { params, query }) {
+      const [user] = await representedUsers(call, [await requireUserById(call.operator, call.realm, params.id)], false);
+      if (!user) throw new Error('A user that is there is shown.');
+      return { body: query.userProfileMetadata === true ? { ...user, userProfileMetadata: USER_PROFILE_METADATA } : user };
+    },
+  }),
+  inRealm({
+    id: 'users.update',
+    method: 'PUT',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'Change a user; what is not there stays',
+    roles: ['manage-users'],
+    status: 204,
+    params,
+    body: userIn,
+    async run(call, { params, body }) {
+      const { operator, realm } = call;
+      const user = await requireUserById(operator, realm, params.id);
+      await requireNoMore(call, user);
+      if (body.credentials && body.credentials.length > 0) throw badInput('credentials', 'credentials: a password is set by reset-password');
+      const changes = {
+        ...profileOf(body),
+        username: body.username ?? undefined,
+        email: emptied(body.email),
+        firstName: emptied(body.firstName),
+        lastName: emptied(body.lastName),
+      };
+      await asInKeycloak(() => changeUser(operator, realm, user.id, changes));
+      return {};
+    },
+  }),
+  inRealm({
+    id: 'users.delete',
+    method: 'DELETE',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'Delete a user with all that is the user’s',
+    roles: ['manage-users'],
+    status: 204,
+    params,
+    async run(call, { params }) {
+      await requireNoMore(call, await requireUserById(call.operator, call.realm, params.id));
+      await removeUser(call.operator, call.realm, params.id);
+      return {};
+    },
+  }),
+];
+
+/** However many there are, it takes the same number of queries. */
+export async function representedUsers(call: RealmCall, users: readonly UserRow[], brief: boolean): Promise<UserRepresentation[]> {
+  const details = brief ? undefined : await detailsOfUsers(call.operator, call.realm, users);
+  return users.map((user) => representedUser(user, call.access, details?.(user)));
+}
+
+/** Service accounts are found by a name, and are in no list of people. */
+function searchOf(query: Looked): UserSearch {
+  const { search, q, idpAlias, idpUserId, ...fields } = query;
+  const named = [fields.username, fields.email, fields.firstName, fields.lastName].some((value) => value !== undefined);
+  const ids = search?.startsWith('id:') ? search.slice(3).trim().split(/\s+/).slice(0, 100) : undefined;
+  return {
+    ...fields,
+    search: ids ? undefined : search,
+    ids,
+    attributes: attributesOf(q ?? ''),
+    provider: idpAlias,
+    subject: idpUserId,
+    serviceAccounts: named && search === undefined,
+  };
+}
+
+/** `key:value`, either of them in quotes where it holds a space or a colon. */
+export function attributesOf(q: string): [string, string][] {
+  const pairs = [...q.matchAll(/(?:"([^"]*)"|([^\s:"]+)):(?:"([^"]*)"|(\S+))/g)];
+  return pairs.slice(0, 10).map(([, quoted, plain, quotedValue, plainValue]) => [quoted ?? plain ?? '', quotedValue ?? plainValue ?? '']);
+}
+
+/** What Keycloak's clients look for in a conflict. */
+async function asInKeycloak<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof AppError && error.status === 409 && (error.field === 'username' || error.field === 'email'))
+      throw conflict(`User exists with same ${error.field}`, error.field);
+    throw error;
+  }
+}
