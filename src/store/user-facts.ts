@@ -7,6 +7,7 @@
  * realms may do: the walk down from the user's roles stops at the first that administers.
  */
 import type { Knex } from 'knex';
+import { LRUCache } from 'lru-cache';
 import type { Level } from '../policy/assurance.ts';
 import { type CredentialRecord, type CredentialRow, credentialFrom } from './credentials.ts';
 import { givenRoles, groupsOf, isGiven, waysTo } from './effective-roles.ts';
@@ -45,7 +46,7 @@ type Columns = Omit<CredentialRecord, 'realm_id' | 'user_id'>;
 
 /** For a user who is not there it does the same work, and finds nothing. */
 export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number): Promise<UserFactsRow> {
-  const rows: (Columns & { kind: Kind })[] = await statement(knex, asked, now);
+  const rows: (Columns & { kind: Kind })[] = await prepared(knex, asked, now);
   const of = (kind: Kind): Columns[] => rows.filter((row) => row.kind === kind);
   const [user] = of('user');
   const [exception] = of('exception');
@@ -85,8 +86,62 @@ const COLUMNS: readonly (keyof Columns)[] = [
   'last_used_at',
 ];
 
-function statement(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuilder {
-  const { realmId, userId, roles, clientId } = asked;
+/**
+ * To write the statement takes longer than to run it, so its text is kept: it is the same but for what it asks about,
+ * which stands in it as marks.
+ */
+const texts = new LRUCache<string, Pick<Knex.Sql, 'sql' | 'bindings'>>({ max: 500 });
+
+function prepared(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuilder {
+  const { isMaster, roles, clientId } = asked;
+  const pairs = ofClients(roles);
+  const shape = JSON.stringify([knex.client.dialect, isMaster, roles.length, pairs.length, Boolean(clientId)]);
+  let text = texts.get(shape);
+  if (!text) {
+    const marked = {
+      realmId: MARKS.realm,
+      userId: MARKS.user,
+      isMaster,
+      roles: roles.map((_name, index) => `${MARKS.role}${index}`),
+      pairs: pairs.map((_pair, index) => [`${MARKS.client}${index}`, `${MARKS.clientRole}${index}`]),
+      clientId: clientId ? MARKS.asking : null,
+    };
+    text = statement(knex, marked, MARKS.now).toSQL();
+    texts.set(shape, text);
+  }
+  const values = new Map<Knex.Value, Knex.Value>([
+    [MARKS.realm, asked.realmId],
+    [MARKS.user, asked.userId],
+    [MARKS.asking, clientId ?? null],
+    [MARKS.now, now],
+    ...roles.map((name, index): [string, string] => [`${MARKS.role}${index}`, name]),
+    ...pairs.flatMap(([client = '', role = ''], index): [string, string][] => [
+      [`${MARKS.client}${index}`, client],
+      [`${MARKS.clientRole}${index}`, role],
+    ]),
+  ]);
+  const bindings = text.bindings.map((bound) => values.get(bound) ?? bound);
+  return knex.from(knex.raw(`(${text.sql}) as facts`, bindings)).select('*');
+}
+
+/** No value that is asked about: ids have no such characters, and no time is negative. */
+const MARKS = {
+  realm: '\u0001realm',
+  user: '\u0001user',
+  asking: '\u0001asking',
+  role: '\u0001role',
+  client: '\u0001client',
+  clientRole: '\u0001of',
+  now: -1,
+};
+
+interface Marked extends Required<Pick<AskedOfUser, 'realmId' | 'isMaster' | 'userId' | 'roles'>> {
+  pairs: readonly string[][];
+  clientId: string | null;
+}
+
+function statement(knex: Knex, asked: Marked, now: number): Knex.QueryBuilder {
+  const { realmId, userId, roles, pairs, clientId } = asked;
   const of = { realm_id: realmId, user_id: userId };
   /** A row of another kind: what it has stands in a credential's columns. */
   const padded = (kind: Kind, has: Partial<Record<keyof Columns, string>>): Knex.Raw[] => [
@@ -126,7 +181,7 @@ function statement(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuild
     );
   }
   if (roles.length === 0) return query;
-  return query.withRecursive('ways', waysTo(knex, realmId, 'ways', namedRoles(knex, realmId, roles))).unionAll(
+  return query.withRecursive('ways', waysTo(knex, realmId, 'ways', rolesNamed(knex, realmId, roles, pairs))).unionAll(
     knex('roles')
       .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
       .where('roles.realm_id', realmId)
@@ -141,7 +196,7 @@ function statement(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuild
 }
 
 /** The user's roles and what they contain, but nothing below one that administers: there may be very much. */
-function walkedRoles(knex: Knex, { realmId, isMaster, userId }: AskedOfUser): Knex.QueryBuilder {
+function walkedRoles(knex: Knex, { realmId, isMaster, userId }: Marked): Knex.QueryBuilder {
   const { sql, bindings } = administers(isMaster);
   const withClient = (roles: Knex.QueryBuilder): Knex.QueryBuilder =>
     roles
@@ -169,15 +224,21 @@ function administers(isMaster: boolean): { sql: string; bindings: string[] } {
   };
 }
 
-/** Roles by the names that a policy gives them. A client_id may have a colon in it, so each place is tried. */
-export function namedRoles(knex: Knex, realmId: string, names: readonly string[]): Knex.QueryBuilder {
-  const ofClients = names.flatMap((name) => [...name.matchAll(/:/g)].map(({ index }) => [name.slice(0, index), name.slice(index + 1)]));
+/** Roles by the names that a policy gives them. */
+export const namedRoles = (knex: Knex, realmId: string, names: readonly string[]): Knex.QueryBuilder =>
+  rolesNamed(knex, realmId, names, ofClients(names));
+
+/** The client_ids and role names that `client:role` may stand for. A client_id may have a colon in it, so each place is tried. */
+const ofClients = (names: readonly string[]): string[][] =>
+  names.flatMap((name) => [...name.matchAll(/:/g)].map(({ index }) => [name.slice(0, index), name.slice(index + 1)]));
+
+function rolesNamed(knex: Knex, realmId: string, names: readonly string[], pairs: readonly string[][]): Knex.QueryBuilder {
   return knex('roles')
     .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
     .where('roles.realm_id', realmId)
     .where((either) => {
       void either.where((ofRealm) => ofRealm.whereNull('roles.client_id').whereIn('roles.name', [...names]));
-      if (ofClients.length > 0) void either.orWhereIn(['clients.client_id', 'roles.name'], ofClients);
+      if (pairs.length > 0) void either.orWhereIn(['clients.client_id', 'roles.name'], [...pairs]);
     })
     .select({ id: 'roles.id', holder_id: 'roles.id' });
 }
