@@ -1,4 +1,6 @@
 /** D02, D04 and the fallback: limits of what is sent, over HTTP and across processes, and what names do to mails, pages and logs. */
+import { readInbox } from '../../src/delivery/inbox.ts';
+import { actionToEnrol } from '../../src/policy/request.ts';
 import { formsOf, type Page } from '../support/agent.ts';
 import type { Scene } from '../support/attack.ts';
 import {
@@ -158,6 +160,38 @@ forEachEngine((engine) => {
     t.false(stopped.html.includes('name="code"'), text(stopped));
     t.is(backAtApplication(stopped, stage.rp.client.redirectUri), undefined);
     t.deepEqual(await codesTo(stage.server, other.email ?? ''), []);
+  });
+
+  engine.serial('a changed number waits three days, and the one from before is told of it', async (t) => {
+    const stage = await scene({ mfa: 'required', ...sending() });
+    const first = await enrolling(stage, 'sms-otp');
+    const { user } = first;
+    const [before, after] = [newNumber(), newNumber()];
+    const sent = await first.browser.send(first.page, { number: before });
+    t.truthy(codeFrom(await pastOffers(first, await first.browser.send(sent, { code: await newestCode(stage.server, before) })), stage.rp));
+
+    // The application has the user set up another number; the one from before is asked first.
+    const second = await afterPassword(stage, user, { parameters: { kc_action: actionToEnrol('sms-otp') } });
+    const asked = await second.browser.send(second.page, { code: await newestCode(stage.server, before) });
+    t.true(asked.html.includes('name="number"'), text(asked));
+    const confirm = await second.browser.send(asked, { number: after });
+    const done = await pastOffers(second, await second.browser.send(confirm, { code: await newestCode(stage.server, after) }));
+    t.truthy(codeFrom(done, stage.rp), text(done));
+    const told = (await readInbox(stage.server)).filter((message) => message.to === before || message.to === user.email);
+    t.true(
+      told.some(({ channel, text: said }) => channel === 'sms' && /telephone number of your account was changed/.test(said)),
+      'by text message, to the number from before',
+    );
+    t.true(told.some(({ channel, text: said }) => channel === 'email' && /can be used in 3 days/.test(said)));
+
+    const stopped = await afterPassword(stage, user);
+    t.regex(text(stopped.page), /changed not long ago/);
+    t.is((await codesTo(stage.server, after)).length, 1, 'the code that confirmed it');
+    await at(73 * HOUR, async () => {
+      const later = await afterPassword(stage, user);
+      t.true(later.page.html.includes('name="code"'), text(later.page));
+      t.truthy(codeFrom(await later.browser.send(later.page, { code: await newestCode(stage.server, after) }), stage.rp));
+    });
   });
 
   engine.test('a number that was changed a moment ago opens nothing yet', async (t) => {
