@@ -181,7 +181,10 @@ async function storing(
     await resetFactors(trx, request, login, { user, lost });
     if (enrolment.replaces === true) await deleteOfFactor(trx, realmId, userId, factor.id);
     await insertOnce(trx, row);
-    if (enrolment.takes !== undefined) await takeOnce(trx, row, enrolment.takes);
+    if (enrolment.takes !== undefined) {
+      await takeOnce(trx, row, enrolment.takes);
+      await record(trx, origin, { type: 'mfa.token.assigned', details: { token: enrolment.takes, credential: row.id } });
+    }
     if (enrolment.left !== undefined) await record(trx, origin, { type: 'mfa.recovery.generated', details: { codes: enrolment.left } });
     if (enrolment.provesEmail !== undefined) await confirmEmail(trx, user, enrolment.provesEmail, at);
     if (offered !== undefined) await setUserNote(trx, { realmId, userId }, { name: offerNote(offered), value: 'accepted', now: at });

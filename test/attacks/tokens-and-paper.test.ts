@@ -194,6 +194,7 @@ forEachEngine((engine) => {
     );
     const [token] = await stage.server.db.knex('hardware_tokens').where({ realm_id: stage.realm.id, serial_shown: serial });
     t.is(token.credential_id, held.find(({ factor }) => factor === 'hotp')?.id);
+    t.is((await audited(stage, 'mfa.token.assigned')).length, 1);
   });
 
   engine.test('C06 a recovery code signs in once', async (t) => {

@@ -152,6 +152,16 @@ testOnEngines('tokens of the time are apps; tokens that are lost are removed', a
   t.is((await refusal(t, removeToken(at(START), realm, 'T-1'))).status, 404);
 });
 
+testOnEngines('F02 a key that was moved to another token does not open', async (t, db) => {
+  const { at, realm, user, listed } = await scene(db);
+  const secret = hotpSecret().secret;
+  await importTokens(at(START), realm, csv(`serial,secret\nA,${secret}\nB,${secret}\n`));
+  const [a] = await db.knex('hardware_tokens').where({ realm_id: realm.id, serial: 'A' });
+  await db.knex('hardware_tokens').where({ realm_id: realm.id, serial: 'B' }).update({ secret: a.secret });
+  t.is((await refusal(t, assignToken(at(START), realm, 'B', user))).code, 'corrupted');
+  t.deepEqual(await listed('assigned'), []);
+});
+
 testOnEngines('serial numbers and users are of their realm', async (t, db) => {
   const [one, other] = [await scene(db), await scene(db)];
   await importTokens(one.at(START), one.realm, oneToken(hotpSecret()));
