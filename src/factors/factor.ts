@@ -250,6 +250,8 @@ export interface Factor<Secret = unknown, State = unknown, Enrolling = State> {
   enrol?: {
     /** Whether this user can enrol it at all: a channel is set up, they have an address. By default everybody can. */
     available?(who: Enroller): boolean;
+    /** What a new credential shows at best, where that is more than `levelIn`. */
+    levelIn?(settings: RealmSettings): Level;
     begin(cx: FactorContext): Promise<Begun<Enrolling>>;
     /** The page of an enrolment, the same each time it is asked for. */
     show(cx: FactorContext, state: Enrolling): Promise<Page>;

@@ -38,19 +38,18 @@ export const everybodys = (factor: string): string => `all:${factor}`;
  * The second factors that a realm lets this user enrol.
  * @param wanted ids that were asked for by name: an auxiliary factor, such as recovery codes, is only offered so
  */
-export function enrollableFactors(
-  factors: Factors,
-  settings: RealmSettings,
-  user: Enroller['user'],
-  wanted: readonly string[] = [],
-): OwnedFactor[] {
+export function enrollableFactors(factors: Factors, settings: RealmSettings, user: Enroller['user'], wanted: readonly string[] = []): OwnedFactor[] {
   const who: Enroller = { settings, user, channels: factors.channels(settings), origin: factors.origin };
   return secondFactors(factors.in(settings))
     .filter((factor) => factor.enrol !== undefined && factor.enrol.available?.(who) !== false)
     .filter((factor) => factor.auxiliary !== true || wanted.includes(factor.id))
-    .map((factor) => shownBy(factor, settings));
+    .map((factor) => ({ ...shownBy(factor, settings), level: factor.enrol?.levelIn?.(settings) ?? factor.levelIn(settings) }));
 }
 
 export const secondFactors = (factors: FactorMap): Factor[] => [...factors.values()].filter((factor) => factor.role === 'second');
 
-const shownBy = (factor: Factor, settings: RealmSettings): OwnedFactor => ({ factor: factor.id, level: factor.levelIn(settings), kinds: factor.kinds });
+const shownBy = (factor: Factor, settings: RealmSettings): OwnedFactor => ({
+  factor: factor.id,
+  level: factor.levelIn(settings),
+  kinds: factor.kinds,
+});

@@ -21,6 +21,7 @@ import {
   transactionOf,
   type Underway,
 } from '../support/attack.ts';
+import { MAKER_ROOT, MODEL, statement } from '../support/attestation.ts';
 import { Authenticator, type Traits } from '../support/authenticator.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { creationOn, giveKey, keyForm, requestOn } from '../support/passkeys.ts';
@@ -83,6 +84,33 @@ forEachEngine((engine) => {
       const tokens = await exchange(stage.rp, underway.request, await answer(underway, device));
       t.like(tokens.claims(), { sub: user.id, acr: 'phr', amr: ['pwd', 'pop', 'hwk', 'user', 'mfa'] });
     }
+  });
+
+  engine.test('hardware whose maker vouches for it shows phrh, and nothing else does', async (t) => {
+    const { webauthn } = realmSettings.parse({ webauthn: { securityKey: { aaguids: [MODEL], trustAnchors: [MAKER_ROOT] } } });
+    const stage = await scene({ ...KEYS, webauthn });
+    const user = await stage.server.user(stage.realm);
+    const underway = await afterPassword(stage, user, { parameters: { acr_values: 'phrh' } });
+    t.deepEqual(
+      formsOf(underway.page).flatMap(({ fields }) => fields.factor ?? []),
+      [],
+      'a security key is all that reaches it',
+    );
+    const device = new Authenticator({ origin: stage.server.origin, aaguid: MODEL, attestation: statement, counts: true, uv: false });
+    const unproved = device.create(creationOn(underway.page), { attestation: 'self' });
+    const refused = await underway.browser.send(underway.page, { response: unproved }, keyForm(underway.page));
+    t.regex(refused.html, /Keys of this model may not be used here/);
+    const made = device.create(creationOn(refused));
+    const tokens = await exchange(stage.rp, underway.request, await underway.browser.send(refused, { response: made }, keyForm(refused)));
+    t.like(tokens.claims(), { acr: 'phrh', amr: ['pwd', 'pop', 'hwk', 'user', 'mfa'] });
+    const again = await afterPassword(stage, user, { parameters: { acr_values: 'phrh' } });
+    t.is((await exchange(stage.rp, again.request, await answer(again, device))).claims()?.acr, 'phrh');
+
+    const other = await stage.server.user(stage.realm);
+    const { device: phone } = await giveKey(stage.server, other);
+    const wanting = await begin(stage, { parameters: { acr_values: 'phrh' } });
+    const page = await answer(wanting, phone);
+    t.regex(page.html, /Set up a security key/, 'a passkey is phr, and what it lacks is asked for');
   });
 
   engine.test('C08 on the first page: refused, recorded, and nobody is signed in', async (t) => {

@@ -54,6 +54,11 @@ export function webauthnFactor(species: Species): WebauthnFactor {
     parseSecret: parseWebauthnSecret,
 
     enrol: {
+      levelIn(settings) {
+        const { aaguids, trustAnchors } = species.terms(settings);
+        return aaguids.length > 0 && trustAnchors.length > 0 ? 'phrh' : 'phr';
+      },
+
       available: ({ origin, settings }) => origin === undefined || relyingPartyAt(origin, settings) !== undefined,
 
       async begin(cx): Promise<Begun<RegistrationChallenge>> {
