@@ -138,7 +138,8 @@ let oldAt = Number.POSITIVE_INFINITY;
 /** A first page that stands open gets another challenge in its place; what was typed stays as it is. */
 async function renewIfOld(form) {
   if (form !== conditional() || performance.now() < oldAt) return;
-  const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
+  // A sign-in that went on in another tab is not followed from here.
+  const answer = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' });
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
   const fresh = page.querySelector('form[data-conditional]');
   const version = fresh?.elements.version?.value;
