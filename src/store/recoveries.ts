@@ -86,6 +86,9 @@ export async function advanceRecovery(
   return changed === 1;
 }
 
+/** What `at` says of a recovery that leads nowhere any more, wherever it stood. */
+export const VOID = 'void';
+
 /**
  * Voids the user's other recoveries.
  *
@@ -94,5 +97,5 @@ export async function advanceRecovery(
 export async function voidRecoveries(knex: Knex, row: { realmId: string; userId: string; but: string }, which: 'sent' | 'all'): Promise<void> {
   const others = knex('recoveries').where({ realm_id: row.realmId, user_id: row.userId }).whereNot({ id: row.but });
   if (which === 'sent') others.whereNotNull('link_hash');
-  await others.delete();
+  await others.update({ at: VOID, link_hash: null, version: knex.raw('version + 1') });
 }

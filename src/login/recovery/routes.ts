@@ -10,6 +10,7 @@ import { isLanguage } from '../../languages/languages.ts';
 import { say } from '../../languages/messages.ts';
 import type { RealmContext } from '../../realms/registry.ts';
 import { addressOf as clientAddress } from '../../sessions/addresses.ts';
+import { VOID } from '../../store/recoveries.ts';
 import { loginForm } from '../form.ts';
 import { explain } from './answers.ts';
 import { postAsk, showAsk, showSent } from './ask.ts';
@@ -53,7 +54,7 @@ export async function handleRecovery(deps: RecoveryDeps, ctx: Koa.Context, realm
 async function current(request: RecoveryRequest): Promise<Recovery | undefined> {
   const { recoveries, realm, at, ctx } = request;
   const recovery = await recoveries.load(realm.realm.id, cookieOf(request), at);
-  if (!recovery || recovery.state.at === 'asked' || recovery.state.at === 'sent') {
+  if (!recovery || recovery.row.at === VOID || recovery.state.at === 'asked' || recovery.state.at === 'sent') {
     await explain(request, recovery ? 'link' : 'browser');
     return undefined;
   }
