@@ -117,8 +117,8 @@ const ADMINISTRATORS = 'Warning: administrators will need less than before. Whoe
 
 async function confirm(terminal: Terminal, isFree: boolean, lowers: readonly Difference[]): Promise<void> {
   const what = `${lowers.length === 1 ? 'One of these changes asks' : `${lowers.length} of these changes ask`} less of somebody.`;
-  if (!isFree || !isInteractive(terminal, false)) throw badInput('yes', `${what} Say --yes if that is meant.`);
-  if (!(await confirmed(terminal, what))) throw badInput('yes', 'The policy stays as it is.');
+  if (!isFree || !isInteractive(terminal, false)) throw badInput('', `${what} Say --yes if that is meant.`);
+  if (!(await confirmed(terminal, what))) throw badInput('', 'The policy stays as it is.');
 }
 
 /** `- rules.payroll  {…}` and the like: what goes, what comes, what becomes of what. */
