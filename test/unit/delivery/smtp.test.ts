@@ -192,7 +192,7 @@ test('a server that is not there, says nothing or stops in the middle is not wai
   const began = performance.now();
   const late = await failure(t, opened({ ...server.account(), port }).deliver(to('ada@example.com'), message(), patience(300)));
   t.is(late.message, 'ETIMEDOUT');
-  t.true(performance.now() - began < 2_000);
+  t.true(performance.now() - began < 4_000);
 
   const slow = await startMailServer({ onData: (stream) => void stream.resume() });
   const middle = await failure(t, opened(slow.account()).deliver(to('ada@example.com'), message(), patience(500)));

@@ -62,7 +62,7 @@ const sendsTo = (origin: string, account: SmsAccount = ACCOUNT): Channel =>
         return super.request<Data>({ ...options, uri: options.uri.replace('https://api.twilio.com', origin) });
       }
     }
-    return new Elsewhere({ timeout: 2_000 });
+    return new Elsewhere({ timeout: 8_000 });
   });
 
 async function failure(t: ExecutionContext, sending: Promise<void>): Promise<DeliveryError> {
@@ -118,7 +118,7 @@ test('a provider that does not answer, or is not there, is not waited for', asyn
   const began = performance.now();
   const late = await failure(t, sendsTo(silent.origin).deliver(NUMBER, TEXT, patience(300)));
   t.is(late.message, 'ETIMEDOUT');
-  t.true(performance.now() - began < 1_500);
+  t.true(performance.now() - began < 4_000);
 
   const gone = await failure(t, sendsTo('http://127.0.0.1:1').deliver(NUMBER, TEXT, patience()));
   t.is(gone.message, 'ECONNREFUSED');
