@@ -57,7 +57,7 @@ export type RealmInput = Partial<RealmSettings> & { mfa?: Shorthand };
 export const REDIRECT_URI = 'https://app.example/callback';
 
 /** Most tests are about a sign-in with one second factor; those about the others say so. */
-const ALL_BUT_APPS = builtIn.flatMap(({ id, role }) => (role === 'second' && id !== 'totp' ? [id] : []));
+export const ALL_BUT_APPS = builtIn.flatMap(({ id, role }) => (role === 'second' && id !== 'totp' ? [id] : []));
 
 let names = 0;
 const unique = (prefix: string): string => {
