@@ -2,12 +2,13 @@
 
 import type Koa from 'koa';
 import type { AppError } from '../errors.ts';
+import { ENROLMENT_PASS } from '../factors/enrolment-pass/stored.ts';
 import { nameOf, strengthOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
 import { languageOf } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
 import { inEnglish, type MessageKey, say, type Words } from '../languages/messages.ts';
-import type { Skip } from '../policy/decide.ts';
+import { RECOVERY_CODES, type Skip } from '../policy/decide.ts';
 import { homeOf } from '../realms/home.ts';
 import { knownDevice } from '../sessions/devices.ts';
 import { NOBODY } from '../sessions/facts.ts';
@@ -150,6 +151,23 @@ async function challengePage(request: LoginRequest, login: Login, shown: Shown):
     resyncing: shown.resyncing ?? false,
   });
 }
+
+/** What can be done by whoever has none of what is asked for. */
+export async function showLost(request: LoginRequest, login: Login): Promise<void> {
+  const rules = await rulesOf(request, login, login.state.userId);
+  const decision = decisionOf(login.state, rules, request.at);
+  const ways = decision.ask === 'factor' ? decision.factors.filter((id) => rules.choices.some((choice) => choice.factor === id)) : [];
+  const model = { realm: realmModel(request), client: await clientModel(request), version: login.row.version, errors: [] };
+  await request.render(request.ctx, 'login/lost', {
+    ...model,
+    ...lostModel(ways),
+    another: login.state.at === 'challenge' && ways.length > 1,
+    forgotten: false,
+  });
+}
+
+/** @param ways the factors that would do */
+export const lostModel = (ways: readonly string[]) => ({ codes: ways.includes(RECOVERY_CODES), pass: ways.includes(ENROLMENT_PASS) });
 
 /** Until when, and how often, an enrolment may be put off. */
 const skipModel = (skip: Skip | null) => skip && { ...skip, until: skip.until === null ? null : new Date(skip.until).toISOString() };

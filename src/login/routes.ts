@@ -22,7 +22,7 @@ import { beginDiscovery, discoveryStep, rediscover } from './discovery.ts';
 import { beginEnrolment, declineStep, enrolStep, skipStep } from './enrolment.ts';
 import { fieldsOf, hasAnswer, type LoginForm, type Posted, readPosted, retyped } from './form.ts';
 import { type LoginState, next, start } from './machine.ts';
-import { hasPage, problemOn, showPage } from './pages.ts';
+import { hasPage, problemOn, showLost, showPage } from './pages.ts';
 import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
 import { auditOrigin, chooseStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
 
@@ -67,6 +67,7 @@ async function getPage(request: LoginRequest, login: Login): Promise<void> {
   const { state } = login;
   if (state.at === 'done') return finish(request, login);
   if (state.at === 'refused') return refuse(request, login);
+  if (isLost(request.ctx, state)) return showLost(request, login);
   if (state.at === 'enrol' && state.step === null && !((state.factor ?? '') in state.unavailable))
     return apply(request, login, await beginEnrolment(request, login), {});
   if (mustBegin(request, login)) return apply(request, login, await beginChallenge(request, login), {});
@@ -107,6 +108,9 @@ async function postStep(request: LoginRequest, login: Login, { form, problem }: 
     return showProblem(request, login, form, error);
   }
 }
+
+/** Whoever asks what to do without any of it is shown that, and nothing is sent meanwhile. */
+const isLost = (ctx: Koa.Context, { at }: LoginState): boolean => ctx.query.lost !== undefined && (at === 'choose' || at === 'challenge');
 
 /** The page that is due, and what is wrong with the form: the sign-in goes on where it was, and what was typed is there. */
 function showProblem(request: LoginRequest, login: Login, form: LoginForm, error: AppError): Promise<void> {

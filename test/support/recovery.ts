@@ -1,12 +1,16 @@
 /** A forgotten password over HTTP: asking, reading the mail, and going on in a browser. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { issuePass } from '../../src/admin/resources/enrolment-passes.ts';
+import { createNotices } from '../../src/delivery/notices.ts';
 import { openMessage } from '../../src/delivery/outbox.ts';
+import { createFactors } from '../../src/factors/index.ts';
 import { type CredentialRow, credentialSeal, insertCredential } from '../../src/store/credentials.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import type { UserRow } from '../../src/store/users.ts';
 import { formsOf, type Page } from './agent.ts';
 import type { Cardea } from './cardea.ts';
+import { letterHtml } from './delivery.ts';
 import { recoverySecret } from './factors.ts';
 import { Browser, text } from './sign-in.ts';
 
@@ -101,3 +105,15 @@ export const headingOf = (page: Page): string =>
     .exec(page.html)?.[1]
     ?.replaceAll(/<[^>]+>/g, '')
     .trim() ?? '';
+
+/** An enrolment pass, as one administrator gives it. */
+export async function passFor(server: Cardea, realm: RealmRow, user: UserRow): Promise<{ code: string; id: string }> {
+  const notices = createNotices({
+    ...{ db: server.db, keyring: server.keyring, html: letterHtml, origin: server.origin },
+    channels: () => ({ mail: true, sms: false }),
+  });
+  const operator = { ...server.operator(), factors: createFactors(), origin: server.origin, notices };
+  const { code, pass } = await issuePass(operator, realm, user, { reason: 'lost the phone' });
+  if (code === null) throw new Error('The pass waits for its approval.');
+  return { code, id: pass.id };
+}

@@ -3,6 +3,7 @@ import { nameOf, strengthOf } from '../../factors/names.ts';
 import type { FormError } from '../../http/render.ts';
 import { type MessageKey, say, type Words } from '../../languages/messages.ts';
 import { consolePath } from '../../realms/consoles.ts';
+import { lostModel } from '../pages.ts';
 import { questionPage } from '../verification.ts';
 import { addressOf, explain } from './answers.ts';
 import { factorsOf, type RecoveryState } from './machine.ts';
@@ -61,6 +62,14 @@ async function pageOf(request: RecoveryRequest, recovery: Recovery, shown: PageS
     default:
       return undefined;
   }
+}
+
+/** What can be done by whoever has none of what is asked for. */
+export async function showLost(request: RecoveryRequest, recovery: Recovery): Promise<void> {
+  const { rules } = await rulesOf(request, recovery);
+  const ways = factorsOf(rules);
+  const model = { realm: realmModel(request), version: recovery.row.version, errors: [], ...lostModel(ways) };
+  await request.render(request.ctx, 'login/lost', { ...model, another: recovery.state.at === 'challenge' && ways.length > 1, forgotten: true });
 }
 
 function choicesOf({ factors, realm }: RecoveryRequest, { rules, known }: Judged): object {

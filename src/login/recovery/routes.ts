@@ -16,7 +16,7 @@ import { explain } from './answers.ts';
 import { postAsk, showAsk, showSent } from './ask.ts';
 import { followLink, showLink } from './link.ts';
 import { isUnderway } from './machine.ts';
-import { showPage } from './pages.ts';
+import { showLost, showPage } from './pages.ts';
 import type { Recovery } from './recoveries.ts';
 import { basePath, cookieOf, isOffered, type RecoveryDeps, type RecoveryRequest, redirectTo, setCookie } from './room.ts';
 import { beginStep, mustBegin, problemOf, type Stepped, stepOf } from './steps.ts';
@@ -65,6 +65,8 @@ async function current(request: RecoveryRequest): Promise<Recovery | undefined> 
 async function getContinue(request: RecoveryRequest): Promise<void> {
   const recovery = await current(request);
   if (!recovery) return;
+  const { at } = recovery.state;
+  if (request.ctx.query.lost !== undefined && (at === 'choose' || at === 'challenge')) return showLost(request, recovery);
   if (mustBegin(request, recovery)) return arrive(request, recovery, await beginStep(request, recovery));
   await showPage(request, recovery);
 }
