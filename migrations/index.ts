@@ -16,6 +16,7 @@ import * as delivery from './0010_delivery.ts';
 import * as recovery from './0011_recovery.ts';
 import * as hardwareTokens from './0012_hardware_tokens.ts';
 import * as factorWebhooks from './0013_factor_webhooks.ts';
+import * as defaultGroups from './0014_default_groups.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -32,6 +33,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0011_recovery', recovery],
   ['0012_hardware_tokens', hardwareTokens],
   ['0013_factor_webhooks', factorWebhooks],
+  ['0014_default_groups', defaultGroups],
 ]);
 
 /** What knex asks for migrations. */

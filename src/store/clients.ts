@@ -105,6 +105,12 @@ export async function clientByClientId(knex: Knex, realmId: string, clientId: st
   return row && fromRecord(row);
 }
 
+/** The client_id of the client with that row id. */
+export async function clientNameById(knex: Knex, realmId: string, id: string): Promise<string | undefined> {
+  const row: { client_id: string } | undefined = await knex('clients').where({ realm_id: realmId, id }).first('client_id');
+  return row?.client_id;
+}
+
 /** Clients by client_id, one page: those after `after`, at most `limit`. */
 export async function listClients(knex: Knex, realmId: string, page: { after?: string; limit: number }): Promise<ClientRow[]> {
   const query = knex<ClientRecord>('clients').where({ realm_id: realmId }).orderBy('client_id').limit(page.limit);

@@ -14,7 +14,7 @@ export interface GroupRow {
   createdAt: number;
 }
 
-interface GroupRecord {
+export interface GroupRecord {
   realm_id: string;
   id: string;
   parent_id: string | null;
@@ -23,7 +23,7 @@ interface GroupRecord {
   created_at: number;
 }
 
-const fromRecord = (row: GroupRecord): GroupRow => ({
+export const groupFromRecord = (row: GroupRecord): GroupRow => ({
   realmId: row.realm_id,
   id: row.id,
   parentId: row.parent_id,
@@ -48,19 +48,19 @@ export async function insertGroup(trx: Knex, group: GroupRow): Promise<void> {
 
 export async function groupById(knex: Knex, realmId: string, id: string): Promise<GroupRow | undefined> {
   const row = await knex<GroupRecord>('groups').where({ realm_id: realmId, id }).first();
-  return row && fromRecord(row);
+  return row && groupFromRecord(row);
 }
 
 export async function groupByPath(knex: Knex, realmId: string, path: string): Promise<GroupRow | undefined> {
   const row = await knex<GroupRecord>('groups').where({ realm_id: realmId, path }).first();
-  return row && fromRecord(row);
+  return row && groupFromRecord(row);
 }
 
 /** Groups by path, one page: those after `after`, at most `limit`. */
 export async function listGroups(knex: Knex, realmId: string, page: { after?: string | undefined; limit: number }): Promise<GroupRow[]> {
   const query = knex<GroupRecord>('groups').where({ realm_id: realmId }).orderBy('path').limit(page.limit);
   if (page.after !== undefined) query.where('path', '>', page.after);
-  return (await query).map(fromRecord);
+  return (await query).map(groupFromRecord);
 }
 
 /** How many characters the longest path has among a group and those below it. */
@@ -113,7 +113,7 @@ export async function deleteMember(trx: Knex, realmId: string, groupId: string, 
 /** The groups that a user was put into, by path; those above them are not among them. */
 export async function groupsOfUser(knex: Knex, realmId: string, userId: string): Promise<GroupRow[]> {
   const joined = knex('user_groups').where({ realm_id: realmId, user_id: userId }).select('group_id');
-  return (await knex<GroupRecord>('groups').where('realm_id', realmId).whereIn('id', joined).orderBy('path')).map(fromRecord);
+  return (await knex<GroupRecord>('groups').where('realm_id', realmId).whereIn('id', joined).orderBy('path')).map(groupFromRecord);
 }
 
 /** A group and those below it. The lengths are counted by the database: it counts characters, JavaScript counts halves of them. */

@@ -28,7 +28,7 @@ export async function privilegesIn(knex: Knex, realmId: string, isMaster: boolea
       .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
       .where('roles.realm_id', realmId)
       .select({ id: 'roles.id' }, knex.raw(`CASE WHEN ${manages} THEN 1 ELSE 0 END AS manages`));
-  const base = withClient(knex('roles').whereIn('roles.id', given(knex, realmId, bearer)));
+  const base = withClient(knex('roles').whereIn('roles.id', givenTo(knex, realmId, bearer)));
   const contained = withClient(
     knex('walked')
       .join('role_composites', 'role_composites.role_id', 'walked.id')
@@ -39,7 +39,7 @@ export async function privilegesIn(knex: Knex, realmId: string, isMaster: boolea
       .join('roles', 'roles.id', 'role_composites.child_id'),
   );
   return knex
-    .withRecursive('member_groups', memberGroups(knex, realmId, bearer))
+    .withRecursive('member_groups', memberGroupsOf(knex, realmId, bearer))
     .withRecursive('walked', base.union(contained))
     .from('walked')
     .where('walked.manages', 1)
@@ -64,7 +64,8 @@ export async function heldOf(knex: Knex, realmId: string, userId: string, roleId
   return new Set(rows);
 }
 
-function memberGroups(knex: Knex, realmId: string, bearer: Bearer): Knex.QueryBuilder {
+/** The groups whose roles somebody has: those of a user or one group, and every group above. */
+export function memberGroupsOf(knex: Knex, realmId: string, bearer: Bearer): Knex.QueryBuilder {
   if ('user' in bearer) return groupsOf(knex, realmId, bearer.user);
   const start = knex('groups')
     .where({ realm_id: realmId, id: 'group' in bearer ? bearer.group : '' })
@@ -78,7 +79,8 @@ function memberGroups(knex: Knex, realmId: string, bearer: Bearer): Knex.QueryBu
   );
 }
 
-function given(knex: Knex, realmId: string, bearer: Bearer): Knex.QueryBuilder | string[] {
+/** The roles that were given, where `member_groups` are the groups. */
+export function givenTo(knex: Knex, realmId: string, bearer: Bearer): Knex.QueryBuilder | string[] {
   if ('roles' in bearer) return [...bearer.roles];
   if ('user' in bearer) return knex.from(givenRoles(knex, realmId, bearer.user).as('given')).select('given.id');
   return knex('group_roles').where('realm_id', realmId).whereIn('group_id', knex('member_groups').select('id')).select('role_id');

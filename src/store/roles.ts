@@ -11,7 +11,7 @@ export interface RoleRow {
   createdAt: number;
 }
 
-interface RoleRecord {
+export interface RoleRecord {
   realm_id: string;
   id: string;
   client_id: string | null;
@@ -20,7 +20,7 @@ interface RoleRecord {
   created_at: number;
 }
 
-const fromRecord = (row: RoleRecord): RoleRow => ({
+export const roleFromRecord = (row: RoleRecord): RoleRow => ({
   realmId: row.realm_id,
   id: row.id,
   clientId: row.client_id,
@@ -45,13 +45,13 @@ export async function insertRoles(trx: Knex, roles: RoleRow[]): Promise<void> {
 
 export async function roleById(knex: Knex, realmId: string, id: string): Promise<RoleRow | undefined> {
   const row = await knex<RoleRecord>('roles').where({ realm_id: realmId, id }).first();
-  return row && fromRecord(row);
+  return row && roleFromRecord(row);
 }
 
 /** @param clientId the row id of the client that the role belongs to; null for a realm role */
 export async function roleByName(knex: Knex, realmId: string, clientId: string | null, name: string): Promise<RoleRow | undefined> {
   const row = await knex<RoleRecord>('roles').where({ realm_id: realmId, client_id: clientId, name }).first();
-  return row && fromRecord(row);
+  return row && roleFromRecord(row);
 }
 
 export async function realmRoleId(knex: Knex, realmId: string, name: string): Promise<string | undefined> {
@@ -67,7 +67,7 @@ export async function listRoles(
 ): Promise<RoleRow[]> {
   const query = knex<RoleRecord>('roles').where({ realm_id: realmId, client_id: clientId }).orderBy('name').limit(page.limit);
   if (page.after !== undefined) query.where('name', '>', page.after);
-  return (await query).map(fromRecord);
+  return (await query).map(roleFromRecord);
 }
 
 /** Nobody has it any more, and nothing contains it; false when it was not there. */
@@ -92,7 +92,7 @@ export async function deleteComposite(trx: Knex, realmId: string, roleId: string
 /** The roles that a role contains itself, not by way of others; by name. */
 export async function compositesOf(knex: Knex, realmId: string, roleId: string): Promise<RoleRow[]> {
   const contained = knex('role_composites').where({ realm_id: realmId, role_id: roleId }).select('child_id');
-  return (await knex<RoleRecord>('roles').where('realm_id', realmId).whereIn('id', contained).orderBy('name')).map(fromRecord);
+  return (await knex<RoleRecord>('roles').where('realm_id', realmId).whereIn('id', contained).orderBy('name')).map(roleFromRecord);
 }
 
 /** Gives a role to a user; false when the user was given it before. */

@@ -23,6 +23,7 @@ export function fromJson<T>(schema: z.ZodType<T>, text: string, where: string): 
 export const bool = (value: boolean | number): boolean => value === true || value === 1;
 
 export const stringList = z.array(z.string());
+export const stringLists = z.record(z.string(), z.array(z.string()));
 export const stringMap = z.record(z.string(), z.string());
 
 /** What names are compared by: NFKC, trimmed, lower-case. */

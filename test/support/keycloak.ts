@@ -46,8 +46,13 @@ export async function refusal(work: Promise<unknown>): Promise<{ status: number;
   throw new Error('It was not refused.');
 }
 
-/** How many statements a piece of work runs. */
+/** How many statements a piece of work runs: the least of three times, for the server has errands of its own. For tests that are alone. */
 export async function statementsOf(server: Cardea, work: () => Promise<unknown>): Promise<number> {
+  const counts = [await countedOnce(server, work), await countedOnce(server, work), await countedOnce(server, work)];
+  return Math.min(...counts);
+}
+
+async function countedOnce(server: Cardea, work: () => Promise<unknown>): Promise<number> {
   let count = 0;
   const counted = (): void => {
     count += 1;

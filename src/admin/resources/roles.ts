@@ -6,6 +6,7 @@ import { clientByClientId } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { type EffectiveRole, effectiveRoles, roleContains } from '../../store/effective-roles.ts';
 import { lockRealm, type RealmRow } from '../../store/realms.ts';
+import { updateRole } from '../../store/role-lists.ts';
 import {
   assignRole,
   compositesOf,
@@ -28,6 +29,7 @@ const newRole = z.object({
   /** client_id of the client it belongs to; without, it is a realm role. */
   client: z.string().optional(),
   description: plainText(1000).optional(),
+  attributes: z.record(plainText(255), z.array(z.string().max(10_000)).max(100)).default({}),
 });
 export type NewRole = z.input<typeof newRole>;
 
@@ -53,6 +55,7 @@ export async function createRole(operator: Operator, realm: RealmRow, input: New
   try {
     await db.transaction(async (trx) => {
       await insertRoles(trx, [role]);
+      if (Object.keys(asked.attributes).length > 0) await updateRole(trx, realm.id, role.id, { attributes: asked.attributes });
       const details = { role: role.name, client: asked.client ?? null };
       await audit(operator, { realmId: realm.id }, { type: 'role.created', details }, trx);
     });
@@ -177,7 +180,7 @@ async function ownerOf({ db }: Pick<Operator, 'db'>, realm: RealmRow, client: st
 }
 
 /** Every new user gets the default role; whoever administers Cardea has the other two. */
-const isNeeded = (realm: RealmRow, role: RoleRow): boolean =>
+export const isNeeded = (realm: RealmRow, role: Pick<RoleRow, 'clientId' | 'name'>): boolean =>
   role.clientId === null && (role.name === defaultRoleName(realm.name) || (realm.name === 'master' && ['admin', 'create-realm'].includes(role.name)));
 
 const placeOf = (realm: RealmRow, client: string | undefined): string =>

@@ -6,6 +6,7 @@ import { revokeTrust } from '../../sessions/devices.ts';
 import { endSessionsIn } from '../../sessions/sessions.ts';
 import { type CredentialRow, credentialSeal, deletePassword, insertCredential } from '../../store/credentials.ts';
 import { isUniqueViolation } from '../../store/database.ts';
+import { joinDefaultGroups } from '../../store/group-lists.ts';
 import { insertMember } from '../../store/groups.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
@@ -83,6 +84,7 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
       await insertUser(trx, user);
       await replaceAttributes(trx, user, asked.attributes);
       await addRequiredActions(trx, user, asked.requiredActions, now);
+      await joinDefaultGroups(trx, realm.id, user.id);
       for (const { id } of groups) await insertMember(trx, realm.id, id, user.id);
       if (password) await insertCredential(trx, password);
       for (const roleId of roles) await assignRole(trx, realm.id, user.id, roleId);

@@ -35,7 +35,7 @@ interface Route {
   byMethod: Map<string, Operation>;
 }
 
-/** The operations by their paths, `{name}` standing for one segment. A path that is spelt out comes before one that is not. */
+/** The operations by their paths, `{name}` standing for one segment and `{name...}` for all that are left. A path that is spelt out comes before one that is not. */
 const routes: readonly Route[] = [...Map.groupBy(operations, ({ path }) => path)]
   .map(([path, here]) => ({ segments: path.split('/').slice(1), byMethod: new Map<string, Operation>(here.map((one) => [one.method, one])) }))
   .sort((a, b) => variables(a.segments) - variables(b.segments));
@@ -88,9 +88,15 @@ function match(path: string): { route: Route; params: Record<string, string> } |
   if (segments.at(-1) === '') segments.pop();
   if (segments.some((segment) => segment === undefined || segment === '' || segment === '.' || segment === '..')) return undefined;
   for (const route of routes) {
-    if (route.segments.length !== segments.length) continue;
+    const last = route.segments.length - 1;
+    const open = route.segments[last]?.endsWith('...}') === true;
+    if (open ? segments.length < route.segments.length : segments.length !== route.segments.length) continue;
     const params: Record<string, string> = {};
     const fits = route.segments.every((wanted, index) => {
+      if (open && index === last) {
+        params[wanted.slice(1, -4)] = segments.slice(last).join('/');
+        return true;
+      }
       const given = segments[index] ?? '';
       if (!wanted.startsWith('{')) return wanted === given;
       params[wanted.slice(1, -1)] = given;

@@ -16,9 +16,10 @@ export function openApiDocument(origin: string): Json {
 function documentOf(origin: string): Json {
   const paths: Record<string, Json> = {};
   for (const operation of operations) {
-    const item = paths[`/admin${operation.path}`] ?? {};
+    const path = `/admin${operation.path.replace('...}', '}')}`;
+    const item = paths[path] ?? {};
     item[operation.method.toLowerCase()] = described(operation);
-    paths[`/admin${operation.path}`] = item;
+    paths[path] = item;
   }
   return {
     openapi: '3.1.0',
@@ -71,7 +72,7 @@ function described(operation: Operation): Json {
 }
 
 function pathParameters({ path }: Operation): Json[] {
-  return [...path.matchAll(/\{([^}]+)\}/g)].map(([, name = '']) => ({ name, in: 'path', required: true, schema: { type: 'string' } }));
+  return [...path.matchAll(/\{([^}.]+)(?:\.{3})?\}/g)].map(([, name = '']) => ({ name, in: 'path', required: true, schema: { type: 'string' } }));
 }
 
 function queryParameters({ query }: Operation): Json[] {

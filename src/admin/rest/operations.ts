@@ -1,6 +1,17 @@
 /** Every operation of the REST API: one line a resource. */
+import { groupOperations } from './groups.ts';
 import type { Operation } from './operation.ts';
 import { realmOperations } from './realms.ts';
+import { roleMappingOperations } from './role-mappings.ts';
+import { roleOperations } from './roles.ts';
+import { userGroupOperations } from './user-groups.ts';
 import { userOperations } from './users.ts';
 
-export const operations: readonly Operation[] = [...realmOperations, ...userOperations];
+export const operations: readonly Operation[] = [
+  ...realmOperations,
+  ...userOperations,
+  ...roleOperations,
+  ...groupOperations,
+  ...userGroupOperations,
+  ...roleMappingOperations,
+];
