@@ -13,9 +13,10 @@ import type { RealmContext } from '../realms/registry.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { Queries } from '../store/rows.ts';
 import { userFactsRow } from '../store/user-facts.ts';
+import { isAfterReset } from './resets.ts';
 
 /** A user as a decision sees them. */
-export interface KnownUser extends Pick<Facts, 'user' | 'exception' | 'grace'> {
+export interface KnownUser extends Pick<Facts, 'user' | 'exception' | 'grace' | 'risk'> {
   /** All of the user's, oldest first. */
   credentials: CredentialRow[];
   email: string | null;
@@ -28,6 +29,7 @@ export const NOBODY: KnownUser = {
   user: null,
   exception: null,
   grace: { used: 0 },
+  risk: [],
   credentials: [],
   email: null,
   clientAttributes: {},
@@ -48,6 +50,7 @@ export async function knownUser(knex: Queries, on: Policed, of: { userId: string
     user: user ? { id: of.userId, username: user.username, roles, groups, administrator } : null,
     exception: row.exception,
     grace: { used: row.graceUsed },
+    risk: isAfterReset(row.resetAt, now) ? ['after-reset'] : [],
     credentials: row.credentials,
     email: user?.email ?? null,
     clientAttributes: row.client,
@@ -91,10 +94,10 @@ export function factsOf(
     grace: known.grace,
     owned: ownedFactors(factors, realm.settings, known.credentials),
     enrollable: enrollableFactors(factors, realm.settings, enroller, request.actionFactors),
-    risk: [],
     device: null,
     skipped: false,
     ...circumstances,
+    risk: [...known.risk, ...(circumstances.risk ?? [])],
     ...request,
   };
 }

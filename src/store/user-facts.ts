@@ -13,6 +13,7 @@ import { type CredentialRecord, type CredentialRow, credentialFrom } from './cre
 import { givenRoles, groupsOf, isGiven, waysTo } from './effective-roles.ts';
 import { storedLevel } from './policies.ts';
 import { fromJson, stringMap } from './rows.ts';
+import { RESET_NOTE } from './user-notes.ts';
 
 export interface UserFactsRow {
   /** All of the user's, oldest first. */
@@ -27,6 +28,8 @@ export interface UserFactsRow {
   administrator: boolean;
   exception: { id: string; level: Level; until: number; reason: string } | null;
   graceUsed: number;
+  /** When the password was last set by mail, in milliseconds since the epoch, as it was noted; null for never. */
+  resetAt: number | null;
   /** The attributes of the client that was asked for. */
   client: Record<string, string>;
 }
@@ -41,7 +44,7 @@ export interface AskedOfUser {
   clientId?: string | null;
 }
 
-type Kind = 'credential' | 'user' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'client';
+type Kind = 'credential' | 'user' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'reset' | 'client';
 type Columns = Omit<CredentialRecord, 'realm_id' | 'user_id'>;
 
 /** For a user who is not there it does the same work, and finds nothing. */
@@ -68,6 +71,7 @@ export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number):
         }
       : null,
     graceUsed: of('grace')[0]?.counter ?? 0,
+    resetAt: of('reset')[0]?.created_at ?? null,
     client: client ? fromJson(stringMap, client.label, `client ${asked.clientId}`) : {},
   };
 }
@@ -172,6 +176,9 @@ function statement(knex: Knex, asked: Marked, now: number): Knex.QueryBuilder {
       knex('mfa_grace')
         .where(of)
         .select(padded('grace', { counter: 'used' })),
+      knex('user_notes')
+        .where({ ...of, name: RESET_NOTE })
+        .select(padded('reset', { created_at: 'updated_at' })),
     ]);
   if (clientId) {
     void query.unionAll(

@@ -1,13 +1,15 @@
 /** A forgotten password over real HTTP, as its owner meets it. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { changePolicy } from '../../src/admin/resources/policy.ts';
+import { createFactors } from '../../src/factors/index.ts';
 import { auditEvents } from '../../src/store/audit.ts';
 import { credentialsOf } from '../../src/store/credentials.ts';
 import { userById } from '../../src/store/users.ts';
 import { formsOf } from '../support/agent.ts';
-import { arena, begin, codeAt, codeFrom, giveApp, sessionsOf, wrongCodes } from '../support/attack.ts';
+import { afterPassword, arena, begin, codeAt, codeFrom, giveApp, sessionsOf, wrongCodes } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { Forgetful, giveCodes, headingOf, linkFor, mailsTo, settled } from '../support/recovery.ts';
-import { Browser, exchange, signIn, text } from '../support/sign-in.ts';
+import { Browser, exchange, relyingParty, signIn, text } from '../support/sign-in.ts';
 
 const NEW = 'four words without relation';
 
@@ -150,6 +152,27 @@ forEachEngine((engine) => {
     t.is(headingOf(page), 'Your password is still the same');
     await signIn(server, rp, user);
     t.pass();
+  });
+
+  engine.test('for a day after it a rule of the realm may ask for more', async (t) => {
+    const { server } = await scene();
+    const realm = await server.realm({ mfa: 'off' });
+    const stage = { server, realm, rp: await relyingParty(server, realm, await server.client(realm)) };
+    const rules = [{ id: 'reset', when: { risk: ['after-reset'] }, need: { level: 'aal2' } }];
+    await changePolicy({ ...server.operator(), factors: createFactors() }, realm, { useOwned: false, rules });
+    const user = await server.user(realm);
+    const { secret } = await giveApp(server, user);
+    t.is((await afterPassword(stage, user)).page.status, 303, 'nobody is asked otherwise');
+
+    const person = new Forgetful(server, realm);
+    await person.set(await person.browser.send(await person.arrive(user), { code: codeAt(secret, -1) }), NEW);
+    const risky = await afterPassword(stage, { ...user, password: NEW });
+    t.true(risky.page.html.includes('name="code"'), text(risky.page));
+    await server.db
+      .knex('user_notes')
+      .where({ user_id: user.id })
+      .decrement('updated_at', 25 * 3_600_000);
+    t.is((await afterPassword(stage, { ...user, password: NEW })).page.status, 303);
   });
 
   engine.test('where it is not allowed, or no mail can be sent, it is not offered', async (t) => {

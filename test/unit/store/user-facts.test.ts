@@ -49,6 +49,7 @@ testOnEngines('somebody with a password and nothing else', async (t, db) => {
       administrator: false,
       exception: null,
       graceUsed: 0,
+      resetAt: null,
       client: {},
     },
   );
@@ -61,7 +62,17 @@ testOnEngines('nobody has nothing', async (t, db) => {
     { realmId: realm.id, isMaster: true, userId: randomUUID(), roles: ['admin', 'a:b'], clientId: 'nowhere' },
     NOW,
   );
-  t.deepEqual(facts, { credentials: [], user: undefined, roles: [], groups: [], administrator: false, exception: null, graceUsed: 0, client: {} });
+  t.deepEqual(facts, {
+    credentials: [],
+    user: undefined,
+    roles: [],
+    groups: [],
+    administrator: false,
+    exception: null,
+    graceUsed: 0,
+    resetAt: null,
+    client: {},
+  });
 });
 
 testOnEngines('roles that were asked for, however they come; groups with all above; a client’s attributes', async (t, db) => {
