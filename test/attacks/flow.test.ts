@@ -29,6 +29,7 @@ import {
   transactionOf,
   type Underway,
 } from '../support/attack.ts';
+import { allBut } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { authorizationRequest, Browser, exchange, relyingParty, type SignedIn, signIn, text } from '../support/sign-in.ts';
 
@@ -149,13 +150,13 @@ forEachEngine((engine) => {
   });
 
   engine.test('B04 an app of another user is refused like one that does not exist', async (t) => {
-    const stage = await scene();
+    const stage = await scene({ disabledFactors: allBut('totp', 'hotp') });
     const other = await stage.server.user(stage.realm);
     const theirs = await giveApp(stage.server, other);
     const { user } = await atCode(stage);
-    await giveApp(stage.server, user, { label: 'Tablet' });
+    await giveApp(stage.server, user, { label: 'Token', factor: 'hotp' });
     const { browser, page } = await afterPassword(stage, user);
-    t.is(formsOf(page).filter((form) => form.fields.credential).length, 2, text(page));
+    t.is(formsOf(page).filter((form) => form.fields.factor).length, 2, text(page));
     const transaction = transactionOf(browser);
     const stored = await storedLogin(stage, transaction);
 

@@ -29,7 +29,7 @@ import {
   transactionOf,
   withoutOwnScripts,
 } from '../support/attack.ts';
-import { startCardea } from '../support/cardea.ts';
+import { allBut, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { authorizationRequest, Browser, exchange, keyOf, openid, relyingParty, signIn, text } from '../support/sign-in.ts';
 
@@ -391,7 +391,7 @@ forEachEngine((engine) => {
   engine.test('F05 script in names, labels and parameters is text', async (t) => {
     const node = await server();
     for (const [index, payload] of PAYLOADS.entries()) {
-      const realm = await node.realm({ mfa: 'optional' });
+      const realm = await node.realm({ mfa: 'optional', disabledFactors: allBut('totp', 'hotp') });
       await node.db
         .knex('realms')
         .where({ id: realm.id })
@@ -528,7 +528,7 @@ forEachEngine((engine) => {
     t.is(page.status, 200);
     t.regex(String(page.headers['strict-transport-security']), /max-age=31536000/);
     const lines = [begun.headers['set-cookie'] ?? [], page.headers['set-cookie'] ?? []].flat();
-    t.true(lines.length >= 5);
+    t.true(lines.length >= 5, lines.join('\n'));
     for (const line of lines) {
       t.regex(line, /;\s*httponly/i, line);
       t.regex(line, /;\s*secure/i, line);
@@ -538,7 +538,8 @@ forEachEngine((engine) => {
     }
     t.is(page.headers['cache-control'], 'no-store');
     const { browser } = await signIn(node, stage.rp, await node.user(realm));
-    t.true(browser.jar.every(({ path }) => path.startsWith(`/realms/${realm.name}`)));
+    // What a browser is known by may not be narrowed to a path (RFC 6265bis section 4.1.3.2, __Host-): its name tells the realm.
+    t.true(browser.jar.every(({ name, path }) => path.startsWith(`/realms/${realm.name}`) || (path === '/' && name.includes(realm.id))));
   });
 
   engine.test('F10 more than is needed is not read, and what cannot be read is refused', async (t) => {
@@ -652,9 +653,9 @@ async function pagesOfSignIn(stage: Scene, user: TestUser, payload: string): Pro
   keep(await browser.send(enrol, { code: 'x'.repeat(60), label: `${payload}${payload}`.slice(0, 60) }));
   const consent = keep(await browser.send(enrol, { code: codeAt(keyOf(enrol)), label: payload }));
   if (!consent.html.includes('value="allow"')) throw new Error(`No consent: ${text(consent)}`);
-  await giveApp(node, user, { label: payload });
+  await giveApp(node, user, { label: payload, factor: 'hotp' });
   const choose = keep((await afterPassword(stage, { ...user, username: payload })).page);
-  if (!choose.html.includes('name="credential"')) throw new Error(`No choice: ${text(choose)}`);
+  if (!choose.html.includes('name="factor"')) throw new Error(`No choice: ${text(choose)}`);
   keep((await begin(stage, { browser, parameters: { prompt: 'login' } })).page);
   keep(
     await browser.visit(

@@ -161,7 +161,7 @@ forEachEngine((engine) => {
     t.deepEqual(person.asked, [], 'looking is no change');
 
     page = await person.press(page, `/methods/${second?.id}/rename`, { label: 'Work phone' });
-    t.deepEqual(person.asked, ['password', 'choose', 'code']);
+    t.deepEqual(person.asked, ['password', 'code']);
     t.deepEqual(
       (await seconds(user.id)).map(({ label }) => label),
       ['App 1', 'App 2'],
@@ -175,20 +175,20 @@ forEachEngine((engine) => {
     await age(6, person);
     person.asked = [];
     page = await person.open(`${base}/methods/${first?.id}/remove`);
-    t.deepEqual(person.asked, ['password', 'choose', 'code']);
+    t.deepEqual(person.asked, ['password', 'code']);
     t.regex(page.url, /\/remove$/, 'and back to the question');
 
     await age(6, person);
     person.asked = [];
     page = await person.press(page, '/remove');
-    t.deepEqual(person.asked, ['password', 'choose', 'code']);
+    t.deepEqual(person.asked, ['password', 'code']);
     t.is((await seconds(user.id)).length, 2, 'the old question is asked anew');
     t.regex(page.url, /\/remove$/);
 
     await age(6, person);
     person.asked = [];
     await person.press(await person.open(base), '/methods/add');
-    t.deepEqual(person.asked, ['password', 'choose', 'code', 'enrol']);
+    t.deepEqual(person.asked, ['password', 'code', 'enrol']);
   });
 
   engine.test('C01 a session that showed only the password binds and removes nothing for somebody who owns an app', async (t) => {

@@ -41,8 +41,9 @@ export async function serviceToken(server: Cardea, realm: string, clientId: stri
     headers: { authorization: `Basic ${Buffer.from(`${clientId}:${encodeURIComponent(secret)}`).toString('base64')}` },
     body: new URLSearchParams({ grant_type: 'client_credentials' }),
   });
-  const body: { access_token?: string } = await answer.json();
-  if (body.access_token === undefined) throw new Error(`No token for ${clientId}: ${JSON.stringify(body)}`);
+  const body: unknown = await answer.json();
+  if (typeof body !== 'object' || body === null || !('access_token' in body) || typeof body.access_token !== 'string')
+    throw new Error(`No token for ${clientId}: ${JSON.stringify(body)}`);
   return body.access_token;
 }
 
