@@ -117,7 +117,7 @@ function describeSetPassword(user: Command, { terminal, output }: Invocation): v
     )
     .action(async (options: { realm: string; username: string; passwordStdin?: boolean; json?: boolean }) => {
       const password = await readNewPassword(terminal, options.passwordStdin);
-      await withOperator(terminal, async (operator) => {
+      await withFactorOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
         const changed = await setPassword(operator, realm, options.username, password);
         await output.answer(options.json, documentOf(changed, realm.name), () => [`Set the password of ${changed.username} in realm ${realm.name}.`]);

@@ -30,7 +30,7 @@ export async function removeCredential(trx: Transaction, row: Whose & { id: stri
 }
 
 /** A password as it is stored. Hashing takes its time: it is done before the transaction. */
-export async function passwordCredential(
+export async function newPasswordCredential(
   { keyring, passwords }: { keyring: Keyring; passwords: PasswordHasher },
   { realmId, userId }: Whose,
   password: string,

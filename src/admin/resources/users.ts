@@ -1,17 +1,18 @@
 /** Users and their passwords. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import type { Notices } from '../../delivery/notices.ts';
 import { badInput, conflict, notFound } from '../../errors.ts';
-import { revokeTrust } from '../../sessions/devices.ts';
-import { endSessionsIn } from '../../sessions/sessions.ts';
-import { type CredentialRow, credentialSeal, deletePassword, insertCredential } from '../../store/credentials.ts';
+import { MOST_BYTES } from '../../factors/password/rules.ts';
+import { newPasswordCredential, storePassword } from '../../sessions/credential-changes.ts';
+import { type CredentialRow, insertCredential } from '../../store/credentials.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { joinDefaultGroups } from '../../store/group-lists.ts';
 import { insertMember } from '../../store/groups.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
 import { addRequiredActions, replaceAttributes } from '../../store/user-changes.ts';
-import { insertUser, listUsers, type UserRow, userByUsername } from '../../store/users.ts';
+import { insertUser, listUsers, lockUser, type UserRow, userByUsername } from '../../store/users.ts';
 import { audit, type Operator, plainText, requireRealmRole, validated } from './context.ts';
 import { requireGroup } from './groups.ts';
 import { defaultRoleName } from './realm-defaults.ts';
@@ -100,16 +101,22 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
   return user;
 }
 
-/** Sets a password and ends every session of its user. */
-export async function setPassword(operator: Operator, realm: RealmRow, username: string, password: string): Promise<UserRow> {
+/** Sets a password and ends every session of its user, who is told where the operator can tell. */
+export async function setPassword(
+  operator: Operator & { notices?: Pick<Notices, 'tell'> },
+  realm: RealmRow,
+  username: string,
+  password: string,
+): Promise<UserRow> {
+  const { db, notices, actor, now } = operator;
   const user = await requireUser(operator, realm, username);
   const credential = await passwordCredential(operator, realm, user.id, password);
-  await operator.db.transaction(async (trx) => {
-    await deletePassword(trx, realm.id, user.id);
-    await insertCredential(trx, credential);
-    await endSessionsIn(trx, realm.id, { userId: user.id }, operator.now);
-    await revokeTrust(trx, { realmId: realm.id, userId: user.id }, {}, 'credentials', { realmId: realm.id, at: operator.now, actor: operator.actor });
+  const tell = await notices?.tell(user, { kind: 'passwordChanged' }, now);
+  await db.transaction(async (trx) => {
+    await lockUser(trx, realm.id, user.id);
+    await storePassword(trx, credential, { realmId: realm.id, at: now, actor });
     await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.password-set', details: {} }, trx);
+    await tell?.(trx);
   });
   return user;
 }
@@ -136,20 +143,6 @@ export async function* allUsers(operator: Pick<Operator, 'db'>, realm: RealmRow)
 export async function passwordCredential(operator: Operator, realm: RealmRow, userId: string, password: string): Promise<CredentialRow> {
   const shortest = realm.settings.passwordMinLength;
   if ([...password].length < shortest) throw badInput('password', `The password must have at least ${shortest} characters.`);
-  if (Buffer.byteLength(password) > 1024) throw badInput('password', 'The password must not be longer than 1024 bytes.');
-  const id = randomUUID();
-  const key = { realmId: realm.id, userId, id };
-  const secret = await operator.keyring.seal(credentialSeal(key), JSON.stringify({ phc: await operator.passwords.hash(password) }));
-  return {
-    ...key,
-    factor: 'password',
-    label: 'Password',
-    secret,
-    counter: null,
-    enabled: true,
-    level: null,
-    lookup: null,
-    createdAt: operator.now,
-    lastUsedAt: null,
-  };
+  if (Buffer.byteLength(password) > MOST_BYTES) throw badInput('password', `The password must not be longer than ${MOST_BYTES} bytes.`);
+  return newPasswordCredential(operator, { realmId: realm.id, userId }, password, operator.now);
 }

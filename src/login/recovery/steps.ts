@@ -6,7 +6,7 @@ import { languageOf } from '../../http/language.ts';
 import { type NewPasswordForm, newPasswordErrors } from '../../http/new-password.ts';
 import type { FormError } from '../../http/render.ts';
 import { say } from '../../languages/messages.ts';
-import { passwordCredential, storePassword } from '../../sessions/credential-changes.ts';
+import { newPasswordCredential, storePassword } from '../../sessions/credential-changes.ts';
 import { noteReset } from '../../sessions/resets.ts';
 import { voidRecoveries } from '../../store/recoveries.ts';
 import { confirmEmail, lockUser } from '../../store/users.ts';
@@ -131,7 +131,7 @@ async function passwordStep(request: RecoveryRequest, recovery: Recovery, form: 
   if (errors.length > 0) return wrong(errors);
 
   const whose = { realmId: user.realmId, userId: user.id };
-  const row = await passwordCredential({ keyring, passwords }, whose, form['password-new'] ?? '', at);
+  const row = await newPasswordCredential({ keyring, passwords }, whose, form['password-new'] ?? '', at);
   const tell = await request.tell(user, { kind: 'passwordReset' }, at);
   const origin = auditOrigin(request, recovery, user.id);
   const moved = await advance(
