@@ -88,6 +88,8 @@ export async function insertCredential(trx: Knex, row: CredentialRow): Promise<v
     secret: row.secret,
     counter: row.counter,
     enabled: row.enabled,
+    // Behind those that have a place of their own.
+    priority: trx('credentials').where({ realm_id: row.realmId, user_id: row.userId }).select(trx.raw('COALESCE(MAX(priority), 0)')),
     level: row.level,
     lookup: row.lookup,
     created_at: row.createdAt,

@@ -16,6 +16,12 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
   }
 }
 
+/** The same for a text; as JSON it is taken, too. */
+export async function readPlainText(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  const [type = ''] = (request.headers['content-type'] ?? '').split(';', 1);
+  return type.trim().toLowerCase() === 'text/plain' ? readText(request, maxBytes) : readJson(request, maxBytes);
+}
+
 /** A key that would reach into every object is nobody's field. */
 function withoutPrototypes(key: string, value: unknown): unknown {
   return key === '__proto__' ? undefined : value;

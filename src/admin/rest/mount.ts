@@ -10,7 +10,7 @@ import type { Database } from '../../store/database.ts';
 import { realmByName } from '../../store/realms.ts';
 import type { FactorOperator } from '../resources/factor-operator.ts';
 import { type Access, accessOf, accessTo, type Caller, NotEnough, requireLevel } from './access.ts';
-import { readJson } from './body.ts';
+import { readJson, readPlainText } from './body.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Answer, Operation } from './operation.ts';
 import { operations } from './operations.ts';
@@ -153,7 +153,8 @@ function queryOf(ctx: Koa.Context): Record<string, unknown> {
 
 async function bodyOf({ log }: RestDeps, ctx: Koa.Context, operation: Operation): Promise<unknown> {
   if (!operation.body) return undefined;
-  const raw = await readJson(ctx.req, (operation.maxBodyKiB ?? KIB) * KIB);
+  const read = operation.plainText === true ? readPlainText : readJson;
+  const raw = await read(ctx.req, (operation.maxBodyKiB ?? KIB) * KIB);
   const body = parsed(operation.body, raw, 'body');
   const ignored = ignoredFields(raw, body);
   if (ignored.length > 0) {

@@ -66,7 +66,14 @@ function described(operation: Operation): Json {
     ...(roles.length > 0 ? { description: `Needs one of the roles ${roles.join(', ')}.`, 'x-roles': [...roles] } : {}),
     'x-in-realm': inRealm,
     parameters: [...pathParameters(operation), ...queryParameters(operation)],
-    ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } } } : {}),
+    ...(body
+      ? {
+          requestBody: {
+            required: true,
+            content: { [operation.plainText === true ? 'text/plain' : 'application/json']: { schema: schemaOf(body, 'input') } },
+          },
+        }
+      : {}),
     responses: codes,
   };
 }

@@ -49,6 +49,8 @@ interface Described {
   status: 200 | 201 | 202 | 204;
   /** The largest body, in KiB; 1,024 by default. */
   maxBodyKiB?: number;
+  /** The body is text, and not JSON. */
+  plainText?: boolean;
 }
 
 /** What may be managed in a realm (Keycloak's client roles of `realm-management`). */

@@ -1,4 +1,5 @@
 /** Every operation of the REST API: one line a resource. */
+import { credentialOperations } from './credentials.ts';
 import { groupOperations } from './groups.ts';
 import type { Operation } from './operation.ts';
 import { realmOperations } from './realms.ts';
@@ -14,4 +15,5 @@ export const operations: readonly Operation[] = [
   ...groupOperations,
   ...userGroupOperations,
   ...roleMappingOperations,
+  ...credentialOperations,
 ];
