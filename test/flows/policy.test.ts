@@ -272,6 +272,34 @@ forEachEngine((engine) => {
     t.is(errorOf(zero), null);
   });
 
+  engine.test('our own consoles send nobody round in circles: not who has put something off, nor who has to be fresh', async (t) => {
+    const { user, browser, server, realm } = await world({
+      rules: [
+        { id: 'realm', when: {}, need: { level: 'aal2', graceLogins: 1 } },
+        { id: 'fresh', when: { client: ['account-console'] }, need: { maxAge: 0 } },
+      ],
+    });
+    const own = browser();
+    const account = `${server.origin}/realms/${realm.name}/account`;
+    let page = await own.visit(account);
+    page = await own.send(page, { username: user.username, password: user.password });
+    page = await own.send(page, { do: 'skip' });
+    t.is(page.url, account);
+    t.is(page.status, 200);
+    for (let again = 0; again < 2; again += 1) t.is((await own.visit(account)).url, account);
+    // Six minutes later it asks anew, and again once.
+    const { proofs, id } = await server.db.knex('sessions').where({ user_id: user.id }).first('id', 'proofs');
+    const older = JSON.parse(proofs).map((proof: { at: number }) => ({ ...proof, at: proof.at - 360_000 }));
+    await server.db
+      .knex('sessions')
+      .where({ id })
+      .update({ proofs: JSON.stringify(older) });
+    page = await own.visit(account);
+    t.regex(page.url, /\/login\//);
+    page = await own.send(page, { password: user.password });
+    t.is(page.url, account);
+  });
+
   engine.test('a client that nobody may use says so to the application, before anything is asked', async (t) => {
     const { rp, user, browser } = await world(
       { rules: [{ id: 'closed', when: { client: ['closed'] }, need: { deny: true } }] },
