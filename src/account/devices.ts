@@ -31,7 +31,8 @@ export async function showDevices(request: AccountRequest): Promise<void> {
   const browser = browserOf(ctx, { id: realm.realm.id, rootSecret: realm.rootSecret }, origin);
   const [rows, looked] = await Promise.all([devicesOf(db.knex, whom.realmId, whom.userId), lookUp(db.knex, whom, browser)]);
   const here = knownDevice(looked, browser)?.id;
-  const devices = rows.map((row) => modelOf(row, { here: row.id === here, trusted: isTrusted(row, credentials, at) }));
+  const trusted = (row: DeviceRow) => isTrusted(row, credentials, at) && (row.trust?.trustedAt ?? 0) >= user.notBefore;
+  const devices = rows.map((row) => modelOf(row, { here: row.id === here, trusted: trusted(row) }));
   await render(
     ctx,
     'account/devices',
