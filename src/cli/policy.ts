@@ -90,7 +90,7 @@ function describeSet(policy: Command, { terminal, output }: Invocation): void {
         'cardea policy set --realm staff --file policy.json --expect-version 3 --json',
       ),
     )
-    .addHelpText('after', '\nSignings-in under way go on with the new one; so do sessions.\n')
+    .addHelpText('after', '\nSign-ins under way go on with the new one; so do sessions.\n')
     .action((options: SetOptions) =>
       withFactorOperator(terminal, async (operator) => {
         const read = await readPolicyFile(terminal, options.file);
