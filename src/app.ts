@@ -169,7 +169,7 @@ export function createApp(options: {
   router.all(/^\/realms\/([^/]+)\/account(\/.*)?$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
     const { room } = await requireRealm(ctx, name);
-    await handleAccount({ ...shown, db, factors, relying, ...notices }, ctx, room.context, path);
+    await handleAccount({ ...shown, db, keyring, passwords, factors, relying, ...notices }, ctx, room.context, path);
   });
   // Bearer tokens only: nothing here looks at a cookie.
   const callerOf = async (token: string): Promise<Caller | undefined> => {

@@ -1,8 +1,13 @@
 /** A user's sign-in methods as the pages show them, and which of them may go. */
+import type { Keyring } from '../crypto/keyring.ts';
 import { notFound } from '../errors.ts';
+import { ENROLMENT_PASS } from '../factors/enrolment-pass/stored.ts';
+import { openCredentials } from '../factors/held.ts';
 import type { FactorMap } from '../factors/index.ts';
 import { nameOf } from '../factors/names.ts';
+import { codesLeft, recoveryCodes } from '../factors/recovery-codes/recovery-codes.ts';
 import { say, type Words } from '../languages/messages.ts';
+import type { Level } from '../policy/assurance.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { RealmRow } from '../store/realms.ts';
 
@@ -11,12 +16,29 @@ export interface MethodModel {
   factor: string;
   name: Words;
   label: string;
+  /** What it shows beside a password, the level's name; null for the password itself. */
+  level: Level | null;
   /** ISO 8601. */
   createdAt: string;
   lastUsedAt: string | null;
   removable: boolean;
+  /** A user has one password, and a pass is nobody's for long: they need no name. */
+  renamable: boolean;
+  /** It is shown first, or could be. */
+  preferred: boolean;
+  preferable: boolean;
+  /** How many recovery codes are left. */
+  left: number | null;
   /** Why it is as it is, when there is something to say. */
   reason: Words | null;
+}
+
+/** What is known of a user's methods besides their rows. */
+export interface MethodFacts {
+  /** The factor that is shown first. */
+  preferred?: string | undefined;
+  /** Recovery codes that are left, by credential. */
+  left?: ReadonlyMap<string, number>;
 }
 
 const iso = (at: number): string => new Date(at).toISOString();
@@ -36,20 +58,35 @@ export function mustStay(on: MethodsIn, held: readonly CredentialRow[], id: stri
   return !on.isEnough(held.filter((row) => row.id !== id));
 }
 
-export function methodModel(on: MethodsIn, held: readonly CredentialRow[], row: CredentialRow): MethodModel {
+export function methodModel(on: MethodsIn, held: readonly CredentialRow[], row: CredentialRow, facts: MethodFacts = {}): MethodModel {
   const second = isSecond(on, row);
   const stays = second && mustStay(on, held, row.id);
+  const offered = new Set(held.filter((one) => isOffered(on, one)).map((one) => one.factor));
+  const preferred = offered.size > 1 && row.factor === facts.preferred && isOffered(on, row);
   return {
     id: row.id,
     factor: row.factor,
     name: factorName(on, row),
-    // A user has one password, and it needs no name.
     label: second ? row.label : '',
+    level: second ? (row.level ?? on.factors.get(row.factor)?.levelIn(on.realm.settings) ?? null) : null,
     createdAt: iso(row.createdAt),
     lastUsedAt: row.lastUsedAt === null ? null : iso(row.lastUsedAt),
     removable: second && !stays,
+    renamable: second && row.factor !== ENROLMENT_PASS,
+    preferred,
+    preferable: offered.size > 1 && !preferred && isOffered(on, row),
+    left: facts.left?.get(row.id) ?? null,
     reason: reasonOf(on.realm, row, stays),
   };
+}
+
+/** What a sign-in offers by itself: nothing that is kept for the day when the rest is lost. */
+const isOffered = (on: MethodsIn, row: CredentialRow): boolean => row.enabled && isSecond(on, row) && on.factors.get(row.factor)?.auxiliary !== true;
+
+/** The recovery codes that are left, by credential. */
+export async function codesLeftOf(keyring: Keyring, held: readonly CredentialRow[]): Promise<Map<string, number>> {
+  const opened = await openCredentials(keyring, recoveryCodes, held, null);
+  return new Map(opened.map(({ id, secret }) => [id, codesLeft(secret)]));
 }
 
 function factorName({ factors }: MethodsIn, { factor: id }: CredentialRow): Words {
@@ -58,6 +95,7 @@ function factorName({ factors }: MethodsIn, { factor: id }: CredentialRow): Word
 }
 
 function reasonOf(realm: RealmRow, row: CredentialRow, stays: boolean): Words | null {
+  if (row.factor === ENROLMENT_PASS) return say('account.methods.pass');
   if (!row.enabled) return say('account.methods.disabled');
   if (stays) return say('account.methods.only', { realm: realm.displayName });
   return null;

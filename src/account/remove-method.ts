@@ -1,11 +1,11 @@
-/** Removing an authenticator app: a page that names what will be lost, and the removal. */
+/** Removing a sign-in method: a page that names what will be lost, and the removal. */
 import { z } from 'zod';
 import { record } from '../audit/record.ts';
 import { readForm } from '../http/input.ts';
 import type { ConsoleSession } from '../http/relying.ts';
 import { say } from '../languages/messages.ts';
-import { revokeTrust } from '../sessions/devices.ts';
-import { credentialsOf, deleteCredential } from '../store/credentials.ts';
+import { removeCredential } from '../sessions/credential-changes.ts';
+import { credentialsOf } from '../store/credentials.ts';
 import { lockUser } from '../store/users.ts';
 import { methodModel, mustStay, requireMethod } from './methods.ts';
 import { type AccountRequest, auditOrigin, common, done, methodsIn } from './room.ts';
@@ -40,9 +40,8 @@ export async function removeMethod(request: AccountRequest, id: string): Promise
     const held = await credentialsOf(trx, realm.id, user.id);
     const row = requireMethod(methodsIn(request, signedIn), held, id);
     if (mustStay(methodsIn(request, signedIn), held, id)) return 'stays';
-    await deleteCredential(trx, realm.id, user.id, id);
+    await removeCredential(trx, row, auditOrigin(request, user));
     await record(trx, auditOrigin(request, user), { type: 'mfa.factor.removed', details: { factor: row.factor, credential: id } });
-    await revokeTrust(trx, { realmId: realm.id, userId: user.id }, {}, 'credentials', auditOrigin(request, user));
     await tell(trx);
     return 'removed';
   });

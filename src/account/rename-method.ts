@@ -1,4 +1,4 @@
-/** A new name for an authenticator app. */
+/** A new name for a sign-in method. */
 import { z } from 'zod';
 import { record } from '../audit/record.ts';
 import { notFound } from '../errors.ts';

@@ -10,7 +10,9 @@
  */
 import type Koa from 'koa';
 import type { AuditOrigin } from '../audit/event.ts';
+import type { Keyring } from '../crypto/keyring.ts';
 import type { Notices } from '../delivery/notices.ts';
+import type { PasswordHasher } from '../factors/factor.ts';
 import type { Factors } from '../factors/index.ts';
 import { ownedFactors } from '../factors/owned.ts';
 import type { ConsoleSession, Relying } from '../http/relying.ts';
@@ -24,6 +26,8 @@ import type { MethodsIn } from './methods.ts';
 
 export interface AccountDeps {
   db: Database;
+  keyring: Keyring;
+  passwords: PasswordHasher & { from(address: string): PasswordHasher };
   factors: Factors;
   relying: Relying;
   origin: string;
@@ -34,7 +38,9 @@ export interface AccountDeps {
 }
 
 /** One request for the account console. */
-export interface AccountRequest extends AccountDeps {
+export interface AccountRequest extends Omit<AccountDeps, 'passwords'> {
+  /** With the turns of where the request comes from. */
+  passwords: PasswordHasher;
   ctx: Koa.Context;
   realm: RealmContext;
   /** The console's path, which is also its front page. */
@@ -74,6 +80,8 @@ const NOTICES = {
   'not-added': 'account.notice.notAdded',
   renamed: 'account.notice.renamed',
   removed: 'account.notice.removed',
+  preferred: 'account.notice.preferred',
+  password: 'account.notice.password',
   untrusted: 'devices.notice.untrusted',
   untrustedAll: 'devices.notice.untrustedAll',
   forgotten: 'devices.notice.forgotten',

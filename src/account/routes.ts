@@ -6,8 +6,11 @@ import { securityHeaders } from '../http/headers.ts';
 import { say } from '../languages/messages.ts';
 import { consolePath } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
+import { addressOf } from '../sessions/addresses.ts';
 import { addMethod, arrive } from './add-method.ts';
 import { endTrust, forgetDevice, showDevices } from './devices.ts';
+import { askPassword, changePassword } from './password.ts';
+import { preferMethod } from './preferred-method.ts';
 import { askRemoval, removeMethod } from './remove-method.ts';
 import { renameMethod } from './rename-method.ts';
 import type { AccountDeps, AccountRequest } from './room.ts';
@@ -24,6 +27,9 @@ const ROUTES: readonly [method: 'GET' | 'POST', path: RegExp, handler: Handler][
   ['POST', /^\/sign-out$/, (request) => request.relying.signOut(request.ctx, request.realm, 'account')],
   ['POST', /^\/methods\/add$/, addMethod],
   ['POST', new RegExp(`^/methods/${ID}/rename$`), renameMethod],
+  ['POST', new RegExp(`^/methods/${ID}/prefer$`), preferMethod],
+  ['GET', /^\/password$/, askPassword],
+  ['POST', /^\/password$/, changePassword],
   ['GET', new RegExp(`^/methods/${ID}/remove$`), askRemoval],
   ['POST', new RegExp(`^/methods/${ID}/remove$`), removeMethod],
   ['GET', /^\/devices$/, showDevices],
@@ -44,7 +50,8 @@ export async function handleAccount(deps: AccountDeps, ctx: Koa.Context, realm: 
     const match = pattern.exec(path);
     if (!match || wanted !== method) continue;
     if (method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin)) throw forbidden(say('error.foreignForm'), 'foreign_origin');
-    return handler({ ...deps, ctx, realm, base: consolePath('account', realm.realm.name), at: deps.now() }, match[1] ?? '');
+    const passwords = deps.passwords.from(addressOf(ctx.ip));
+    return handler({ ...deps, passwords, ctx, realm, base: consolePath('account', realm.realm.name), at: deps.now() }, match[1] ?? '');
   }
   throw notFound(say('error.noPage'));
 }

@@ -2,8 +2,9 @@
 import type { ConsoleSession } from '../http/relying.ts';
 import type { FormError } from '../http/render.ts';
 import { say, type Words } from '../languages/messages.ts';
+import { PREFERRED_NOTE, userNotes } from '../store/user-notes.ts';
 import { addableMethods } from './add-method.ts';
-import { inOrder, isSecond, methodModel } from './methods.ts';
+import { codesLeftOf, inOrder, isSecond, methodModel } from './methods.ts';
 import { type AccountRequest, common, methodsIn, takeNotice } from './room.ts';
 
 /** A name that is being typed: after it was refused, or after the user had to sign in before it could be saved. */
@@ -26,10 +27,14 @@ export async function methodsPage(
   signedIn: ConsoleSession,
   shown: { renaming?: Renaming | undefined; notice?: Words | null; errors?: FormError[]; status?: number },
 ): Promise<void> {
-  const { ctx, render } = request;
+  const { ctx, db, keyring, render } = request;
   const { user, credentials } = signedIn;
   const on = methodsIn(request, signedIn);
   const renaming = credentials.some((row) => row.id === shown.renaming?.id && isSecond(on, row)) ? shown.renaming : undefined;
+  const facts = {
+    preferred: (await userNotes(db.knex, user.realmId, user.id)).get(PREFERRED_NOTE),
+    left: await codesLeftOf(keyring, credentials),
+  };
   const again = renaming && !shown.errors ? say('account.notice.signedInAgain') : null;
   await render(
     ctx,
@@ -38,7 +43,7 @@ export async function methodsPage(
       ...common(request, user),
       notice: shown.notice ?? again,
       errors: shown.errors ?? [],
-      methods: inOrder(on, credentials).map((row) => methodModel(on, credentials, row)),
+      methods: inOrder(on, credentials).map((row) => methodModel(on, credentials, row, facts)),
       renaming: renaming ?? null,
       addable: addableMethods(request, signedIn),
     },

@@ -42,6 +42,7 @@ type ChallengeEvent =
 type FactorEvent =
   | { type: 'mfa.factor.enrolled'; details: { factor: string; credential: string } }
   | { type: 'mfa.factor.renamed'; details: { factor: string; credential: string } }
+  | { type: 'mfa.factor.preferred'; details: { factor: string } }
   | { type: 'mfa.factor.removed'; details: { factor: string; credential: string } }
   | { type: 'mfa.factor.disabled'; details: { factor: string } }
   | { type: 'mfa.factor.restored'; details: { factor: string } }

@@ -13,6 +13,7 @@ import { homeOf } from '../realms/home.ts';
 import { knownDevice } from '../sessions/devices.ts';
 import { NOBODY } from '../sessions/facts.ts';
 import { clientByClientId } from '../store/clients.ts';
+import { PREFERRED_NOTE, userNotes } from '../store/user-notes.ts';
 import { userById } from '../store/users.ts';
 import { discoveryModel } from './discovery.ts';
 import { enrolling } from './enrolment.ts';
@@ -212,13 +213,15 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
     return { purpose: 'enrol', choices: offered, skip: skipModel(decision.skip) };
   }
   const wanted = decision.ask === 'factor' ? decision.factors : [];
-  // What was used in this very browser comes before what was used last anywhere.
+  // What was used in this very browser comes first, then what the user prefers, then what was used last anywhere.
   const here = state.userId ? knownDevice(await request.lookUp(state.userId), request.browser)?.lastFactor : undefined;
+  const preferred = state.userId ? (await userNotes(request.db.knex, request.realm.realm.id, state.userId)).get(PREFERRED_NOTE) : undefined;
+  const first = here ?? preferred;
   const usable = secondFactors(factors)
     .filter(({ id }) => wanted.includes(id) && rules.choices.some((choice) => choice.factor === id))
     .map(({ id }) => ({ id, held: rows.filter((row) => row.enabled && row.factor === id) }))
     .map(({ id, held }) => ({ id, held, usedAt: Math.max(0, ...held.map((row) => row.lastUsedAt ?? 0)) }))
-    .sort((a, b) => Number(b.id === here) - Number(a.id === here) || b.usedAt - a.usedAt);
+    .sort((a, b) => Number(b.id === first) - Number(a.id === first) || b.usedAt - a.usedAt);
   return {
     purpose: 'challenge',
     skip: null,
@@ -226,7 +229,7 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
       ...named(id),
       credentialId: null,
       label: held.length === 1 ? (held[0]?.label ?? '') : '',
-      lastUsed: index === 0 && (id === here || usedAt > 0),
+      lastUsed: index === 0 && (id === here || (first === undefined && usedAt > 0)),
     })),
   };
 }

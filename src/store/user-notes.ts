@@ -4,6 +4,9 @@ import type { Knex } from 'knex';
 /** When the password was last set by mail: the time of the note itself. */
 export const RESET_NOTE = 'password-reset';
 
+/** The factor that is offered first; its id is the value. */
+export const PREFERRED_NOTE = 'preferred-factor';
+
 export async function userNotes(knex: Knex, realmId: string, userId: string): Promise<Map<string, string>> {
   const rows: { name: string; value: string }[] = await knex('user_notes').where({ realm_id: realmId, user_id: userId }).select('name', 'value');
   return new Map(rows.map(({ name, value }) => [name, value]));

@@ -95,6 +95,7 @@ const TABLE: Table = {
   'mfa.reset.refused': null,
   'mfa.reset.revoked': null,
   'mfa.reset.used': recovery('pass-used'),
+  'mfa.factor.preferred': null,
   'recovery.requested': recovery('password-requested'),
   'recovery.refused': recovery('password-refused'),
   'recovery.done': recovery('password-set'),

@@ -56,7 +56,7 @@ forEachEngine((engine) => {
     t.is(page.url, base);
     t.deepEqual(names(page), ['Password', 'App 1']);
     t.true(page.html.includes('Ada Lindqvist'));
-    t.regex(page.html, /only second step/);
+    t.regex(page.html, /no other that is enough/);
 
     person.asked = [];
     page = await person.press(page, '/methods/add');
