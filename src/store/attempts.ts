@@ -173,3 +173,22 @@ export async function forgetAttempts(knex: Knex, realmId: string, subjects: read
   const gone = await knex('attempts').where({ realm_id: realmId }).whereIn('subject', subjects).delete().returning('paused_until');
   return gone.filter((row) => row.paused_until > now).length;
 }
+
+/** The same of a whole realm. */
+export async function forgetAllAttempts(knex: Knex, realmId: string, now: number): Promise<number> {
+  const paused = await knex('attempts').where({ realm_id: realmId }).where('paused_until', '>', now).count({ rows: '*' }).first();
+  await knex('attempts').where({ realm_id: realmId }).delete();
+  return Number(paused?.rows ?? 0);
+}
+
+/** What was counted of subjects; those of which nothing was are missing. */
+export async function attemptsOf(
+  knex: Knex,
+  realmId: string,
+  subjects: readonly string[],
+): Promise<{ failures: number; pausedUntil: number; updatedAt: number }[]> {
+  return knex('attempts')
+    .where({ realm_id: realmId })
+    .whereIn('subject', [...subjects])
+    .select('failures', { pausedUntil: 'paused_until', updatedAt: 'updated_at' });
+}

@@ -1,11 +1,11 @@
 /** Pauses after wrong passwords and codes, as whoever administers lifts them. */
 import { subjectsOf } from '../../sessions/throttle.ts';
-import { forgetAttempts } from '../../store/attempts.ts';
+import { attemptsOf, forgetAllAttempts, forgetAttempts } from '../../store/attempts.ts';
 import { credentialsOf } from '../../store/credentials.ts';
 import { devicesOf } from '../../store/devices.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { UserRow } from '../../store/users.ts';
-import { audit } from './context.ts';
+import { audit, type Operator } from './context.ts';
 import { about, type FactorOperator, factorsIn, rootSecretOf } from './factor-operator.ts';
 
 /**
@@ -14,18 +14,50 @@ import { about, type FactorOperator, factorsIn, rootSecretOf } from './factor-op
  */
 export async function unlockUser(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<{ pauses: number }> {
   const { db, now } = operator;
-  const subjects = subjectsOf(await rootSecretOf(operator, realm));
-  const held = await credentialsOf(db.knex, realm.id, user.id);
-  const factors = new Set([...factorsIn(operator, realm).keys(), ...held.map(({ factor }) => factor)]);
-  const devices = await devicesOf(db.knex, realm.id, user.id);
-  const counted = [
-    subjects.password(user.id),
-    ...devices.map(({ id }) => subjects.device(id)),
-    ...[...factors].flatMap((id) => [subjects.factor(id, user.id), subjects.factor(`enrol-${id}`, user.id)]),
-  ];
+  const counted = await countersOf(operator, realm, user);
   return db.transaction(async (trx) => {
     const pauses = await forgetAttempts(trx, realm.id, counted, now);
     await audit(operator, about(user), { type: 'user.unlocked', details: { pauses } }, trx);
     return { pauses };
   });
+}
+
+/** Forgets everybody's in the realm, and those of addresses: whom a counter is about cannot be told from it. */
+export async function unlockEverybody(operator: Operator, realm: RealmRow): Promise<{ pauses: number }> {
+  const { db, now } = operator;
+  return db.transaction(async (trx) => {
+    const pauses = await forgetAllAttempts(trx, realm.id, now);
+    await audit(operator, { realmId: realm.id }, { type: 'user.unlocked', details: { pauses } }, trx);
+    return { pauses };
+  });
+}
+
+/** A user's failures in a row, of passwords and codes together, and until when the longest pause holds; 0 for none. */
+export async function attemptsAt(
+  operator: FactorOperator,
+  realm: RealmRow,
+  user: UserRow,
+): Promise<{ failures: number; pauses: number; pausedUntil: number; lastAt: number }> {
+  const rows = await attemptsOf(operator.db.knex, realm.id, await countersOf(operator, realm, user));
+  const paused = rows.filter(({ pausedUntil }) => pausedUntil > operator.now);
+  return {
+    failures: rows.reduce((sum, { failures }) => sum + failures, 0),
+    pauses: paused.length,
+    pausedUntil: Math.max(0, ...paused.map(({ pausedUntil }) => pausedUntil)),
+    lastAt: Math.max(0, ...rows.map(({ updatedAt }) => updatedAt)),
+  };
+}
+
+/** Whatever is counted of a user: the password, from known devices and elsewhere, and each factor. */
+async function countersOf(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<string[]> {
+  const { db } = operator;
+  const subjects = subjectsOf(await rootSecretOf(operator, realm));
+  const held = await credentialsOf(db.knex, realm.id, user.id);
+  const factors = new Set([...factorsIn(operator, realm).keys(), ...held.map(({ factor }) => factor)]);
+  const devices = await devicesOf(db.knex, realm.id, user.id);
+  return [
+    subjects.password(user.id),
+    ...devices.map(({ id }) => subjects.device(id)),
+    ...[...factors].flatMap((id) => [subjects.factor(id, user.id), subjects.factor(`enrol-${id}`, user.id)]),
+  ];
 }

@@ -1,4 +1,5 @@
 /** Every operation of the REST API: one line a resource. */
+import { attackDetectionOperations } from './attack-detection.ts';
 import { credentialOperations } from './credentials.ts';
 import { groupOperations } from './groups.ts';
 import type { Operation } from './operation.ts';
@@ -6,6 +7,7 @@ import { realmOperations } from './realms.ts';
 import { roleMappingOperations } from './role-mappings.ts';
 import { roleOperations } from './roles.ts';
 import { userGroupOperations } from './user-groups.ts';
+import { userSessionOperations } from './user-sessions.ts';
 import { userOperations } from './users.ts';
 
 export const operations: readonly Operation[] = [
@@ -16,4 +18,6 @@ export const operations: readonly Operation[] = [
   ...userGroupOperations,
   ...roleMappingOperations,
   ...credentialOperations,
+  ...userSessionOperations,
+  ...attackDetectionOperations,
 ];
