@@ -170,7 +170,7 @@ forEachEngine((engine) => {
     t.like(free, { version: 2, need: { level: 'aal2', secondFactor: true }, client: null, owned: [] });
     t.deepEqual(free.rules[0], {
       id: 'realm',
-      why: 'Everybody: at least aal2; setting it up may wait until 2099-01-01 00:00 UTC; setting it up may be put off 2 times.',
+      why: 'Everybody: at least aal2, setting it up may wait until 2099-01-01 00:00 UTC, setting it up may be put off 2 times.',
     });
     const outcomeOf = (explained: typeof free, ...steps: string[]) =>
       explained.ways.find(

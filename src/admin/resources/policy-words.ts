@@ -1,31 +1,38 @@
 /** A policy's reasons in words: one sentence each, in the language of whoever reads it. */
 import type { FactorMap } from '../../factors/index.ts';
 import { nameOf } from '../../factors/names.ts';
-import { inWords, type MessageKey, type Translate } from '../../languages/messages.ts';
+import { inWords, type Translate } from '../../languages/messages.ts';
 import type { PolicyRule } from '../../policy/document.ts';
 import type { Reason } from '../../policy/explain.ts';
-
-/** Our own reasons, by their names. */
-const BUILT_IN: Readonly<Record<string, MessageKey>> = {
-  default: 'policy.why.default',
-  'user.owned': 'policy.why.owned',
-  risk: 'policy.why.risk',
-  'user.exception': 'policy.why.exception',
-  'client.floor': 'policy.why.clientFloor',
-  'administrator.floor': 'policy.why.administratorFloor',
-  'request.acr': 'policy.why.requestAcr',
-  'request.max_age': 'policy.why.requestMaxAge',
-  'action.enrol': 'policy.why.action',
-  'enrol.recent': 'policy.why.recent',
-};
 
 /** Why a rule, or one of ours, took part in a decision. */
 export function whyOf(reason: Reason, factors: FactorMap, translate: Translate): string {
   if (reason.rule) return reason.rule.description ?? sentenceOf(reason.rule, factors, translate);
-  const { id, level, until, reason: given } = reason;
-  const key = BUILT_IN[id];
-  if (key === undefined) return id;
-  return translate(key, { level: level ?? '', until: until === null ? '' : dateOf(until), reason: given ?? '' });
+  const level = reason.level ?? '';
+  switch (reason.id) {
+    case 'default':
+      return translate('policy.why.default');
+    case 'user.owned':
+      return translate('policy.why.owned');
+    case 'risk':
+      return translate('policy.why.risk');
+    case 'user.exception':
+      return translate('policy.why.exception', { level, until: dateOf(reason.until ?? 0), reason: reason.reason ?? '' });
+    case 'client.floor':
+      return translate('policy.why.clientFloor', { level });
+    case 'administrator.floor':
+      return translate('policy.why.administratorFloor', { level });
+    case 'request.acr':
+      return translate('policy.why.requestAcr', { level });
+    case 'request.max_age':
+      return translate('policy.why.requestMaxAge');
+    case 'action.enrol':
+      return translate('policy.why.action');
+    case 'enrol.recent':
+      return translate('policy.why.recent');
+    default:
+      return reason.id;
+  }
 }
 
 /** What a rule says, as it is written down. */
@@ -35,7 +42,7 @@ export function sentenceOf({ when, need }: PolicyRule, factors: FactorMap, trans
   return translate('policy.why.rule', {
     when:
       conditions.length > 0 ? conditions.map((words, index) => (index === 0 ? words : lowered(words))).join(', ') : translate('policy.when.realm'),
-    need: needs.join('; '),
+    need: needs.join(', '),
   });
 }
 
