@@ -71,13 +71,21 @@ export function scrub(text: string): string {
 
 /**
  * The path of a URL as it may be logged: without its query, and without what is long and random in it, since the id of
- * an interaction is also the value of its cookie. UUIDs name rows and stay.
+ * an interaction is also the value of its cookie. Whoever sends one may write it in any spelling, and put anything behind
+ * it. UUIDs name rows and stay.
  */
 export function pathShown(url: string): string {
   const [path = ''] = url.split(/[?#]/, 1);
-  return scrub(path.replaceAll(/(?<=\/)[\w-]{20,}(?=\/|$)/g, (segment) => (UUID.test(segment) ? segment : '…')));
+  return scrub(decoded(path).replaceAll(/[\w-]{20,}/g, (word) => (UUID.test(word) ? word : '…')));
 }
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Letters, digits, dashes and underscores as such, however they were written; nothing else, so that a line stays one. */
+const decoded = (path: string): string =>
+  path.replaceAll(/%([0-9a-f]{2})/gi, (written, hex: string) => {
+    const character = String.fromCharCode(Number.parseInt(hex, 16));
+    return /[\w-]/.test(character) ? character : written;
+  });
 
 /** A copy of `value` that may be logged: plain data without secrets, of bounded depth and size. */
 export function redact(value: unknown, depth = 0): unknown {

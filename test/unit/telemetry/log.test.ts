@@ -194,6 +194,15 @@ test('a path is logged without query and without what is secret in it', (t) => {
   t.is(pathShown('/realms/demo/login/V1StGXR8_Z5jdHi6B-myT'), '/realms/demo/login/…');
   t.is(pathShown('/admin/realms/x/users/7d6b4f2e-93a1-4b7e-8c55-0a4b9a3f2d11'), '/admin/realms/x/users/7d6b4f2e-93a1-4b7e-8c55-0a4b9a3f2d11');
   t.is(pathShown('/realms/demo/protocol/openid-connect/token'), '/realms/demo/protocol/openid-connect/token');
+  for (const [path, shown] of [
+    ['/login/V1StGXR8_Z5jdHi6B-myT78.', '/login/….'],
+    ['/login/V1StGXR8_Z5jdHi6B-myT78;a=b', '/login/…;a=b'],
+    ['/login/.V1StGXR8_Z5jdHi6B-myT78', '/login/.…'],
+    ['/login/V1StGXR8%5FZ5jdHi6B%2DmyT7%38', '/login/…'],
+    ['/login/%56%31StGXR8_Z5jdHi6B-myT78%0d%0a', '/login/…%0d%0a'],
+    ['http://localhost/login/V1StGXR8_Z5jdHi6B-myT78', 'http://localhost/login/…'],
+  ] as const)
+    t.is(pathShown(path), shown, 'whatever is put around it');
 });
 
 async function serve(t: ExecutionContext, answer: Koa.Middleware) {
