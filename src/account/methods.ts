@@ -4,7 +4,7 @@ import { notFound } from '../errors.ts';
 import { ENROLMENT_PASS } from '../factors/enrolment-pass/stored.ts';
 import { openCredentials } from '../factors/held.ts';
 import type { FactorMap } from '../factors/index.ts';
-import { nameOf } from '../factors/names.ts';
+import { levelName, nameOf } from '../factors/names.ts';
 import { codesLeft, recoveryCodes } from '../factors/recovery-codes/recovery-codes.ts';
 import { say, type Words } from '../languages/messages.ts';
 import type { Level } from '../policy/assurance.ts';
@@ -18,6 +18,7 @@ export interface MethodModel {
   label: string;
   /** What it shows beside a password, the level's name; null for the password itself. */
   level: Level | null;
+  levelName: Words | null;
   /** ISO 8601. */
   createdAt: string;
   lastUsedAt: string | null;
@@ -60,6 +61,7 @@ export function mustStay(on: MethodsIn, held: readonly CredentialRow[], id: stri
 
 export function methodModel(on: MethodsIn, held: readonly CredentialRow[], row: CredentialRow, facts: MethodFacts = {}): MethodModel {
   const second = isSecond(on, row);
+  const level = second ? (row.level ?? on.factors.get(row.factor)?.levelIn(on.realm.settings) ?? null) : null;
   const stays = second && mustStay(on, held, row.id);
   const offered = new Set(held.filter((one) => isOffered(on, one)).map((one) => one.factor));
   const preferred = offered.size > 1 && row.factor === facts.preferred && isOffered(on, row);
@@ -68,7 +70,8 @@ export function methodModel(on: MethodsIn, held: readonly CredentialRow[], row: 
     factor: row.factor,
     name: factorName(on, row),
     label: second ? row.label : '',
-    level: second ? (row.level ?? on.factors.get(row.factor)?.levelIn(on.realm.settings) ?? null) : null,
+    level,
+    levelName: level === null ? null : levelName(level),
     createdAt: iso(row.createdAt),
     lastUsedAt: row.lastUsedAt === null ? null : iso(row.lastUsedAt),
     removable: second && !stays,

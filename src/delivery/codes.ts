@@ -98,19 +98,18 @@ async function inWordsOf({ origin, html }: CodeDeliveryDeps, about: Occasion, de
     return { from: name, subject: '', text: `${said}\n\n@${hostname} #${delivery.code}`, html: null };
   }
   const signingIn = delivery.purpose === 'sign-in';
-  const names = { realm: realm.displayName };
   const text = (words: Words) => ({ kind: 'text', words }) as const;
   return write(
     {
       language,
       realm: realm.displayName,
       name: nameOf(user),
-      subject: sayPlainly('mail.code.subject', names),
+      subject: sayPlainly('mail.code.subject', { realm: realm.displayName }),
       parts: [
-        text(sayPlainly(signingIn ? 'mail.code.signIn' : 'mail.code.enrol', names)),
+        text(signingIn ? sayPlainly('mail.code.signIn', { realm: realm.displayName }) : sayPlainly('mail.code.enrol', { realm: realm.displayName })),
         { kind: 'code', code: delivery.code },
         text(sayPlainly('mail.code.valid', { valid: Math.floor(delivery.validMs / 1_000), host })),
-        text(sayPlainly('mail.code.never', names)),
+        text(sayPlainly('mail.code.never', { realm: realm.displayName })),
         text(say(signingIn ? 'mail.code.notYou' : 'mail.code.notYouEnrol')),
       ],
     },

@@ -3,7 +3,7 @@
 import type Koa from 'koa';
 import type { AppError } from '../errors.ts';
 import { ENROLMENT_PASS } from '../factors/enrolment-pass/stored.ts';
-import { nameOf, strengthOf } from '../factors/names.ts';
+import { levelName, nameOf, strengthOf } from '../factors/names.ts';
 import { secondFactors } from '../factors/owned.ts';
 import { languageOf } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
@@ -206,7 +206,8 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
   const named = (id: string) => {
     const factor = factors.get(id);
     const { level, kinds } = [...rules.facts.owned, ...rules.facts.enrollable].find((one) => one.factor === id) ?? { level: null, kinds: [] };
-    return { factor: id, name: factor ? nameOf(factor) : id, strength: factor ? strengthOf(factor) : '', level, kinds };
+    const shown = { level, levelName: level === null ? null : levelName(level), kinds };
+    return { factor: id, name: factor ? nameOf(factor) : id, strength: factor ? strengthOf(factor) : '', ...shown };
   };
   if (decision.ask === 'enrol') {
     const offered = decision.factors.map((id) => ({ ...named(id), credentialId: null, label: '', lastUsed: false }));

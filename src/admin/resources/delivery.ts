@@ -128,9 +128,8 @@ export async function removeAccount(operator: Operator, realm: RealmRow, channel
  */
 export async function testMail(operator: Operator, realm: RealmRow, to: string, deliveries: Deliveries): Promise<void> {
   if (!isMailAddress(to)) throw badInput('to', 'This is not an email address.');
-  const names = { realm: realm.displayName };
-  const letter = { language: ENGLISH, realm: realm.displayName, name: to, subject: sayPlainly('mail.test.subject', names) };
-  const said = [{ kind: 'text' as const, words: sayPlainly('mail.test.said', names) }];
+  const letter = { language: ENGLISH, realm: realm.displayName, name: to, subject: sayPlainly('mail.test.subject', { realm: realm.displayName }) };
+  const said = [{ kind: 'text' as const, words: sayPlainly('mail.test.said', { realm: realm.displayName }) }];
   await test(operator, realm, deliveries, { kind: 'mail', value: to }, { to, ...(await write({ ...letter, parts: said }, deliveries.html)) });
 }
 
