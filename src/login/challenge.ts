@@ -66,6 +66,12 @@ function fallbackOf(rules: LoginRules, failed: object, factor: string): string |
   return rules.fallback.find((other) => other !== factor && !(other in failed) && rules.choices.some((choice) => choice.factor === other));
 }
 
+/** How long the answer has taken: since the step before it, which is when the question came up. */
+function timed(event: AuditEvent, { row, state }: Login, at: number): AuditEvent {
+  if (event.type !== 'mfa.challenge.ok') return event;
+  return { ...event, details: { ...event.details, ms: at - Math.max(row.createdAt, ...state.proofs.map((proof) => proof.at)) } };
+}
+
 /** The answer to a challenge. Undefined when there is nothing yet that it could answer. */
 export async function challengeStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome | undefined> {
   if (form.code !== undefined && form.code.trim() === '') return wrong('code', say('login.code.type'));
@@ -85,7 +91,7 @@ export async function challengeStep(request: LoginRequest, login: Login, form: L
     event: { type: 'proved', userId: user.id, proof, rememberDevice: form.remember_device !== undefined, capable },
     rules: { ...rules, offers: await offersAfter(request, { user, rows, rules, capable }) },
     renew: true,
-    audit,
+    audit: timed(audit, login, request.at),
     subject: user.id,
     within: async (trx) => {
       await within(trx);

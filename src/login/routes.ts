@@ -243,8 +243,11 @@ async function refuse(request: LoginRequest, login: Login, status = 403): Promis
       status,
     );
   }
-  if (ctx.method === 'POST')
-    await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), { type: 'login.cancelled', details: {} });
+  const ended: AuditEvent =
+    refusal === 'unmet'
+      ? { type: 'stepup.unmet', details: { reason: 'no factor of this user is enough' } }
+      : { type: 'login.cancelled', details: {} };
+  if (ctx.method === 'POST') await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), ended);
   redirectTo(ctx, await port.deny(ctx, REFUSALS[refusal ?? 'cancelled']));
 }
 

@@ -55,6 +55,8 @@ forEachEngine((engine) => {
     t.is(grew('alarms_total{what="unreadable"}'), 1);
     t.is(grew('factor_changes_total{factor="totp",change="enrolled"}'), 1);
     t.is(grew('challenges_total{factor="totp",purpose="sign-in",result="ok"}'), 1);
+    t.is(grew('challenge_seconds_count{factor="totp"}'), 1);
+    t.true(grew('challenge_seconds_sum{factor="totp"}') < 5);
     t.is(grew('http_request_duration_seconds_count{route="token",method="POST",status="2xx"}'), 2);
     t.true(grew('http_request_duration_seconds_count{route="sign-in",method="POST",status="3xx"}') >= 4);
     t.true(grew('password_hash_wait_seconds_count') >= 3);
