@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { issuePass } from '../../src/admin/resources/enrolment-passes.ts';
+import type { FactorOperator } from '../../src/admin/resources/factor-operator.ts';
 import { createNotices } from '../../src/delivery/notices.ts';
 import { openMessage } from '../../src/delivery/outbox.ts';
 import { createFactors } from '../../src/factors/index.ts';
@@ -106,14 +107,18 @@ export const headingOf = (page: Page): string =>
     ?.replaceAll(/<[^>]+>/g, '')
     .trim() ?? '';
 
-/** An enrolment pass, as one administrator gives it. */
-export async function passFor(server: Cardea, realm: RealmRow, user: UserRow): Promise<{ code: string; id: string }> {
+/** Whoever administers users' factors on this server. */
+export function factorOperator(server: Cardea): FactorOperator {
   const notices = createNotices({
     ...{ db: server.db, keyring: server.keyring, html: letterHtml, origin: server.origin },
     channels: () => ({ mail: true, sms: false }),
   });
-  const operator = { ...server.operator(), factors: createFactors(), origin: server.origin, notices };
-  const { code, pass } = await issuePass(operator, realm, user, { reason: 'lost the phone' });
+  return { ...server.operator(), factors: createFactors(), origin: server.origin, notices };
+}
+
+/** An enrolment pass, as one administrator gives it. */
+export async function passFor(server: Cardea, realm: RealmRow, user: UserRow): Promise<{ code: string; id: string }> {
+  const { code, pass } = await issuePass(factorOperator(server), realm, user, { reason: 'lost the phone' });
   if (code === null) throw new Error('The pass waits for its approval.');
   return { code, id: pass.id };
 }
