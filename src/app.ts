@@ -186,6 +186,7 @@ export function createApp(options: {
     origin,
     now,
     log,
+    alarm,
     callerOf,
     operator: (actor, at) => ({ db, keyring, passwords, factors, origin, notices, actor, now: at }),
     refusedToken: async () => undefined,

@@ -4,7 +4,8 @@
  */
 import type Koa from 'koa';
 import type { z } from 'zod';
-import { AppError, badInput, notFound } from '../../errors.ts';
+import { AppError, badInput, isCorrupted, notFound } from '../../errors.ts';
+import { type Alarm, metBy } from '../../http/alarm.ts';
 import { inEnglish } from '../../languages/messages.ts';
 import type { Database } from '../../store/database.ts';
 import { realmByName } from '../../store/realms.ts';
@@ -25,6 +26,7 @@ export interface RestDeps {
   callerOf(token: string): Promise<Caller | undefined>;
   /** Counts a refused token against the address that it came from; throws 429 for too many. */
   refusedToken(address: string): Promise<void>;
+  alarm: Alarm;
   log: { warn(details: object, message: string): void; error(details: object, message: string): void; info(details: object, message: string): void };
 }
 
@@ -58,8 +60,15 @@ export async function handleRest(deps: RestDeps, ctx: Koa.Context, path: string)
     }
     await answer(deps, ctx, path);
   } catch (error) {
+    await raiseIfCorrupted(deps, ctx, error);
     refuse(deps, ctx, error);
   }
+}
+
+/** Something stored does not open: the realm learns of it. */
+async function raiseIfCorrupted({ alarm, log }: RestDeps, ctx: Koa.Context, error: unknown): Promise<void> {
+  const met = isCorrupted(error) ? metBy(ctx) : undefined;
+  if (met) await alarm(met).catch((err: unknown) => log.error({ err }, 'an alarm could not be recorded'));
 }
 
 async function answer(deps: RestDeps, ctx: Koa.Context, path: string): Promise<void> {
