@@ -15,8 +15,11 @@ import { about, type FactorOperator, factorsIn, rootSecretOf } from './factor-op
 export async function unlockUser(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<{ pauses: number }> {
   const { db, now } = operator;
   const counted = await countersOf(operator, realm, user);
+  const { asked } = subjectsOf(await rootSecretOf(operator, realm));
   return db.transaction(async (trx) => {
     const pauses = await forgetAttempts(trx, realm.id, counted, now);
+    // Mails that were asked for were no wrong passwords, but may be in the user's way.
+    await forgetAttempts(trx, realm.id, [user.username, user.email ?? user.username].map(asked), now);
     await audit(operator, about(user), { type: 'user.unlocked', details: { pauses } }, trx);
     return { pauses };
   });
