@@ -16,12 +16,14 @@ import { isUniqueViolation } from '../store/database.ts';
 import { takeHardwareToken } from '../store/hardware-tokens.ts';
 import { spendGrace } from '../store/policies.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
+import { removeRequiredAction } from '../store/user-changes.ts';
 import { setUserNote } from '../store/user-notes.ts';
 import { confirmEmail, lockUser, type UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
 import { decisionOf, type LoginRules, mayConfirm } from './machine.ts';
 import { offeredFactor, offerNote, offersAfter } from './offers.ts';
 import { lostWith, passOf, resetFactors } from './pass.ts';
+import { requiredHere } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { isUnavailable, tooSoon, unavailableOf } from './verification.ts';
@@ -138,7 +140,8 @@ async function confirmed(request: LoginRequest, login: Login, done: Confirmed): 
     return { ...common, event: { type: 'answered', action: login.state.due ?? '' }, rules: await withOffers(request, login, done) };
   const proof = proofOf(factor, { ...enrolment, credentialId: id }, request.at);
   const left = { ...known, credentials: known.credentials.filter((one) => !removed.has(one.id)) };
-  const now = removed.size === 0 ? rules : await rulesOf(request, login, user.id, left);
+  const required = requiredHere(rules, factor.id);
+  const now = removed.size === 0 && required === undefined ? rules : await rulesOf(request, login, user.id, left, required);
   const credential = { id, factor: factor.id, level: enrolment.level, kinds: factor.kinds };
   return {
     ...common,
@@ -186,6 +189,8 @@ async function storing(
       await record(trx, origin, { type: 'mfa.token.assigned', details: { token: enrolment.takes, credential: row.id } });
     }
     if (enrolment.left !== undefined) await record(trx, origin, { type: 'mfa.recovery.generated', details: { codes: enrolment.left } });
+    const required = requiredHere(rules, factor.id);
+    if (required !== undefined) await removeRequiredAction(trx, user, required);
     if (enrolment.provesEmail !== undefined) await confirmEmail(trx, user, enrolment.provesEmail, at);
     if (offered !== undefined) await setUserNote(trx, { realmId, userId }, { name: offerNote(offered), value: 'accepted', now: at });
     await revokeTrust(trx, { realmId, userId }, {}, 'credentials', origin);

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import type { Form } from '../factors/factor.ts';
 import { readForm } from '../http/input.ts';
+import { newPasswordFields } from '../http/new-password.ts';
 
 /** The buttons of these pages; one that is none of ours was not pressed. */
 const BUTTONS = ['cancel', 'another', 'switch', 'allow', 'deny', 'resend', 'resync', 'skip', 'never', 'accept'] as const;
@@ -33,6 +34,7 @@ export const loginForm = z.object({
   number: z.string().optional(),
   serial: z.string().optional(),
   confirm: z.string().optional(),
+  ...newPasswordFields,
 });
 export type LoginForm = z.infer<typeof loginForm>;
 

@@ -106,6 +106,8 @@ export interface LoginRules {
   choices: readonly { factor: string; credentialId: string }[];
   /** What this user may be shown before the end, once each. */
   offers: readonly Offer[];
+  /** The enrolment that an administrator wants of this user, which the facts then ask for as a request would. */
+  required?: string | undefined;
   /** Factors to fall back to, in order, where a challenge cannot be begun. */
   fallback: readonly string[];
 }
@@ -195,7 +197,7 @@ export function decisionOf(state: LoginState, rules: LoginRules, now: number): D
   const session = state.expected ? rules.sessionProofs : [];
   const proofs = state.userId === null ? [] : [...session, ...state.proofs];
   const { action, ...facts } = rules.facts;
-  const asked = action !== undefined && state.action === 'pending' ? { action } : {};
+  const asked = action !== undefined && (state.action === 'pending' || rules.required !== undefined) ? { action } : {};
   return decide({ ...facts, ...asked, skipped: facts.skipped || state.skipped, now, proofs });
 }
 
@@ -215,6 +217,17 @@ export function mayConfirm(state: LoginState, rules: LoginRules, startedAt: numb
   // What the page shows is wanted, whatever else the request asked for.
   const wanted = state.factor === null ? {} : { actionFactors: [state.factor] };
   return decide({ ...facts, ...wanted }).ask === 'enrol';
+}
+
+/**
+ * Whether something that is offered may be set up now: as for any enrolment, the strongest factor owned has to have been
+ * shown moments ago. A page that stood open is not taken up by whoever passes by, and what a weaker factor was shown for
+ * offers nothing.
+ */
+function mayTakeUp(state: LoginState, rules: LoginRules, now: number): boolean {
+  const session = state.expected ? rules.sessionProofs : [];
+  const { action: _action, actionFactors: _factors, actionFreshSince: _since, ...facts } = rules.facts;
+  return decide({ ...facts, action: 'enrol', now, proofs: [...session, ...state.proofs] }).ask === 'enrol';
 }
 
 type Event<T extends LoginEvent['type']> = Extract<LoginEvent, { type: T }>;
@@ -268,12 +281,18 @@ function another(state: LoginState, rules: LoginRules, now: number): LoginState 
 function begun(state: LoginState, event: Event<'begun'>, rules: LoginRules, now: number): LoginState {
   if (state.at === 'challenge') return challengeBegun(state, event, rules, now);
   // An offer that was taken up: what it sets up is no answer to what `decide` asks.
-  if (state.at === 'action') return state.step === null || event.again === true ? { ...state, step: event.step } : state;
+  if (state.at === 'action') return takenUp(state, event, rules, now);
   // An enrolment that was begun keeps its secret: a second tab must not replace what the user has already scanned.
   if (state.at !== 'enrol' || (state.step !== null && event.again !== true)) return state;
   const decision = decisionOf(state, rules, now);
   if (decision.ask !== 'enrol' || state.factor === null || !decision.factors.includes(state.factor)) return proceed(state, rules, now);
   return { ...state, step: event.step };
+}
+
+function takenUp(state: LoginState, event: Event<'begun'>, rules: LoginRules, now: number): LoginState {
+  if (state.step !== null) return event.again === true ? { ...state, step: event.step } : state;
+  if (state.due === null || mayTakeUp(state, rules, now)) return { ...state, step: event.step };
+  return answered(state, state.due, rules, now);
 }
 
 function challengeBegun(state: LoginState, event: Event<'begun'>, rules: LoginRules, now: number): LoginState {
@@ -312,13 +331,13 @@ function answered(state: LoginState, action: string, rules: LoginRules, now: num
 }
 
 /** The first of the actions that are due now. */
-function dueAction(state: LoginState, rules: LoginRules): string | undefined {
+function dueAction(state: LoginState, rules: LoginRules, now: number): string | undefined {
   const enrolled = state.proofs.filter((proof) => state.enrolled.includes(proof.credentialId));
   const isDue = ({ action, after, factors }: Offer): boolean => {
     if (state.answered.includes(action)) return false;
     if (after === 'always') return true;
     const made = after === 'enrolled' ? enrolled : state.proofs;
-    return made.some((proof) => factors?.includes(proof.factor));
+    return made.some((proof) => factors?.includes(proof.factor)) && mayTakeUp(state, rules, now);
   };
   return rules.offers.find(isDue)?.action;
 }
@@ -373,7 +392,7 @@ function proceed(state: LoginState, rules: LoginRules, now: number): LoginState 
   const decision = decisionOf(state, rules, now);
   switch (decision.ask) {
     case 'nothing': {
-      const due = dueAction(state, rules);
+      const due = dueAction(state, rules, now);
       return due === undefined ? place(state, { at: 'done' }) : place(state, { at: 'action', due });
     }
     case 'password':

@@ -26,7 +26,7 @@ export const offeredFactor = (action: string | null): string | undefined => (act
 /** The note that a user was offered a factor, and what they said. */
 export const offerNote = (factor: string): string => `offered:${factor}`;
 
-/** What a user may be offered after the proof or the enrolment at hand. */
+/** What has to be done, and what a user may be offered after the proof or the enrolment at hand. */
 export async function offersAfter(
   request: Pick<LoginRequest, 'db' | 'factors' | 'realm'>,
   who: { user: UserRow; rows: readonly CredentialRow[]; rules: LoginRules; capable: boolean },
@@ -39,14 +39,15 @@ export async function offersAfter(
   const possible = new Set(enrollableFactors(request.factors, settings, enroller, wanted).map(({ factor }) => factor));
   const wished = OFFERED.filter(({ factor }) => factor !== 'passkey' || settings.webauthn.passkey.offer);
   const offered = wished.filter(({ factor, needsBrowser }) => possible.has(factor) && !owned.has(factor) && (capable || !needsBrowser));
-  if (offered.length === 0) return [];
+  if (offered.length === 0) return [...rules.offers];
   const notes = await userNotes(request.db.knex, realmId, user.id);
   const second = [...request.factors.in(settings).values()].filter(({ role, auxiliary }) => role === 'second' && auxiliary !== true);
-  return offered
+  const free = offered
     .filter(({ factor }) => !notes.has(offerNote(factor)))
     .map(({ factor, after }) => ({
       action: `${PREFIX}${factor}`,
       after,
       factors: after === 'enrolled' ? second.map(({ id }) => id) : TYPED_CODES,
     }));
+  return [...rules.offers, ...free];
 }

@@ -20,6 +20,7 @@ import { enrolling } from './enrolment.ts';
 import { challengeOf, decisionOf, type LoginState } from './machine.ts';
 import { offeredFactor } from './offers.ts';
 import { isOffered, recoveryAddress } from './recovery/room.ts';
+import { newPasswordPage, UPDATE_PASSWORD } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { contextOf, knownOf, requireFactor, rulesOf } from './steps.ts';
 import { questionPage, unavailabilityOf } from './verification.ts';
@@ -68,7 +69,7 @@ const FIELDS: Partial<Record<LoginState['at'], readonly string[]>> = {
   password: ['password'],
   challenge: ['code', 'next_code'],
   enrol: ['code', 'next_code', 'label', 'number', 'serial', 'confirm'],
-  action: ['code', 'label', 'confirm'],
+  action: ['code', 'label', 'confirm', 'password-new', 'password-confirm'],
 };
 
 /** What is wrong with a form, next to its field if the page has it. */
@@ -115,8 +116,9 @@ async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promis
       return { view: 'login/choose', model: await choices(request, login) };
     case 'challenge':
       return challengePage(request, login, shown);
-    case 'enrol':
     case 'action':
+      return state.due === UPDATE_PASSWORD ? newPasswordPage(request, login) : enrolmentPage(request, login, shown);
+    case 'enrol':
       return enrolmentPage(request, login, shown);
     default:
       throw new Error(`There is no page for a sign-in at ${state.at}.`);

@@ -20,6 +20,7 @@ import { type UserRow, userById, userByLogin } from '../store/users.ts';
 import { rulesFor } from './facts.ts';
 import type { LoginEvent, LoginRules } from './machine.ts';
 import type { Shown } from './pages.ts';
+import { requiredOf } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 
 /** What a step leads to: an event for the machine, or an error to show on the same page. */
@@ -49,12 +50,14 @@ const REFUSED: Readonly<Partial<Record<Refusal, MessageKey>>> = {
  * The rules for whoever the sign-in is about now, or will be after the event.
  *
  * @param read the user as `knownOf` has read them already
+ * @param done the required action that is done by the event
  */
 export async function rulesOf(
   request: LoginRequest,
   login: { row: { createdAt: number }; state: { expected: boolean } | null },
   userId: string | null,
   read?: KnownUser,
+  done?: string,
 ): Promise<LoginRules> {
   const { db, realm, asked, at } = request;
   const known = read ?? (userId === null ? NOBODY : await knownOf(request, userId));
@@ -66,8 +69,11 @@ export async function rulesOf(
   const alive = session && isAlive(session, realm.realm.settings, at) ? session : undefined;
   const device = userId === null ? undefined : await deviceAt(request, userId, known.credentials);
   const user = { known, session: alive, ...(device ? { device } : {}) };
-  const { params, clientId } = asked;
-  return rulesFor(request.factors, realm, { params, clientId, startedAt: login.row.createdAt }, user, at);
+  const { clientId } = asked;
+  const { enrolment, offers } = requiredOf(request, known, done);
+  const params = enrolment === undefined ? asked.params : { ...asked.params, kc_action: enrolment };
+  const rules = rulesFor(request.factors, realm, { params, clientId, startedAt: login.row.createdAt }, user, at);
+  return { ...rules, offers, required: enrolment };
 }
 
 /** A user as a decision sees them; the same query for an id that is nobody's. */

@@ -24,7 +24,8 @@ export function actionToEnrol(factor: string): string {
   return `enrol:${factor}`;
 }
 
-const actionFactor = (action = ''): string | undefined => ACTION_FACTORS.get(action) ?? OWN_ACTION.exec(action)?.[1];
+/** The factor that an action enrols; undefined for another action. */
+export const actionFactor = (action = ''): string | undefined => ACTION_FACTORS.get(action) ?? OWN_ACTION.exec(action)?.[1];
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
 const words = (value: unknown): string[] => text(value)?.split(' ').filter(Boolean) ?? [];

@@ -20,6 +20,8 @@ export interface KnownUser extends Pick<Facts, 'user' | 'exception' | 'grace' | 
   /** All of the user's, oldest first. */
   credentials: CredentialRow[];
   email: string | null;
+  /** What the user is to do at the next sign-in, by Keycloak's names. */
+  requiredActions: string[];
   /** The attributes of the client that was asked for. */
   clientAttributes: Record<string, string>;
 }
@@ -32,6 +34,7 @@ export const NOBODY: KnownUser = {
   risk: [],
   credentials: [],
   email: null,
+  requiredActions: [],
   clientAttributes: {},
 };
 
@@ -53,6 +56,7 @@ export async function knownUser(knex: Queries, on: Policed, of: { userId: string
     risk: isAfterReset(row.resetAt, now) ? ['after-reset'] : [],
     credentials: row.credentials,
     email: user?.email ?? null,
+    requiredActions: row.requiredActions,
     clientAttributes: row.client,
   };
 }

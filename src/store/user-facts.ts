@@ -28,6 +28,8 @@ export interface UserFactsRow {
   administrator: boolean;
   exception: { id: string; level: Level; until: number; reason: string } | null;
   graceUsed: number;
+  /** What the user is to do at the next sign-in, by Keycloak's names, in the order in which it was asked for. */
+  requiredActions: string[];
   /** When the password was last set by mail, in milliseconds since the epoch, as it was noted; null for never. */
   resetAt: number | null;
   /** The attributes of the client that was asked for. */
@@ -44,7 +46,7 @@ export interface AskedOfUser {
   clientId?: string | null;
 }
 
-type Kind = 'credential' | 'user' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'reset' | 'client';
+type Kind = 'credential' | 'user' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'reset' | 'client' | 'action';
 type Columns = Omit<CredentialRecord, 'realm_id' | 'user_id'>;
 
 /** For a user who is not there it does the same work, and finds nothing. */
@@ -71,6 +73,9 @@ export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number):
         }
       : null,
     graceUsed: of('grace')[0]?.counter ?? 0,
+    requiredActions: of('action')
+      .sort((a, b) => a.created_at - b.created_at || (a.label < b.label ? -1 : 1))
+      .map(({ label }) => label),
     resetAt: of('reset')[0]?.created_at ?? null,
     client: client ? fromJson(stringMap, client.label, `client ${asked.clientId}`) : {},
   };
@@ -173,6 +178,9 @@ function statement(knex: Knex, asked: Marked, now: number): Knex.QueryBuilder {
         .where(of)
         .where('until', '>', now)
         .select(padded('exception', { id: 'id', label: 'reason', level: 'level', created_at: 'until' })),
+      knex('required_actions')
+        .where(of)
+        .select(padded('action', { label: 'action', created_at: 'created_at' })),
       knex('mfa_grace')
         .where(of)
         .select(padded('grace', { counter: 'used' })),

@@ -49,6 +49,7 @@ testOnEngines('somebody with a password and nothing else', async (t, db) => {
       administrator: false,
       exception: null,
       graceUsed: 0,
+      requiredActions: [],
       resetAt: null,
       client: {},
     },
@@ -70,6 +71,7 @@ testOnEngines('nobody has nothing', async (t, db) => {
     administrator: false,
     exception: null,
     graceUsed: 0,
+    requiredActions: [],
     resetAt: null,
     client: {},
   });

@@ -1,0 +1,49 @@
+/**
+ * What an administrator wants of a user at the next sign-in (Keycloak's required actions). An enrolment is asked for like
+ * one that the application wishes (`kc_action`): what the user owns is shown first. A new password is an action of its own,
+ * after the last proof.
+ */
+import { enrollableFactors } from '../factors/owned.ts';
+import { actionFactor } from '../policy/request.ts';
+import type { KnownUser } from '../sessions/facts.ts';
+import { userById } from '../store/users.ts';
+import type { LoginRules, Offer } from './machine.ts';
+import type { Login, LoginRequest } from './room.ts';
+
+/** As the machine has it due. */
+export const UPDATE_PASSWORD = 'required:UPDATE_PASSWORD';
+
+/**
+ * The first enrolment that is wanted and can be made here, and what has to be done besides. What the application wishes
+ * itself goes first: the rest is asked for at the sign-in after.
+ *
+ * @param done the one that is done by the event at hand
+ */
+export function requiredOf(
+  request: Pick<LoginRequest, 'factors' | 'realm' | 'asked'>,
+  known: KnownUser,
+  done: string | undefined,
+): { enrolment: string | undefined; offers: Offer[] } {
+  const wanted = known.requiredActions.filter((action) => action !== done);
+  const offers: Offer[] = wanted.includes('UPDATE_PASSWORD') ? [{ action: UPDATE_PASSWORD, after: 'always' }] : [];
+  if (request.asked.params.kc_action !== undefined) return { enrolment: undefined, offers };
+  const enrolment = wanted.find((action) => {
+    const factor = actionFactor(action);
+    return factor !== undefined && isPossible(request, known, factor);
+  });
+  return { enrolment, offers };
+}
+
+function isPossible({ factors, realm }: Pick<LoginRequest, 'factors' | 'realm'>, known: KnownUser, factor: string): boolean {
+  const enroller = known.user && { email: known.email, administrator: known.user.administrator };
+  return enrollableFactors(factors, realm.realm.settings, enroller, [factor]).some((one) => one.factor === factor);
+}
+
+/** The required action that enrolling this factor does. */
+export const requiredHere = ({ required }: LoginRules, factor: string): string | undefined =>
+  actionFactor(required) === factor ? required : undefined;
+
+export async function newPasswordPage({ db, realm }: LoginRequest, { state }: Login): Promise<{ view: string; model: object }> {
+  const user = state.userId === null ? undefined : await userById(db.knex, realm.realm.id, state.userId);
+  return { view: 'login/recovery/password', model: { username: user?.username ?? '', least: realm.realm.settings.passwordMinLength } };
+}
