@@ -151,25 +151,31 @@ async function personOf(operator: Operator, realm: RealmRow, text: string): Prom
 
 const COLUMNS = ['at', 'id', 'type', 'actor', 'subject', 'client', 'transaction', 'ip', 'userAgent', 'factor', 'details', 'row', 'hash'];
 
-const documentOf = (row: ListedRow) => {
-  const details: unknown = JSON.parse(row.details);
-  return {
-    at: isoTime(row.at),
-    id: row.id,
-    type: row.type,
-    actor: row.actor,
-    subject: row.subject,
-    client: row.clientId,
-    transaction: row.transactionId,
-    ip: row.ip,
-    userAgent: row.userAgent,
-    factor: row.factor,
-    details,
-    // Of administrators' rows: their number in the chain, and their hash.
-    row: row.seq,
-    hash: row.hash,
-  };
-};
+const documentOf = (row: ListedRow) => ({
+  at: isoTime(row.at),
+  id: row.id,
+  type: row.type,
+  actor: row.actor,
+  subject: row.subject,
+  client: row.clientId,
+  transaction: row.transactionId,
+  ip: row.ip,
+  userAgent: row.userAgent,
+  factor: row.factor,
+  details: detailsOf(row),
+  // Of administrators' rows: their number in the chain, and their hash.
+  row: row.seq,
+  hash: row.hash,
+});
+
+/** As text where somebody has made something else of them: that is for `verify` to say. */
+function detailsOf({ details }: ListedRow): unknown {
+  try {
+    return JSON.parse(details);
+  } catch {
+    return details;
+  }
+}
 
 const verdictOf = ({ realm, ok, rows, head, erased, breaks }: Verdict & { realm: string }) => ({
   realm,

@@ -30,15 +30,15 @@ export async function recordAnswer(
   } else if (isAsked(ctx)) room.batch.add(origin, { type: 'login.sso', details });
 }
 
-/** The session is not enough for this request. Of an application that only looks whether it is (`prompt=none`), nothing. */
+/** The session is not enough for this request. */
 export async function recordStepUp(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Stands, facts: Facts): Promise<void> {
-  if (!isAsked(ctx) || ctx.oidc.prompts.has('none')) return;
+  if (!isAsked(ctx) || onlyLooks(ctx)) return;
   await record(room.db.knex, originOf(room, ctx, standing), { type: 'stepup.required', details: { acr: [...facts.requested.acr] } });
 }
 
 /** Nothing that the user could do would be enough. */
 export async function recordUnmet(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Stands, reason: string): Promise<void> {
-  await record(room.db.knex, originOf(room, ctx, standing), { type: 'stepup.unmet', details: { reason } });
+  if (!onlyLooks(ctx)) await record(room.db.knex, originOf(room, ctx, standing), { type: 'stepup.unmet', details: { reason } });
 }
 
 /** Somebody came back from a sign-in in a way that no browser of its own would. */
@@ -55,6 +55,9 @@ export async function recordRefusal(
     { type: 'flow.refused', details: { reason: refusal.reason } },
   );
 }
+
+/** Of an application that looks whether the session is enough, as many do all the time, nothing is recorded when it is not. */
+const onlyLooks = (ctx: KoaContextWithOIDC): boolean => ctx.oidc.prompts.has('none');
 
 /** The application's own request, and not the way back from our pages. */
 const isAsked = (ctx: KoaContextWithOIDC): boolean => ctx.oidc.result === undefined;
