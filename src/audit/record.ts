@@ -4,7 +4,7 @@
  * What administrators do goes through `recordInChain`: their rows hang together (chain.ts), and are appended right
  * before the commit, because the end of a chain is one row that all of a realm's administrators write.
  */
-import { randomUUID } from 'node:crypto';
+import { timeOrderedId } from '../crypto/codes.ts';
 import { type AuditRow, insertAuditRows, insertChainedRows, lockChain, moveChain } from '../store/audit.ts';
 import { isTransaction, lastly, onceCommitted } from '../store/lastly.ts';
 import type { Queries } from '../store/rows.ts';
@@ -83,7 +83,7 @@ function tell(queries: Queries, event: AuditEvent): void {
 function rowOf(origin: AuditOrigin, event: AuditEvent): AuditRow {
   return {
     realmId: origin.realmId,
-    id: randomUUID(),
+    id: timeOrderedId(origin.at),
     at: origin.at,
     type: event.type,
     actor: origin.actor ?? null,

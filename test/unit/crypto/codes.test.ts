@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import test from 'ava';
 import fc from 'fast-check';
-import { hmac, randomToken, readablePassword, safeEqual, sha256 } from '../../../src/crypto/codes.ts';
+import { hmac, randomToken, readablePassword, safeEqual, sha256, timeOrderedId } from '../../../src/crypto/codes.ts';
 
 test('tokens are random, of the asked length, and safe in a URL', (t) => {
   t.regex(randomToken(), /^[\w-]{43}$/);
@@ -42,4 +42,14 @@ test('safeEqual says what === says, for any two texts and lengths', (t) => {
 test('a readable password is four groups of five unmistakable characters', (t) => {
   for (let i = 0; i < 200; i += 1) t.regex(readablePassword(), /^[a-hj-km-np-z2-9]{5}(-[a-hj-km-np-z2-9]{5}){3}$/);
   t.is(new Set(Array.from({ length: 500 }, readablePassword)).size, 500);
+});
+
+test('ids that are ordered by time are UUIDs of version 7, and in the order in which they were made', (t) => {
+  const at = Date.UTC(2030, 0, 15);
+  const ids = Array.from({ length: 2_000 }, () => timeOrderedId(at));
+  t.deepEqual([...ids].sort(), ids);
+  t.is(new Set(ids).size, ids.length);
+  t.true(ids.every((id) => /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)));
+  t.is(Number.parseInt(ids[0]?.replaceAll('-', '').slice(0, 12) ?? '', 16), at);
+  t.true(timeOrderedId(at - 1) < (ids[0] ?? '') && timeOrderedId(at + 1) > (ids.at(-1) ?? ''));
 });
