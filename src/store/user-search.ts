@@ -1,6 +1,7 @@
 /**
  * Users that are looked for, by username and by their place in that list. What is compared is lower-case: usernames and
- * addresses are stored so, names are made so by the query.
+ * addresses are stored so, names are made so by the query. PostgreSQL in the plain C locale leaves letters beyond ASCII as
+ * they are: names are compared as they were typed, too.
  */
 import type { Knex } from 'knex';
 import { normalise } from './rows.ts';
@@ -46,7 +47,10 @@ function matching(knex: Knex, realmId: string, search: UserSearch) {
   for (const word of wordsOf(search.search ?? '')) query.where((either) => eitherIs(either, word));
   for (const [field, column] of FIELDS) {
     const wanted = search[field];
-    if (wanted !== undefined) query.whereRaw(`${column} like ? escape '!'`, [search.exact ? literally(wanted) : `%${literally(wanted)}%`]);
+    if (wanted === undefined) continue;
+    const around = search.exact ? '' : '%';
+    const [plain = '', typed = ''] = patternsOf(wanted).map((pattern) => `${around}${pattern}${around}`);
+    query.whereRaw(`(${column} like ? escape '!' or ${column.replace('lower', '')} like ? escape '!')`, [plain, typed]);
   }
   for (const [name, value] of search.attributes ?? [])
     query.whereExists(ofUser(knex, 'user_attributes').where({ 'about.name': name, 'about.value_key': attributeKey(value) }));
@@ -72,21 +76,27 @@ const FIELDS = [
 const ofUser = (knex: Knex, table: string): Knex.QueryBuilder =>
   knex({ about: table }).whereRaw('about.realm_id = users.realm_id AND about.user_id = users.id').select('about.user_id');
 
-function eitherIs(either: Knex.QueryBuilder, pattern: string): void {
-  for (const [, column] of FIELDS) void either.orWhereRaw(`${column} like ? escape '!'`, [pattern]);
+function eitherIs(either: Knex.QueryBuilder, [plain, typed]: readonly string[]): void {
+  for (const [, column] of FIELDS) {
+    void either.orWhereRaw(`${column} like ? escape '!'`, [plain ?? '']);
+    if (column.startsWith('lower')) void either.orWhereRaw(`${column.replace('lower', '')} like ? escape '!'`, [typed ?? '']);
+  }
 }
 
 /** At most so many words: each is a comparison of four columns for every user. */
 const MOST_WORDS = 10;
 
-/** As patterns of LIKE. */
-function wordsOf(search: string): string[] {
+/** As patterns of LIKE, each lower-case and as it was typed. */
+function wordsOf(search: string): string[][] {
   const words = search.trim() === '' ? [] : search.trim().split(/\s+/);
   return words.slice(0, MOST_WORDS).map((word) => {
-    if (word.length >= 2 && word.startsWith('"') && word.endsWith('"')) return literally(word.slice(1, -1));
-    const pattern = literally(word).replaceAll('*', '%');
-    return pattern.endsWith('%') ? pattern : `${pattern}%`;
+    if (word.length >= 2 && word.startsWith('"') && word.endsWith('"')) return patternsOf(word.slice(1, -1));
+    return patternsOf(word).map((literal) => {
+      const pattern = literal.replaceAll('*', '%');
+      return pattern.endsWith('%') ? pattern : `${pattern}%`;
+    });
   });
 }
 
-const literally = (text: string): string => normalise(text).replace(/[!%_]/g, '!$&');
+const patternsOf = (text: string): string[] => [literally(normalise(text)), literally(text.trim())];
+const literally = (text: string): string => text.replace(/[!%_]/g, '!$&');
