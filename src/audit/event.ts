@@ -148,6 +148,7 @@ export type AuditEvent = LoginEvent | ChallengeEvent | FactorEvent | PolicyEvent
  * leaves it behind.
  */
 export const PERSONAL_DETAILS: Readonly<Partial<Record<AuditEvent['type'], readonly string[]>>> = {
+  'login.ok': ['inputs'],
   'user.created': ['name'],
   'mfa.exception.granted': ['reason'],
   'mfa.reset.requested': ['reason'],
