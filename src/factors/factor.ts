@@ -239,6 +239,8 @@ export interface Factor<Secret = unknown, State = unknown, Enrolling = State> {
   readonly texts?: string;
   /** Never offered by itself as what to enrol first: recovery codes, what only an administrator gives. */
   readonly auxiliary?: boolean;
+  /** Its codes go to the mailbox of the account and nowhere else, so that it shows no more than a link in a mail does. */
+  readonly byMail?: boolean;
   /** The level that a credential without a level of its own supports in a realm. */
   levelIn(settings: RealmSettings): Level;
   /** What its proofs add to a token in a realm (RFC 8176), for whoever asks beforehand; each verdict says it of itself. */

@@ -18,6 +18,7 @@ export function customFactor(terms: CustomTerms): Factor<CustomSecret, CustomSta
     name,
     strength,
     texts: 'custom',
+    byMail: hooks.init === undefined,
     levelIn: (settings) => levelOf(terms, settings),
     amrIn: () => terms.amr,
     ownedByAll: () => everyone,

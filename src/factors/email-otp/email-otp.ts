@@ -34,6 +34,7 @@ export const emailOtp: Factor<EmailSecret, EmailChallenge, EmailEnrolment> = {
   kinds: ['possession'],
   name: 'Code by email',
   strength: 'A code is sent to your email address. Whoever can read your mail can read it too.',
+  byMail: true,
 
   levelIn: ({ emailOtp: { level } }: RealmSettings) => level,
   amrIn: (settings: RealmSettings) => shows(settings).amr,

@@ -12,7 +12,7 @@
  * As in the machine of the sign-in, the caller verifies, stores by compare-and-set, and computes the rules anew for each
  * event; an event that does not fit leaves the very same object.
  */
-import { type Level, reaches } from '../../policy/assurance.ts';
+import { type Level, reaches, strongest } from '../../policy/assurance.ts';
 import type { OwnedFactor } from '../../policy/policy.ts';
 import type { Unavailability } from '../machine.ts';
 
@@ -75,21 +75,28 @@ export interface RecoveryRules {
   fallback: readonly string[];
 }
 
-/** What a code by mail shows, the mail with the link has shown already. */
-const MAILBOX = 'email-otp';
 /** It opens one enrolment, after a sign-in, and would be gone before it. */
 const PASS = 'enrolment-pass';
 /** Kept for a lost factor; whoever administers something is let in again by somebody else who does. */
 const CODES = 'recovery-codes';
 
-/** Which factors a user may show, and whether there is something in the way. */
-export function waysOf(user: { owned: readonly OwnedFactor[]; administrator: boolean }): { barrier: Barrier | null; factors: string[] } {
-  const counts = user.owned.filter(({ factor }) => factor !== MAILBOX && factor !== PASS && !(user.administrator && factor === CODES));
+/** Factors whose codes go to the mailbox, where a realm has no more of them than the product does. */
+const MAILED: ReadonlySet<string> = new Set(['email-otp']);
+
+/**
+ * Which factors a user may show, and whether there is something in the way.
+ * @param mailed factors whose codes go to the mailbox: what they show, the mail with the link has shown already
+ */
+export function waysOf(
+  user: { owned: readonly OwnedFactor[]; administrator: boolean },
+  mailed: ReadonlySet<string> = MAILED,
+): { barrier: Barrier | null; factors: string[] } {
+  const counts = user.owned.filter(({ factor }) => !mailed.has(factor) && factor !== PASS && !(user.administrator && factor === CODES));
   const usable = counts.filter(({ disabled }) => disabled !== true).map(({ factor }) => factor);
   if (usable.length > 0) return { barrier: null, factors: [...new Set(usable)] };
   if (counts.length > 0) return { barrier: 'switched-off', factors: [] };
   if (user.administrator) return { barrier: 'administrator', factors: [] };
-  const mailbox: Level = user.owned.find(({ factor }) => factor === MAILBOX)?.level ?? 'aal1';
+  const mailbox = user.owned.filter(({ factor }) => mailed.has(factor)).reduce<Level>((level, factor) => strongest(level, factor.level), 'aal1');
   return { barrier: reaches(mailbox, 'aal2') ? 'mailbox' : null, factors: [] };
 }
 

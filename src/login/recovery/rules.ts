@@ -22,7 +22,8 @@ export async function rulesOf({ db, factors, realm, at }: RecoveryRequest, { sta
     return { rules: { barrier: 'changed', ways: [], fallback: [] }, user: undefined, known: undefined };
   const known = await knownUser(db.knex, realm, { userId: user.id }, at);
   const owned = ownedFactors(factors, settings, known.credentials);
-  const { barrier, factors: usable } = waysOf({ owned, administrator: known.user?.administrator ?? false });
+  const mailed = new Set([...factors.in(settings).values()].flatMap(({ id, byMail }) => (byMail === true ? [id] : [])));
+  const { barrier, factors: usable } = waysOf({ owned, administrator: known.user?.administrator ?? false }, mailed);
   const ways = usable.flatMap((factor) => {
     const held = known.credentials.filter((row) => row.enabled && row.factor === factor);
     return held.length > 0 ? held.map(({ id }) => ({ factor, credentialId: id })) : [{ factor, credentialId: everybodys(factor) }];

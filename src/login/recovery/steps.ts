@@ -2,6 +2,7 @@
 import { record } from '../../audit/record.ts';
 import { AppError } from '../../errors.ts';
 import { factorContext } from '../../factors/context.ts';
+import type { FactorContext } from '../../factors/factor.ts';
 import { languageOf } from '../../http/language.ts';
 import { type NewPasswordForm, newPasswordErrors } from '../../http/new-password.ts';
 import type { FormError } from '../../http/render.ts';
@@ -39,18 +40,26 @@ export function questionOf(request: RecoveryRequest, recovery: Recovery, { user,
     throttle: throttleOf(request),
     factor: requireFactor(request, recovery.state.factor),
     challenge: challengeOf(recovery.state),
-    cx: factorContext(request, {
-      realm: realm.realm,
-      rootSecret: realm.rootSecret,
-      user,
-      administrator: known.user?.administrator ?? false,
-      transaction: recovery.row.id,
-      language: languageOf(request.ctx),
-      now: at,
-    }),
+    cx: notByMail(
+      factorContext(request, {
+        realm: realm.realm,
+        rootSecret: realm.rootSecret,
+        user,
+        administrator: known.user?.administrator ?? false,
+        transaction: recovery.row.id,
+        language: languageOf(request.ctx),
+        now: at,
+      }),
+    ),
     origin: auditOrigin(request, recovery, user.id),
   };
 }
+
+/** A hook may have its code mailed all the same: the mailbox has been shown, and is not shown twice for two. */
+const notByMail = (cx: FactorContext): FactorContext => ({
+  ...cx,
+  deliver: async (delivery) => (delivery.channel === 'mail' ? { ok: false, reason: 'not-allowed' } : cx.deliver(delivery)),
+});
 
 /** Begins the challenge at hand, or sends it once more. */
 export async function beginStep(request: RecoveryRequest, recovery: Recovery): Promise<Stepped> {
