@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -224,4 +225,57 @@ test('F07 a secret is found wherever it stands in a line of the log', (t) => {
   t.is(secrets.in(lines.slice(7)).length, 0, 'the log strikes out what it knows');
   log.info({ at: 13141590, note: 'battery horse' }, 'what is like one is none');
   t.is(secrets.in(lines.slice(7)).length, 0);
+});
+
+/** One request as it is written here, byte for byte. */
+function sendRaw(origin: string, text: string): Promise<void> {
+  const { port } = new URL(origin);
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: '127.0.0.1', port: Number(port) }, () => socket.end(text));
+    socket.on('data', () => undefined).on('error', () => resolve());
+    socket.on('close', () => resolve());
+  });
+}
+
+test.serial('D04 whatever is sent in, every line of the log is one line of JSON without a character that a terminal acts on', async (t) => {
+  const server = await start({ NODE_ENV: 'production', CARDEA_ARGON2_MEMORY_KIB: '7168', CARDEA_ARGON2_PASSES: '5' });
+  const { origin, realm, rp } = server;
+  const nasty = [
+    '\r\n{"level":"info","msg":"forged"}',
+    '\u001b[31mred\u001b[0m',
+    '\u202egnp.exe',
+    '\u2028\u2029',
+    '\u0000\u0007\u0008',
+    '\u009b31m',
+    '","msg":"forged',
+  ];
+  for (const text of nasty) {
+    const escaped = encodeURIComponent(text);
+    const browser = new Browser(origin);
+    await browser.send(await browser.visit((await authorizationRequest(rp, { login_hint: text, state: text })).url), {
+      username: text,
+      password: `${text}-password`,
+    });
+    for (const path of [`realms/${escaped}`, `realms/${realm.name}/login/${escaped}`, `admin/realms/${escaped}/users?search=${escaped}`, escaped])
+      await fetch(`${origin}/${path}`, { headers: { 'x-request-id': 'forged-1234' } });
+    await fetch(`${origin}/realms/${realm.name}/protocol/openid-connect/token`, {
+      method: 'POST',
+      body: new URLSearchParams({ grant_type: text, client_id: text, client_secret: text, code: text }),
+    });
+    const bytes = Buffer.from(text.replaceAll(/[\r\n\0]/g, ' '), 'utf8').toString('latin1');
+    await sendRaw(
+      origin,
+      `GET /realms/${realm.name} HTTP/1.1\r\nhost: x\r\nuser-agent: ${bytes}\r\nx-request-id: ${bytes}\r\nx-forwarded-for: ${bytes}\r\nconnection: close\r\n\r\n`,
+    );
+    await sendRaw(origin, `${bytes} /${bytes} HTTP/1.1\r\nhost: ${bytes}\r\n\r\n`);
+    await sendRaw(origin, `GET /${bytes} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+  }
+  await server.stop();
+  const lines = server.lines().filter((line) => line !== '');
+  t.true(lines.length > nasty.length * 6, `${lines.length} lines`);
+  for (const line of lines) {
+    t.notThrows(() => JSON.parse(line), line);
+    t.not(JSON.parse(line).msg, 'forged');
+    t.notRegex(line, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  }
 });
