@@ -1,7 +1,10 @@
 /** What a bearer token says to our own APIs: whose it is, of which application, and how its user signed in. */
 import { decodeJwt, errors } from 'jose';
+import type { AdapterPayload } from 'oidc-provider';
 import { issuerOf } from '../realms/issuer.ts';
+import type { RoleScope } from '../store/effective-roles.ts';
 import type { OidcRealm } from './provider.ts';
+import { roleScopeOf } from './roles.ts';
 
 /** A token that was verified and still stands: its session, its grant and its user are there, and nobody revoked it. */
 export interface Bearer {
@@ -10,6 +13,8 @@ export interface Bearer {
   /** A client that speaks for itself. */
   service: boolean;
   acr: string | undefined;
+  /** The roles that the application may use; undefined for all that its user has. */
+  within: RoleScope | undefined;
 }
 
 /** The realm that a token claims to be of, by its issuer; undefined for what is none of ours. */
@@ -25,14 +30,17 @@ export function realmOfToken(token: string, origin: string): string | undefined 
 }
 
 /** @param oidc the realm of `realmOfToken` */
-export async function bearerOf({ accessTokens }: OidcRealm, token: string): Promise<Bearer | undefined> {
+export async function bearerOf({ accessTokens, clients }: OidcRealm, token: string): Promise<Bearer | undefined> {
   const ofUser = await accessTokens.find(token, { forUserinfo: false });
-  if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...common(ofUser), service: false };
+  if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...(await common(clients, ofUser)), service: false };
   const ofClient = await accessTokens.findClientCredentials(token);
   const { sub } = decodeJwt(token);
-  return ofClient && sub !== undefined ? { userId: sub, ...common(ofClient), service: true } : undefined;
+  return ofClient && sub !== undefined ? { userId: sub, ...(await common(clients, ofClient)), service: true } : undefined;
 }
 
-function common({ clientId, extra }: { clientId?: string | undefined; extra?: Record<string, unknown> | undefined }) {
-  return { clientId: clientId ?? '', acr: typeof extra?.acr === 'string' ? extra.acr : undefined };
+async function common(clients: OidcRealm['clients'], { clientId = '', scope, extra }: AdapterPayload) {
+  const client = await clients.find(clientId);
+  // Switched off in this moment: it may use no role at all.
+  const within = client ? roleScopeOf(client, scope) : { clientId, scopes: [] };
+  return { clientId, within, acr: typeof extra?.acr === 'string' ? extra.acr : undefined };
 }

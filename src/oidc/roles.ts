@@ -3,7 +3,7 @@
  * One query a token, and nothing about a user is kept: a role that was taken is missing in the next token.
  */
 import { LIGHTWEIGHT } from '../store/clients.ts';
-import { effectiveRoles } from '../store/effective-roles.ts';
+import { effectiveRoles, type RoleScope } from '../store/effective-roles.ts';
 import type { OidcClient } from './clients.ts';
 import { DEFAULT_AUDIENCE, type RealmRoom } from './room.ts';
 
@@ -23,9 +23,8 @@ interface RoleClaims {
  */
 export async function roleClaims(room: RealmRoom, client: OidcClient, userId: string, scope: string | undefined): Promise<RoleClaims> {
   const { row } = client;
-  const scopes = [...client.scopes.applied, ...(scope?.split(' ') ?? [])];
-  if (!scopes.includes(ROLES) || row.attributes[LIGHTWEIGHT] === 'true') return {};
-  const within = row.fullScope ? undefined : { clientId: row.id, scopes };
+  if (!scopesOf(client, scope).includes(ROLES) || row.attributes[LIGHTWEIGHT] === 'true') return {};
+  const within = roleScopeOf(client, scope);
   const byClient = new Map<string | null, string[]>();
   for (const { client: owner, name } of await effectiveRoles(room.db.knex, row.realmId, userId, within)) {
     const names = byClient.get(owner);
@@ -43,3 +42,9 @@ export async function roleClaims(room: RealmRoom, client: OidcClient, userId: st
     ...(others.length > 0 ? { aud: [DEFAULT_AUDIENCE, ...others.sort()] } : {}),
   };
 }
+
+const scopesOf = ({ scopes }: OidcClient, scope: string | undefined): string[] => [...scopes.applied, ...(scope?.split(' ') ?? [])];
+
+/** The roles that a client may be told of, and use; undefined for all. */
+export const roleScopeOf = (client: OidcClient, scope: string | undefined): RoleScope | undefined =>
+  client.row.fullScope ? undefined : { clientId: client.row.id, scopes: scopesOf(client, scope) };

@@ -6,7 +6,7 @@
 import { AppError, forbidden } from '../../errors.ts';
 import type { Level } from '../../policy/assurance.ts';
 import { reaches } from '../../policy/assurance.ts';
-import { hasRealmRole, rolesHeldOfClient } from '../../store/effective-roles.ts';
+import { effectiveRoles, hasRealmRole, type RoleScope, rolesHeldOfClient } from '../../store/effective-roles.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { Queries } from '../../store/rows.ts';
 import { managementClientIn } from '../resources/realm-defaults.ts';
@@ -24,6 +24,8 @@ export interface Caller {
   /** What the token says of the sign-in, and what this realm asks of administrators. */
   level: Level;
   floor: Level;
+  /** The roles that the application may use, as in Keycloak; undefined for all that its user has. */
+  within: RoleScope | undefined;
 }
 
 export interface Access {
@@ -45,10 +47,17 @@ export async function accessTo(queries: Queries, caller: Caller, realm: RealmRow
 async function rolesIn(queries: Queries, caller: Caller, realm: RealmRow): Promise<string[]> {
   if (caller.realm.id === realm.id) {
     const client = realm.name === MASTER ? managementClientIn(MASTER).clientId : 'realm-management';
-    return rolesHeldOfClient(queries, realm.id, caller.userId, client);
+    return rolesOf(queries, caller, client);
   }
   if (caller.realm.name !== MASTER) return [];
-  return rolesHeldOfClient(queries, caller.realm.id, caller.userId, managementClientIn(realm.name).clientId);
+  return rolesOf(queries, caller, managementClientIn(realm.name).clientId);
+}
+
+/** Roles of a client in the caller's own realm: those of the user that the application may use. */
+async function rolesOf(queries: Queries, { realm, userId, within }: Caller, clientId: string): Promise<string[]> {
+  if (within === undefined) return rolesHeldOfClient(queries, realm.id, userId, clientId);
+  const roles = await effectiveRoles(queries, realm.id, userId, within);
+  return roles.flatMap(({ client, name }) => (client === clientId ? [name] : []));
 }
 
 export function accessOf(caller: Caller, roles: ReadonlySet<string>): Access {
@@ -64,8 +73,11 @@ export function accessOf(caller: Caller, roles: ReadonlySet<string>): Access {
 }
 
 /** Whether the caller may make realms. */
-export const mayCreateRealms = async (queries: Queries, { realm, userId }: Caller): Promise<boolean> =>
-  realm.name === MASTER && (await hasRealmRole(queries, realm.id, userId, 'create-realm'));
+export async function mayCreateRealms(queries: Queries, { realm, userId, within }: Caller): Promise<boolean> {
+  if (realm.name !== MASTER) return false;
+  if (within === undefined) return hasRealmRole(queries, realm.id, userId, 'create-realm');
+  return (await effectiveRoles(queries, realm.id, userId, within)).some(({ client, name }) => client === null && name === 'create-realm');
+}
 
 /** A token whose sign-in was not enough. */
 export class NotEnough extends AppError {

@@ -6,6 +6,7 @@
  * What counts are the roles that manage something. Roles of applications are for whoever manages users to give, as in Keycloak.
  */
 import { forbidden } from '../../errors.ts';
+import { effectiveRoles } from '../../store/effective-roles.ts';
 import { type Bearer, heldOf, type Privilege, privilegesIn } from '../../store/privileges.ts';
 import type { UserRow } from '../../store/users.ts';
 import { managementClientIn } from '../resources/realm-defaults.ts';
@@ -45,13 +46,19 @@ async function missingOf(call: RealmCall, bearer: Bearer): Promise<string[]> {
   if (privileges.length === 0) return [];
   if (!isMaster) return required(privileges).filter((name) => !access.roles.has(name));
   // Whoever calls about master is of master.
-  const held = await heldOf(
-    knex,
-    realm.id,
-    access.caller.userId,
+  const held = await heldBy(
+    call,
     privileges.map(({ id }) => id),
   );
   return privileges.filter(({ id }) => !held.has(id)).map(({ client, name }) => (client === null ? name : `${client}:${name}`));
+}
+
+/** Which of these roles the caller has, and may use here. */
+async function heldBy({ operator, realm, access: { caller } }: RealmCall, roleIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const { knex } = operator.db;
+  const held = await heldOf(knex, realm.id, caller.userId, roleIds);
+  if (caller.within === undefined) return held;
+  return held.intersection(new Set((await effectiveRoles(knex, realm.id, caller.userId, caller.within)).map(({ id }) => id)));
 }
 
 /** By name: administrators of master have the same roles of another client. What operations do not ask for manages nothing. */

@@ -1,0 +1,44 @@
+/** B42 and B43: what the REST API must not let an application or a limited administrator do. */
+import { randomUUID } from 'node:crypto';
+import { createClient } from '../../src/admin/resources/clients.ts';
+import { type Admin, adminOf, callAdmin, serviceToken } from '../support/admin.ts';
+import { type Cardea, startCardea } from '../support/cardea.ts';
+import { forEachEngine } from '../support/databases.ts';
+
+const SECRET = 'a secret of sixteen characters';
+
+forEachEngine((engine) => {
+  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
+  const world = () => {
+    shared ??= engine.database().then(async (db) => {
+      const server = await startCardea(db);
+      return { server, admin: await adminOf(server) };
+    });
+    return shared;
+  };
+
+  engine.test('B42 an application without the full scope uses no role of its user that it was not given', async (t) => {
+    const { server, admin } = await world();
+    const realm = await server.realm();
+    const account = { clientId: 'narrow', secret: SECRET, serviceAccount: true, serviceAccountRoles: ['admin'] };
+    const { client } = await createClient(server.operator(), admin.master, account);
+    await server.db.knex('clients').where({ realm_id: admin.master.id, id: client.id }).update({ full_scope: false });
+    const token = await serviceToken(server, 'master', 'narrow', SECRET);
+    const call = (method: string, path: string, body?: unknown) =>
+      callAdmin(server, method, path, { token, ...(body === undefined ? {} : { body }) });
+    t.is((await call('GET', `/realms/${realm.name}/users`)).status, 403);
+    t.is((await call('POST', '/realms/master/users', { username: 'mallory' })).status, 403);
+
+    // Given a role, it uses that one, and gives nothing beyond.
+    const roles = server.db.knex('roles').join('clients', 'clients.id', 'roles.client_id').where('roles.realm_id', admin.master.id);
+    const mapped = await roles.where({ 'clients.client_id': 'master-realm', 'roles.name': 'manage-users' }).first('roles.id');
+    await server.db
+      .knex('scope_mappings')
+      .insert({ id: randomUUID(), realm_id: admin.master.id, client_id: client.id, scope_id: null, role_id: mapped.id });
+    const made = await call('POST', '/realms/master/users', { username: 'erin' });
+    t.is(made.status, 201);
+    const everything = (await admin.call('GET', '/realms/master/roles/admin')).body;
+    const user = made.headers.get('location')?.split('/').at(-1) ?? '';
+    t.is((await call('POST', `/realms/master/users/${user}/role-mappings/realm`, [everything])).status, 403);
+  });
+});
