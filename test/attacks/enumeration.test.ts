@@ -6,6 +6,9 @@ import { startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { authorizationRequest, Browser, exchange, text } from '../support/sign-in.ts';
 
+/** The id of the sign-in whose page it is. */
+const uidOf = (page: Page): string => new URL(page.url).pathname.split('/').at(-1) ?? '-';
+
 /** Everything of an answer that may differ only by what was typed, with that taken out. */
 function shape(page: Page, typed: string, transaction: string | undefined): object {
   const names = page.headers
@@ -16,6 +19,7 @@ function shape(page: Page, typed: string, transaction: string | undefined): obje
     value
       .replaceAll(typed, 'TYPED')
       .replaceAll(/name="version" value="\d+"/g, 'VERSION')
+      .replaceAll(uidOf(page), 'UID')
       .replaceAll(/[\w-]{21,}/g, (word) => (word === transaction ? 'CID' : word));
   const varying = new Set(['date', 'x-request-id', 'content-length', 'set-cookie', 'retry-after']);
   const headers = [...page.headers].filter(([name]) => !varying.has(name));
@@ -193,7 +197,13 @@ forEachEngine((engine) => {
     const pages = await Promise.all(
       [user.username, user.email ?? '', `no-${user.username}`, 'a'.repeat(255)].map(async (hint) => {
         const { page } = await begin(stage, { parameters: { login_hint: hint } });
-        return { status: page.status, html: page.html.replaceAll(hint, 'HINT').replaceAll(/value="\d+"/g, '') };
+        return {
+          status: page.status,
+          html: page.html
+            .replaceAll(hint, 'HINT')
+            .replaceAll(/value="\d+"/g, '')
+            .replaceAll(uidOf(page), 'UID'),
+        };
       }),
     );
     for (const page of pages) t.deepEqual(page, pages[0]);

@@ -40,7 +40,7 @@ const ENTRANCES: Record<string, Entrance> = {
     const { browser, page } = underway;
     const asked = page.html.includes('value="totp"') ? await browser.send(page, { factor: 'totp' }) : page;
     if (!asked.html.includes('name="code"')) return acrOf(stage, underway);
-    return acrOf(stage, { ...underway, page: await browser.send(asked, { code: codeAt(secret) }) });
+    return acrOf(stage, { ...underway, page: await browser.send(asked, { code: codeAt(secret, 1) }) });
   },
   'a passkey and no name': async (stage, { passkey }) => {
     const underway = await begin(stage);
@@ -58,7 +58,7 @@ async function signedIn(stage: Scene) {
   const { device } = await giveKey(server, user);
   const before = await withPassword(stage, user);
   const choice = await before.browser.send(before.page, { factor: 'totp' });
-  const tokens: Tokens = await exchange(rp, before.request, await before.browser.send(choice, { code: codeAt(secret, -1) }));
+  const tokens: Tokens = await exchange(rp, before.request, await before.browser.send(choice, { code: codeAt(secret) }));
   return { user, secret, browser: before.browser, tokens, passkey: ({ page }: Underway) => device.get(requestOn(page)) };
 }
 
