@@ -13,7 +13,7 @@ export interface Privilege {
 }
 
 /** Whose roles are looked into. */
-export type Bearer = { roles: readonly string[] } | { group: string } | { user: string };
+export type Bearer = { roles: readonly string[] } | { group: string } | { groupsFrom: string } | { user: string };
 
 /**
  * @param isMaster whether that is the realm whose administrators manage the installation
@@ -64,9 +64,16 @@ export async function heldOf(knex: Knex, realmId: string, userId: string, roleId
   return new Set(rows);
 }
 
-/** The groups whose roles somebody has: those of a user or one group, and every group above. */
+/** The groups whose roles somebody has: those of a user or one group, and every group above; or one group and every group below. */
 export function memberGroupsOf(knex: Knex, realmId: string, bearer: Bearer): Knex.QueryBuilder {
   if ('user' in bearer) return groupsOf(knex, realmId, bearer.user);
+  if ('groupsFrom' in bearer)
+    return knex('groups')
+      .where({ realm_id: realmId, id: bearer.groupsFrom })
+      .select({ id: 'id' })
+      .union(
+        knex('groups').join('member_groups', 'member_groups.id', 'groups.parent_id').where('groups.realm_id', realmId).select({ id: 'groups.id' }),
+      );
   const start = knex('groups')
     .where({ realm_id: realmId, id: 'group' in bearer ? bearer.group : '' })
     .select({ id: 'id' });

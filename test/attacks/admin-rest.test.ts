@@ -1,9 +1,12 @@
 /** B42 and B43: what the REST API must not let an application or a limited administrator do. */
 import { randomUUID } from 'node:crypto';
 import { createClient } from '../../src/admin/resources/clients.ts';
+import { createGroup, giveGroupRoles } from '../../src/admin/resources/groups.ts';
+import { addToComposite, createRole, type RoleName } from '../../src/admin/resources/roles.ts';
 import { type Admin, adminOf, callAdmin, serviceToken } from '../support/admin.ts';
 import { type Cardea, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { limitedClient } from '../support/keycloak.ts';
 
 const SECRET = 'a secret of sixteen characters';
 
@@ -40,5 +43,38 @@ forEachEngine((engine) => {
     const everything = (await admin.call('GET', '/realms/master/roles/admin')).body;
     const user = made.headers.get('location')?.split('/').at(-1) ?? '';
     t.is((await call('POST', `/realms/master/users/${user}/role-mappings/realm`, [everything])).status, 403);
+  });
+
+  engine.test('B43 a limited administrator does not make others manage less, to change them afterwards', async (t) => {
+    const { server } = await world();
+    const realm = await server.realm();
+    const operator = server.operator();
+    const bosses = await createGroup(operator, realm, { name: 'bosses' });
+    const below = await createGroup(operator, realm, { name: 'berlin', parent: bosses.path });
+    const above = await createGroup(operator, realm, { name: 'house' });
+    const deep = await createGroup(operator, realm, { name: 'board', parent: above.path });
+    const role: RoleName = { client: 'realm-management', name: 'realm-admin' };
+    await giveGroupRoles(operator, realm, bosses.path, [role]);
+    await giveGroupRoles(operator, realm, deep.path, [role]);
+    const alice = await server.user(realm, { groups: [below.path] });
+    const { token } = await limitedClient(server, realm, ['manage-users', 'manage-realm', 'view-users', 'manage-clients']);
+    const status = async (method: string, path: string, body?: unknown) =>
+      (await callAdmin(server, method, `/realms/${realm.name}${path}`, { token, ...(body === undefined ? {} : { body }) })).status;
+
+    const { id: management } = await server.db.knex('clients').where({ realm_id: realm.id, client_id: 'realm-management' }).first('id');
+    t.is(await status('DELETE', `/users/${alice.id}/groups/${below.id}`), 403);
+    t.is(await status('DELETE', `/groups/${bosses.id}/role-mappings/clients/${management}`), 403);
+    for (const { id, name } of [bosses, below, above]) {
+      t.is(await status('DELETE', `/groups/${id}`), 403, name);
+    }
+    t.is(await status('POST', '/groups', { id: below.id, name: 'berlin' }), 403, 'out from below');
+    t.is(await status('PUT', `/users/${alice.id}/reset-password`, { type: 'password', value: 'four words without relation' }), 403);
+
+    await createRole(operator, realm, { name: 'lead' });
+    await addToComposite(operator, realm, { name: 'lead' }, role);
+    const { id: contained } = await server.db.knex('roles').where({ realm_id: realm.id, name: 'realm-admin' }).first('id');
+    t.is(await status('DELETE', '/roles/lead/composites', [{ id: contained }]), 403);
+    t.is(await status('DELETE', '/roles/lead'), 403);
+    t.is(await status('POST', '/groups', { name: 'mine' }), 201, 'what gives nothing is made');
   });
 });

@@ -27,6 +27,23 @@ export async function requireGrantable(call: RealmCall, roles: readonly { id: st
 export const requireGrantableGroup = (call: RealmCall, group: { id: string }): Promise<void> =>
   requireAll(call, { group: group.id }, 'You cannot put anybody into a group that manages more than you do');
 
+/**
+ * Whoever loses what a group gives falls out of what protects those who manage something: the floor of administrators, and
+ * `requireNoMore` itself. So it is not taken by whoever could not give it.
+ * @throws 403 unless the caller has everything that members of this group, and of those below it, may manage
+ */
+export async function requireTakeableGroup(call: RealmCall, group: { id: string }): Promise<void> {
+  const refusal = 'You cannot take away what lets others manage more than you do';
+  await requireAll(call, { group: group.id }, refusal);
+  await requireAll(call, { groupsFrom: group.id }, refusal);
+}
+
+/** @throws 403 unless the caller has everything that these roles let somebody manage */
+export async function requireTakeable(call: RealmCall, roles: readonly { id: string }[]): Promise<void> {
+  if (roles.length === 0) return;
+  await requireAll(call, { roles: roles.map(({ id }) => id) }, 'You cannot take away what lets others manage more than you do');
+}
+
 /** @throws 403 for a user who may manage what the caller may not */
 export async function requireNoMore(call: RealmCall, user: Pick<UserRow, 'id'>): Promise<void> {
   if (user.id === call.access.caller.userId) return;

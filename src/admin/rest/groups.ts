@@ -5,7 +5,7 @@ import { countGroups, defaultGroups, findGroups, membersOf, type ShownGroup } fr
 import { directRoles } from '../../store/role-lists.ts';
 import { changeDefaultGroup, groupsAbove, requireGroupAt, requireGroupById, setGroupAttributes } from '../resources/group-changes.ts';
 import { changeGroup, createGroup, removeGroup } from '../resources/groups.ts';
-import { requireGrantableGroup } from './grantable.ts';
+import { requireGrantableGroup, requireTakeableGroup } from './grantable.ts';
 import { type GroupRepresentation, groupIn, groupRepresentation, representedGroup } from './group-representation.ts';
 import { flag, id, inRealm, type ManagementRole, type Operation, paging, type RealmCall } from './operation.ts';
 import { userRepresentation } from './user-representation.ts';
@@ -108,7 +108,8 @@ async function putAt(call: RealmCall, parent: ShownGroup | null, body: z.output<
     parent ? `Sibling group named '${name}' already exists.` : `Top level group named '${name}' already exists.`;
   if (body.id != null) {
     const group = await requireGroupById(operator, realm, body.id);
-    // Its members get what those above it give.
+    // Its members lose what those above it gave, and get what those above it give.
+    await requireTakeableGroup(call, group);
     if (parent) await requireGrantableGroup(call, parent);
     await unlessTaken(refusal(group.name), () => changeGroup(operator, realm, group.path, { parent: parent?.path ?? null }));
     return { status: 204, group };
@@ -188,8 +189,11 @@ const single: readonly Operation[] = [
     roles: MANAGE,
     status: 204,
     params,
-    async run({ operator, realm }, { params }) {
-      await removeGroup(operator, realm, (await requireGroupById(operator, realm, params.id)).path);
+    async run(call, { params }) {
+      const { operator, realm } = call;
+      const group = await requireGroupById(operator, realm, params.id);
+      await requireTakeableGroup(call, group);
+      await removeGroup(operator, realm, group.path);
       return {};
     },
   }),

@@ -4,7 +4,7 @@ import { availableRoles, directRoles, type Holder, heldRoles, type ShownRole } f
 import { requireGroupById } from '../resources/group-changes.ts';
 import { giveRolesTo, type RoleHolder, rolesMeant, takeRolesOf } from '../resources/role-changes.ts';
 import { requireUserById } from '../resources/user-changes.ts';
-import { requireGrantable, requireNoMore } from './grantable.ts';
+import { requireGrantable, requireNoMore, requireTakeable } from './grantable.ts';
 import { flag, id, inRealm, type Operation, type RealmCall } from './operation.ts';
 import { clientOfRealm } from './role-clients.ts';
 import { representedRole, roleRepresentation, rolesIn } from './role-representation.ts';
@@ -155,6 +155,7 @@ function about(kind: Kind, what: 'realm' | 'client'): readonly Operation[] {
         const owner = await ownerOf(call, params);
         const roles =
           body == null ? await directRoles(operator.db.knex, realm.id, keyOf(holder), owner) : await rolesMeant(operator, realm, owner, body);
+        await requireTakeable(call, roles);
         await takeRolesOf(operator, realm, holder, roles);
         return {};
       },

@@ -14,7 +14,7 @@ import {
   rolesMeant,
 } from '../resources/role-changes.ts';
 import { createRole } from '../resources/roles.ts';
-import { requireGrantable } from './grantable.ts';
+import { requireGrantable, requireTakeable } from './grantable.ts';
 import { groupRepresentation, representedGroup } from './group-representation.ts';
 import { flag, id, inRealm, type ManagementRole, type Operation, paging, type RealmCall } from './operation.ts';
 import { clientOfRealm } from './role-clients.ts';
@@ -174,7 +174,9 @@ const single = (door: Door): readonly Operation[] => {
       roles: door.manage,
       status: 204,
       async run(call, { params }) {
-        await removeRoleById(call.operator, call.realm, await roleOf(call, door, params, 'manage'));
+        const role = await roleOf(call, door, params, 'manage');
+        await requireTakeable(call, [role]);
+        await removeRoleById(call.operator, call.realm, role);
         return {};
       },
     }),
@@ -234,7 +236,9 @@ function composites(
       body: rolesIn,
       async run(call, { params, body }) {
         const role = await roleOf(call, door, params, 'manage');
-        await removeContained(call.operator, call.realm, role, await rolesMeant(call.operator, call.realm, undefined, body));
+        const children = await rolesMeant(call.operator, call.realm, undefined, body);
+        await requireTakeable(call, children);
+        await removeContained(call.operator, call.realm, role, children);
         return {};
       },
     }),

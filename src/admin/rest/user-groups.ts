@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { countGroupsOfUser, shownGroupsOfUser } from '../../store/group-lists.ts';
 import { joinGroup, leaveGroup, requireGroupById } from '../resources/group-changes.ts';
 import { requireUserById } from '../resources/user-changes.ts';
-import { requireGrantableGroup } from './grantable.ts';
+import { requireGrantableGroup, requireNoMore } from './grantable.ts';
 import { groupRepresentation, representedGroup } from './group-representation.ts';
 import { flag, id, inRealm, type Operation, paging } from './operation.ts';
 
@@ -64,6 +64,7 @@ export const userGroupOperations: readonly Operation[] = [
           await requireGrantableGroup(call, group);
           await joinGroup(operator, realm, group, user);
         } else {
+          await requireNoMore(call, user);
           await leaveGroup(operator, realm, group, user);
         }
         return {};
