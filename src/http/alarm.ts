@@ -1,10 +1,11 @@
 /**
  * Something stored does not open: it was changed or moved, or its key is gone. Whoever meets it is refused; here the realm
- * learns of it. The sign-in records its own, with the user and the step.
+ * learns of it. A room that knows more, such as the sign-in with its user and step, records it itself and says so.
  */
 import type Koa from 'koa';
 import { LRUCache } from 'lru-cache';
 import { record } from '../audit/record.ts';
+import { isCorrupted } from '../errors.ts';
 import type { Database } from '../store/database.ts';
 import { realmByName } from '../store/realms.ts';
 import { routeClass } from '../telemetry/route-class.ts';
@@ -33,10 +34,17 @@ export function createAlarm({ db, now }: { db: Database; now: () => number }): A
   };
 }
 
-/** What a request has met, for the realm that its path names; the installation's own pages are realm master's. */
-export function metBy(ctx: Koa.Context): Met | undefined {
-  const what = routeClass(ctx.path);
-  if (what === 'sign-in') return undefined;
+const recorded = new WeakSet<Error>();
+
+/** This error was recorded already, with more than is known here. */
+export const alarmIsRecorded = (error: Error): void => void recorded.add(error);
+
+/**
+ * What a request has met, for the realm that its path names; the installation's own pages are realm master's. Undefined
+ * for other errors, and for one that was recorded already.
+ */
+export function metBy(ctx: Koa.Context, error: unknown): Met | undefined {
+  if (!(error instanceof Error) || !isCorrupted(error) || recorded.has(error)) return undefined;
   const [, realm = 'master'] = /^\/(?:admin\/)?realms\/([^/]+)/.exec(ctx.path) ?? [];
-  return { realm, what, ip: ctx.ip, userAgent: ctx.get('user-agent') || null };
+  return { realm, what: routeClass(ctx.path), ip: ctx.ip, userAgent: ctx.get('user-agent') || null };
 }

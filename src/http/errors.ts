@@ -3,7 +3,7 @@
  * that is in the log. Browsers get a page, programs JSON.
  */
 import type Koa from 'koa';
-import { AppError, isCorrupted, notFound } from '../errors.ts';
+import { AppError, notFound } from '../errors.ts';
 import { inEnglish, say, sayOr, type Words } from '../languages/messages.ts';
 import { currentRequestId, type Log } from '../telemetry/log.ts';
 import { type Alarm, metBy } from './alarm.ts';
@@ -40,7 +40,7 @@ export function answerErrors(options: { origin: string; renderer: Renderer; log:
     } catch (error) {
       const known = error instanceof AppError ? error : undefined;
       logError(log, error);
-      const met = isCorrupted(error) ? metBy(ctx) : undefined;
+      const met = metBy(ctx, error);
       if (met) await alarm(met).catch((fault: unknown) => log.error({ err: fault }, 'an alarm could not be recorded'));
       // Nothing that was being prepared may go out with the error.
       ctx.set(securityHeaders({ origin, popups: true }));

@@ -3,6 +3,7 @@ import type Koa from 'koa';
 import type { AuditEvent } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
 import { AppError, conflict, forbidden, gone } from '../errors.ts';
+import { alarmIsRecorded } from '../http/alarm.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { formActionOf, securityHeaders } from '../http/headers.ts';
 import { askLanguage } from '../http/language.ts';
@@ -132,6 +133,7 @@ async function alarm(request: LoginRequest, login: Login, error: AppError): Prom
   const { userId } = login.state;
   request.log.error({ realm: request.realm.realm.name, userId, err: error }, 'a stored secret does not open');
   await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), { type: 'crypto.unreadable', details: { what: login.state.at } });
+  alarmIsRecorded(error);
 }
 
 /** Buttons that mean the same on every page. */

@@ -289,6 +289,7 @@ forEachEngine((engine) => {
       .where({ realm_id: stage.realm.id, id: transactionOf(fresh.browser) })
       .update({ state: 'v1|x|y|z|w', at: 'done' });
     t.true((await fresh.browser.visit(fresh.page.url)).status >= 500);
+    t.is((await audited(stage, 'crypto.unreadable')).filter(({ details }) => details === '{"what":"sign-in"}').length, 1);
 
     const other = await relyingParty(stage.server, stage.realm, await stage.server.client(stage.realm, { redirectUris: [], serviceAccount: true }));
     const another = await stage.server.client(stage.realm, { redirectUris: [], serviceAccount: true });

@@ -4,7 +4,7 @@
  */
 import type Koa from 'koa';
 import type { z } from 'zod';
-import { AppError, badInput, isCorrupted, notFound } from '../../errors.ts';
+import { AppError, badInput, notFound } from '../../errors.ts';
 import { type Alarm, metBy } from '../../http/alarm.ts';
 import { inEnglish } from '../../languages/messages.ts';
 import type { Database } from '../../store/database.ts';
@@ -67,7 +67,7 @@ export async function handleRest(deps: RestDeps, ctx: Koa.Context, path: string)
 
 /** Something stored does not open: the realm learns of it. */
 async function raiseIfCorrupted({ alarm, log }: RestDeps, ctx: Koa.Context, error: unknown): Promise<void> {
-  const met = isCorrupted(error) ? metBy(ctx) : undefined;
+  const met = metBy(ctx, error);
   if (met) await alarm(met).catch((err: unknown) => log.error({ err }, 'an alarm could not be recorded'));
 }
 
