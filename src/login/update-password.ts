@@ -1,5 +1,7 @@
 /** A password of one's own, in the place of one that an administrator gave. */
+import { conflict } from '../errors.ts';
 import { newPasswordErrors } from '../http/new-password.ts';
+import { say } from '../languages/messages.ts';
 import { newPasswordCredential } from '../sessions/credential-changes.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import { endSessionsIn } from '../sessions/sessions.ts';
@@ -35,9 +37,10 @@ export async function updatePasswordStep(request: LoginRequest, login: Login, fo
     subject: user.id,
     within: async (trx: Transaction) => {
       await lockUser(trx, user.realmId, user.id);
+      // Whoever gave the password knows it too: once its owner has chosen another, nobody else does who typed it before.
+      if (!(await removeRequiredAction(trx, user, ACTION))) throw conflict(say('login.stepDone'));
       if (before && sealed !== undefined) await replaceSecret(trx, before, sealed);
       else await insertCredential(trx, made);
-      await removeRequiredAction(trx, user, ACTION);
       await endSessionsIn(
         trx,
         user.realmId,
