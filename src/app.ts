@@ -13,7 +13,7 @@ import { handleRest, type RestDeps } from './admin/rest/mount.ts';
 import { AuditBatch } from './audit/batch.ts';
 import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
-import { notFound } from './errors.ts';
+import { notFound, tooMany } from './errors.ts';
 import { createAlarm } from './http/alarm.ts';
 import { answerErrors, underRealm } from './http/errors.ts';
 import { securityHeaders } from './http/headers.ts';
@@ -38,6 +38,8 @@ import { levelOfAcr } from './policy/policy.ts';
 import { RealmRegistry } from './realms/registry.ts';
 import { realmJson } from './realms/representation.ts';
 import { SignIns } from './sessions/sign-ins.ts';
+import { subjectsOf } from './sessions/throttle.ts';
+import { countFailure } from './store/attempts.ts';
 import { sweepExpired } from './store/sweep.ts';
 import { liveness, readiness, shared } from './telemetry/health.ts';
 import { type Log, requestLog } from './telemetry/log.ts';
@@ -181,6 +183,19 @@ export function createApp(options: {
     const level = levelOfAcr(policy.document, bearer.acr ?? '') ?? 'aal1';
     return { ...bearer, realm: row, level, floor: policy.document.floors.administrator };
   };
+  /** Tokens that are no good are counted by the address that they come from, like wrong client secrets; what is good is not. */
+  const refusedToken = async (address: string): Promise<void> => {
+    const master = await realms.get('master', now());
+    if (!master) return;
+    const { realm, rootSecret } = master.context;
+    const { failures, within } = realm.settings.throttling.client;
+    const at = now();
+    const counted = { subject: subjectsOf(rootSecret).client('admin rest', address), failures, withinMs: within * 1000 };
+    const freeAt = await countFailure(db.knex, counted, { realmId: realm.id, now: at });
+    if (freeAt <= at) return;
+    const seconds = Math.ceil((freeAt - at) / 1000);
+    throw tooMany(say('error.paused', { wait: seconds }), seconds);
+  };
   const rest: RestDeps = {
     db,
     origin,
@@ -189,7 +204,7 @@ export function createApp(options: {
     alarm,
     callerOf,
     operator: (actor, at) => ({ db, keyring, passwords, factors, origin, notices, actor, now: at }),
-    refusedToken: async () => undefined,
+    refusedToken,
   };
   router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?)$/, (ctx) => handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`));
   router.get(/^\/admin\/?$/, redirectToConsole);

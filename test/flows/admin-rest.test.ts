@@ -45,6 +45,18 @@ forEachEngine((engine) => {
     t.is((await callAdmin(server, 'GET', `/realms/${other.name}`, { token: foreign })).status, 403, 'of this realm, without a role');
   });
 
+  engine.test('tokens that are no good are counted by address, and good ones go on', async (t) => {
+    const db = await engine.open();
+    const server = await startCardea(db);
+    const admin = await adminOf(server);
+    const answers = [];
+    for (let index = 0; index < 32; index += 1) answers.push(await callAdmin(server, 'GET', '/realms', { token: `x${index}` }));
+    t.is(answers[0]?.status, 401);
+    t.is(answers.at(-1)?.status, 429);
+    t.regex(answers.at(-1)?.headers.get('retry-after') ?? '', /^\d+$/);
+    t.is((await admin.call('GET', '/realms')).status, 200);
+  });
+
   engine.test('what is spelt otherwise is not there', async (t) => {
     const { server, admin } = await world();
     const { name } = await server.realm();

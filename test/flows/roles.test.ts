@@ -149,7 +149,7 @@ forEachEngine((engine) => {
     const { tokens } = signedIn.done;
     const refreshed = await during(() => openid.refreshTokenGrant(rp.configuration, tokens.refresh_token ?? ''));
     const service = await during(() => openid.clientCredentialsGrant(rp.configuration));
-    t.is(signedIn.ofRoles, 1);
+    t.is(signedIn.ofRoles, 3, 'what the policy knows of the user, at the password and at the provider, and the token’s roles');
     t.is(refreshed.ofRoles, 1);
     t.is(service.ofRoles, 1);
     const looked = await during(() => openid.tokenIntrospection(rp.configuration, refreshed.done.access_token));
