@@ -2,7 +2,8 @@
  * Letters: what a mail says, part by part, in one language, as text and as HTML. Values that somebody chose (names, labels)
  * are one line each wherever they stand, so that none begins a line of its own; the view escapes them for HTML.
  *
- * No letter holds a link that does anything by itself. Where there is one it leads to a page that asks to sign in.
+ * No letter holds a link that does anything by itself. Where there is one it leads to a page that asks to sign in, or, after
+ * a forgotten password, to one with a button (login/recovery/link.ts).
  */
 import { LANGUAGES, type Language } from '../languages/languages.ts';
 import { inWords, say, translatorFor, type Values, type Words } from '../languages/messages.ts';

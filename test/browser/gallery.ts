@@ -7,6 +7,7 @@ import { say, sayOr } from '../../src/languages/messages.ts';
 import { customExhibits } from './gallery-custom.ts';
 import { deviceExhibits } from './gallery-devices.ts';
 import { paperExhibits } from './gallery-paper.ts';
+import { recoveryExhibits } from './gallery-recovery.ts';
 import { sentExhibits } from './gallery-sent.ts';
 
 export interface Exhibit {
@@ -59,7 +60,9 @@ const totp = {
   name: say('factor.totp.name'),
   strength: say('factor.totp.strength'),
 };
+const plain = { level: null, levelName: null, renamable: false, preferred: false, preferable: false, left: null };
 const password = {
+  ...plain,
   id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c001',
   factor: 'password',
   name: say('factor.password.name'),
@@ -70,6 +73,7 @@ const password = {
   reason: null,
 };
 const phone = {
+  ...{ ...plain, level: 'aal2', levelName: say('login.level.aal2'), renamable: true, preferable: true },
   id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c002',
   factor: 'totp',
   name: say('factor.totp.name'),
@@ -80,6 +84,21 @@ const phone = {
   reason: null,
 };
 const spare = { ...phone, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c003', label: 'Old tablet in the drawer', lastUsedAt: null };
+const paper = {
+  ...{ ...phone, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c004', factor: 'recovery-codes', name: say('factor.recovery-codes.name'), label: '' },
+  ...{ preferable: false, left: 3 },
+};
+const pass = {
+  ...{ ...plain, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c005', factor: 'enrolment-pass', name: say('factor.enrolment-pass.name'), label: '' },
+  ...{
+    level: 'aal2',
+    levelName: say('login.level.aal2'),
+    createdAt: phone.createdAt,
+    lastUsedAt: null,
+    removable: true,
+    reason: say('account.methods.pass'),
+  },
+};
 const only = {
   ...phone,
   removable: false,
@@ -87,7 +106,7 @@ const only = {
 };
 
 export const exhibits: Exhibit[] = [
-  { name: 'sign-in', view: 'login/sign-in', model: { ...login, username: '' } },
+  { name: 'sign-in', view: 'login/sign-in', model: { ...login, username: '', forgot: '#' } },
   {
     name: 'sign-in, refused',
     view: 'login/sign-in',
@@ -165,7 +184,7 @@ export const exhibits: Exhibit[] = [
     view: 'factors/security-key/enrol',
     model: { ...made, label: bidi, errors: [{ field: 'response', message: say('factor.security-key.enrol.refused.not-allowed') }] },
   },
-  { name: 'password again', view: 'login/password', model: { ...login, username: 'ada', canSwitch: true } },
+  { name: 'password again', view: 'login/password', model: { ...login, username: 'ada', canSwitch: true, forgot: '#' } },
   {
     name: 'password again, refused',
     view: 'login/password',
@@ -286,7 +305,7 @@ export const exhibits: Exhibit[] = [
   {
     name: 'sign-in methods',
     view: 'account/sign-in-methods',
-    model: { realm, base, user, notice: null, methods: [password, phone, spare], addable },
+    model: { realm, base, user, notice: null, methods: [password, { ...phone, preferred: true, preferable: false }, spare, paper, pass], addable },
   },
   {
     name: 'sign-in methods, renaming refused',
@@ -355,6 +374,7 @@ export const exhibits: Exhibit[] = [
   },
   { name: 'inbox, empty', view: 'inbox', model: { messages: [] } },
   ...customExhibits,
+  ...recoveryExhibits,
   ...deviceExhibits,
   ...paperExhibits,
   ...sentExhibits,

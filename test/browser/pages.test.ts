@@ -160,17 +160,17 @@ browserOnly('a sign-in page with all that it loads stays within its budget, and 
   t.log(`${received} bytes received, ${css} characters of style`);
 });
 
-browserOnly('a sign-in works by keyboard alone: fields, choice, sign in, way back, each with a ring around it', async (t) => {
+browserOnly('a sign-in works by keyboard alone: fields, choice, sign in, forgotten password, way back, each with a ring around it', async (t) => {
   const { page } = await open(t, {});
   await visit(page, signIn(t));
   const seen: string[] = [];
-  for (let step = 0; step < 5; step += 1) {
+  for (let step = 0; step < 6; step += 1) {
     const name = await page.evaluate<string>(inPage.focused);
     seen.push(name);
     t.is(await page.evaluate<string>(inPage.outline), 'solid', name);
     await page.keyboard.press('Tab');
   }
-  t.deepEqual(seen, ['username', 'password', 'remember', 'Sign in', 'do']);
+  t.deepEqual(seen, ['username', 'password', 'remember', 'Sign in', 'Forgot your password?', 'do']);
 });
 
 browserOnly('with the system’s own colours, fields and buttons keep an edge', async (t) => {

@@ -18,6 +18,7 @@ const DOCUMENTS = [
   'docs/factors.md',
   'docs/operations.md',
   'docs/performance.md',
+  'docs/recovery.md',
 ];
 const readme = read('README.md');
 
