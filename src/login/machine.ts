@@ -336,7 +336,8 @@ function dueAction(state: LoginState, rules: LoginRules, now: number): string | 
   const isDue = ({ action, after, factors }: Offer): boolean => {
     if (state.answered.includes(action)) return false;
     if (after === 'always') return true;
-    const made = after === 'enrolled' ? enrolled : state.proofs;
+    // Whoever has just set one thing up is not asked to set up the next.
+    const made = after === 'enrolled' ? enrolled : state.proofs.filter((proof) => !enrolled.includes(proof));
     return made.some((proof) => factors?.includes(proof.factor)) && mayTakeUp(state, rules, now);
   };
   return rules.offers.find(isDue)?.action;

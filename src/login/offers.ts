@@ -9,9 +9,13 @@ import type { UserRow } from '../store/users.ts';
 import type { LoginRules, Offer } from './machine.ts';
 import type { LoginRequest } from './room.ts';
 
-/** The factor, the proofs that it is offered after, and whether the browser has to be able to do it. */
+/**
+ * The factor, the proofs that it is offered after, and whether it needs a browser with scripts: a passkey is made by one,
+ * and codes on a screen are for a person in front of it, not for a program that signs in. Without scripts the account
+ * console has them.
+ */
 const OFFERED: readonly { factor: string; after: 'proved' | 'enrolled'; needsBrowser: boolean }[] = [
-  { factor: 'recovery-codes', after: 'enrolled', needsBrowser: false },
+  { factor: 'recovery-codes', after: 'enrolled', needsBrowser: true },
   { factor: 'passkey', after: 'proved', needsBrowser: true },
 ];
 

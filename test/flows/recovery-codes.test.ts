@@ -33,7 +33,7 @@ forEachEngine((engine) => {
 
     // The first sign-in sets up an app, and offers codes; they are declined there.
     let page = await person.browser.visit(account);
-    page = await person.browser.send(page, { username: user.username, password: user.password });
+    page = await person.browser.send(page, { username: user.username, password: user.password, webauthn: '1' });
     page = await person.through(page);
     t.regex(page.html, /value="accept"/);
     page = await person.browser.send(page, { do: 'skip' });
