@@ -6,7 +6,7 @@ const realm = { name: 'acme', displayName: 'Acme Workshop' };
 const client = { name: 'Parts Catalogue', uri: 'https://parts.example.com/' };
 const back = '/realms/acme/login/x3NwE1oJrM8yJ4abcdef';
 const login = { realm, client, version: 7 };
-const choice = (factor: 'totp' | 'recovery-codes' | 'enrolment-pass', level: 'aal2' | 'aal3') => ({
+const choice = (factor: 'totp' | 'recovery-codes' | 'enrolment-pass', level: 'aal2') => ({
   ...{ factor, level, credentialId: null, label: '', lastUsed: false },
   levelName: say(`login.level.${level}`),
   name: say(`factor.${factor}.name`),
