@@ -61,7 +61,7 @@ export function mustStay(on: MethodsIn, held: readonly CredentialRow[], id: stri
 
 export function methodModel(on: MethodsIn, held: readonly CredentialRow[], row: CredentialRow, facts: MethodFacts = {}): MethodModel {
   const second = isSecond(on, row);
-  const level = second ? (row.level ?? on.factors.get(row.factor)?.levelIn(on.realm.settings) ?? null) : null;
+  const level = second && row.factor !== ENROLMENT_PASS ? (row.level ?? on.factors.get(row.factor)?.levelIn(on.realm.settings) ?? null) : null;
   const stays = second && mustStay(on, held, row.id);
   const offered = new Set(held.filter((one) => isOffered(on, one)).map((one) => one.factor));
   const preferred = offered.size > 1 && row.factor === facts.preferred && isOffered(on, row);
@@ -75,7 +75,7 @@ export function methodModel(on: MethodsIn, held: readonly CredentialRow[], row: 
     createdAt: iso(row.createdAt),
     lastUsedAt: row.lastUsedAt === null ? null : iso(row.lastUsedAt),
     removable: second && !stays,
-    renamable: second && row.factor !== ENROLMENT_PASS,
+    renamable: second && on.factors.get(row.factor)?.auxiliary !== true,
     preferred,
     preferable: offered.size > 1 && !preferred && isOffered(on, row),
     left: facts.left?.get(row.id) ?? null,

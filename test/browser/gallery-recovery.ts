@@ -6,9 +6,8 @@ const realm = { name: 'acme', displayName: 'Acme Workshop' };
 const client = { name: 'Parts Catalogue', uri: 'https://parts.example.com/' };
 const back = '/realms/acme/login/x3NwE1oJrM8yJ4abcdef';
 const login = { realm, client, version: 7 };
-const choice = (factor: 'totp' | 'recovery-codes' | 'enrolment-pass', level: 'aal2') => ({
-  ...{ factor, level, credentialId: null, label: '', lastUsed: false },
-  levelName: say(`login.level.${level}`),
+const choice = (factor: 'totp' | 'recovery-codes') => ({
+  ...{ factor, level: null, levelName: null, credentialId: null, label: '', lastUsed: false },
   name: say(`factor.${factor}.name`),
   strength: say(`factor.${factor}.strength`),
 });
@@ -27,7 +26,7 @@ export const recoveryExhibits: Exhibit[] = [
   {
     name: 'choose, for a new password',
     view: 'login/recovery/choose',
-    model: { ...login, purpose: 'challenge', skip: null, choices: [choice('totp', 'aal2'), choice('recovery-codes', 'aal2')] },
+    model: { ...login, purpose: 'challenge', skip: null, choices: [choice('totp'), choice('recovery-codes')] },
   },
   { name: 'new password', view: 'login/recovery/password', model: { ...login, client: null, username: 'ada', least: 8 } },
   {
@@ -49,7 +48,12 @@ export const recoveryExhibits: Exhibit[] = [
   {
     name: 'no new password for an administrator',
     view: 'message',
-    model: { ...message, title: say('recovery.refused.title'), message: say('recovery.refused.administrator') },
+    model: {
+      ...message,
+      title: say('recovery.refused.title'),
+      message: say('recovery.refused.administrator'),
+      link: { href: '#', label: say('recovery.back') },
+    },
     status: 403,
   },
   { name: 'enrolment pass', view: 'factors/enrolment-pass/challenge', model: { ...login, another: true } },

@@ -86,7 +86,7 @@ const phone = {
 const spare = { ...phone, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c003', label: 'Old tablet in the drawer', lastUsedAt: null };
 const paper = {
   ...{ ...phone, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c004', factor: 'recovery-codes', name: say('factor.recovery-codes.name'), label: '' },
-  ...{ preferable: false, left: 3 },
+  ...{ renamable: false, preferable: false, left: 3 },
 };
 const pass = {
   ...{ ...plain, id: '7d6c3a52-2f3e-4a41-9d0d-5b9a54a6c005', factor: 'enrolment-pass', name: say('factor.enrolment-pass.name'), label: '' },

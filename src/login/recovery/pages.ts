@@ -101,9 +101,12 @@ const REFUSED = {
   changed: { status: 403, title: 'recovery.refused.title', message: 'recovery.refused.changed' },
 } as const satisfies Record<Refusal, { status: number; title: MessageKey; message: MessageKey }>;
 
+/** What another link would meet as well. */
+const isLasting = (refusal: Refusal | null): boolean => refusal === 'administrator' || refusal === 'mailbox' || refusal === 'switched-off';
+
 async function refusedPage(request: RecoveryRequest, { refusal, login }: RecoveryState): Promise<void> {
   const { status, title, message } = REFUSED[refusal ?? 'changed'];
-  const back = wayBack(request, login);
+  const back = wayBack(request, login) ?? (isLasting(refusal) ? consolePath('account', request.realm.realm.name) : null);
   const link = back === null ? { href: addressOf(request, null), label: say('recovery.again') } : { href: back, label: say('recovery.back') };
   const model = { realm: realmModel(request), title: say(title), message: say(message), hint: null, reference: null, link };
   await request.render(request.ctx, 'message', model, status);
