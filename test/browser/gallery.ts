@@ -169,6 +169,11 @@ export const exhibits: Exhibit[] = [
   },
   { name: 'security key', view: 'factors/security-key/challenge', model: { ...asked, another: false, rememberDays: 30 } },
   {
+    name: 'no code could be sent',
+    view: 'login/unavailable',
+    model: { ...login, factorName: say('factor.sms-otp.name'), message: say('login.unavailable.failed'), another: true, skip: null },
+  },
+  {
     name: 'offer a passkey',
     view: 'login/offer',
     model: {

@@ -64,6 +64,9 @@ test('every view is in the gallery, so that every one is looked at', (t) => {
     'login/layout.njk',
     'account/layout.njk',
     ...['ceremony', 'challenge', 'enrol'].map((name) => `factors/webauthn/${name}.njk`),
+    'factors/custom/asked.njk',
+    // No page: test/unit/delivery looks at letters.
+    'mail/letter.njk',
   ]);
   t.deepEqual(
     viewFiles.filter((name) => !shown.has(name) && !frames.has(name)),
