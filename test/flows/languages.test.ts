@@ -49,7 +49,7 @@ forEachEngine((engine) => {
     t.is(heading(page), 'Anmelden');
     t.regex(
       said(page),
-      /weiter zu Parts Benutzername oder E-Mail-Adresse Passwort Auf diesem Gerät angemeldet bleiben Anmelden Zurück zu Parts Gesichert durch Cardea/,
+      /weiter zu Parts Benutzername oder E-Mail-Adresse Passwort Auf diesem Gerät angemeldet bleiben Anmelden Passwort vergessen\? Zurück zu Parts Gesichert durch Cardea/,
     );
 
     page = await browser.send(page, { username: user.username, password: 'nonsense' });
@@ -219,7 +219,7 @@ forEachEngine((engine) => {
     const today = new Intl.DateTimeFormat('de', { dateStyle: 'medium', timeZone: 'UTC' }).format(new Date());
     t.regex(said(page), new RegExp(`Passwort Festgelegt am ${today}, \\d\\d:\\d\\d UTC`));
     t.regex(said(page), /Authentifizierungs-App · Hinzugefügt am /);
-    t.regex(said(page), new RegExp(`Das ist Ihr einziger zweiter Schritt, und ${realm.displayName} verlangt einen\\.`));
+    t.regex(said(page), new RegExp(`${realm.displayName} verlangt ein Anmeldeverfahren wie dieses, und Sie haben kein anderes, das genügt\\.`));
     page = await person.press(page, '/rename', { label: 'Diensthandy' });
     t.regex(page.html, /role="status">Der neue Name wurde gespeichert\.</);
     page = await person.press(page, '/rename', { label: ' ' });
