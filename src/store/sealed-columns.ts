@@ -111,7 +111,8 @@ export async function replaceValues(
       values.map(({ key }) => key),
     )
     .orderBy(keyColumn(one))
-    .forUpdate()
+    // Not as strong as FOR UPDATE: whoever adds a row that refers to this one holds it as well, and a busy realm always does.
+    .forNoKeyUpdate()
     .skipLocked()
     .select({ key: keyColumn(one), sealed: one.column });
   const present = new Map(rows.map((row) => [String(row.key), String(row.sealed)]));
