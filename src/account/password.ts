@@ -10,7 +10,6 @@ import type { ConsoleSession } from '../http/relying.ts';
 import type { FormError } from '../http/render.ts';
 import { PASSWORD } from '../policy/decide.ts';
 import { newPasswordCredential, storePassword } from '../sessions/credential-changes.ts';
-import { voidRecoveries } from '../store/recoveries.ts';
 import { raiseSession } from '../store/sessions.ts';
 import { lockUser } from '../store/users.ts';
 import { type AccountRequest, auditOrigin, common, done } from './room.ts';
@@ -43,9 +42,8 @@ export async function changePassword(request: AccountRequest): Promise<void> {
   const proofs = session.proofs.map((proof) => (proof.factor === PASSWORD ? { ...proof, credentialId: row.id } : proof));
   await db.transaction(async (trx) => {
     await lockUser(trx, whose.realmId, whose.userId);
-    await storePassword(trx, row, origin, session.uid);
+    await storePassword(trx, row, origin, { uid: session.uid });
     await raiseSession(trx, session, { proofs, facts: session.facts }, at);
-    await voidRecoveries(trx, { ...whose, but: '' }, 'all');
     await record(trx, origin, { type: 'user.password-set', details: {} });
     await tell(trx);
   });

@@ -6,6 +6,7 @@ import { newPasswordCredential } from '../sessions/credential-changes.ts';
 import { revokeTrust } from '../sessions/devices.ts';
 import { endSessionsIn } from '../sessions/sessions.ts';
 import { credentialSeal, insertCredential, replaceSecret } from '../store/credentials.ts';
+import { voidRecoveries } from '../store/recoveries.ts';
 import type { Transaction } from '../store/rows.ts';
 import { removeRequiredAction } from '../store/user-changes.ts';
 import { lockUser } from '../store/users.ts';
@@ -48,6 +49,8 @@ export async function updatePasswordStep(request: LoginRequest, login: Login, fo
         request.at,
       );
       await revokeTrust(trx, whose, {}, 'credentials', origin);
+      // A link that was asked for before would set yet another password.
+      await voidRecoveries(trx, { ...whose, but: '' }, 'all');
       await tell(trx);
     },
   };

@@ -9,6 +9,7 @@ import { ENROLMENT_PASS } from '../factors/enrolment-pass/stored.ts';
 import type { PasswordHasher } from '../factors/factor.ts';
 import { type CredentialRow, credentialSeal, deleteCredential, deletePassword, insertCredential } from '../store/credentials.ts';
 import { endEnrolmentPasses } from '../store/enrolment-passes.ts';
+import { voidRecoveries } from '../store/recoveries.ts';
 import type { Transaction } from '../store/rows.ts';
 import { revokeTrust } from './devices.ts';
 import { endSessionsIn } from './sessions.ts';
@@ -53,14 +54,21 @@ export async function newPasswordCredential(
 }
 
 /**
- * Sets a password: the one of before is gone, and with it what it has proved; sessions and trusted devices end.
+ * Sets a password: the one of before is gone, and with it what it has proved; sessions, trusted devices and recoveries end.
  *
- * @param butUid the provider's session that goes on
+ * @param but the provider's session that goes on, and the recovery that this is the end of
  */
-export async function storePassword(trx: Transaction, row: CredentialRow, origin: AuditOrigin, butUid?: string): Promise<void> {
+export async function storePassword(
+  trx: Transaction,
+  row: CredentialRow,
+  origin: AuditOrigin,
+  but: { uid?: string; recovery?: string } = {},
+): Promise<void> {
   const { realmId, userId } = row;
   await deletePassword(trx, realmId, userId);
   await insertCredential(trx, row);
-  await endSessionsIn(trx, realmId, { userId, ...(butUid === undefined ? {} : { butUid }) }, origin.at);
+  await endSessionsIn(trx, realmId, { userId, ...(but.uid === undefined ? {} : { butUid: but.uid }) }, origin.at);
   await revokeTrust(trx, row, {}, 'credentials', origin);
+  // A link that was asked for before would set yet another password.
+  await voidRecoveries(trx, { realmId, userId, but: but.recovery ?? '' }, 'all');
 }

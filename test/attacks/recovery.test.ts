@@ -1,6 +1,7 @@
 /** B07, C05, C09, D01 and D03 at a forgotten password and at an enrolment pass: what must not open an account. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { giveRoles } from '../../src/admin/resources/roles.ts';
+import { resetPassword } from '../../src/admin/resources/user-credentials.ts';
 import type { Page } from '../support/agent.ts';
 import { formsOf } from '../support/agent.ts';
 import {
@@ -21,7 +22,7 @@ import {
   wrongCodes,
 } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { Forgetful, give, giveCodes, headingOf, linkFor, mailsTo, settled } from '../support/recovery.ts';
+import { Forgetful, factorOperator, give, giveCodes, headingOf, linkFor, mailsTo, settled } from '../support/recovery.ts';
 import { Browser, signIn, text } from '../support/sign-in.ts';
 
 const NEW = 'four words without relation';
@@ -440,5 +441,22 @@ forEachEngine((engine) => {
     t.is((await afterPassword(stage, { ...user, password: NEW })).page.status, 303);
     const { page } = await begin(stage);
     t.is(page.status, 200);
+  });
+
+  engine.test('C07 whoever sets the password, a recovery under way ends with it', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const { server, realm, rp } = stage;
+    const user = await server.user(realm);
+    const thief = new Forgetful(server, realm);
+    const first = await thief.arrive(user);
+    await resetPassword(factorOperator(server), realm, user, { value: 'a word for the day', temporary: true });
+    t.is((await thief.set(first, NEW)).status, 410, 'an administrator has set it');
+
+    const second = await thief.arrive(user);
+    const { page, browser } = await afterPassword(stage, { ...user, password: 'a word for the day' });
+    const mine = 'and five words of my own';
+    t.truthy(codeFrom(await browser.send(page, { 'password-new': mine, 'password-confirm': mine }), rp));
+    t.is((await thief.set(second, NEW)).status, 410, 'the user has chosen it at the sign-in');
+    t.truthy(codeFrom((await afterPassword(stage, { ...user, password: mine })).page, rp));
   });
 });

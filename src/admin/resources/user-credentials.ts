@@ -6,6 +6,7 @@ import { endSessionsIn } from '../../sessions/sessions.ts';
 import { orderCredentials, orderedCredentials } from '../../store/credential-order.ts';
 import { type CredentialRow, deletePassword, disableFactor, insertCredential, renameCredential } from '../../store/credentials.ts';
 import type { RealmRow } from '../../store/realms.ts';
+import { voidRecoveries } from '../../store/recoveries.ts';
 import { addRequiredActions, removeRequiredAction } from '../../store/user-changes.ts';
 import { lockUser, type UserRow } from '../../store/users.ts';
 import { audit, plainText, validated } from './context.ts';
@@ -112,6 +113,7 @@ export async function resetPassword(
     await deletePassword(trx, realm.id, user.id);
     await insertCredential(trx, credential);
     await revokeTrust(trx, { realmId: realm.id, userId: user.id }, {}, 'credentials', { realmId: realm.id, at: now, actor: operator.actor });
+    await voidRecoveries(trx, { realmId: realm.id, userId: user.id, but: '' }, 'all');
     if (temporary) await addRequiredActions(trx, user, ['UPDATE_PASSWORD'], now);
     else await removeRequiredAction(trx, user, 'UPDATE_PASSWORD');
     await audit(operator, about(user), { type: 'user.password-set', details: {} }, trx);

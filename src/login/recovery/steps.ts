@@ -9,7 +9,6 @@ import type { FormError } from '../../http/render.ts';
 import { say } from '../../languages/messages.ts';
 import { newPasswordCredential, storePassword } from '../../sessions/credential-changes.ts';
 import { noteReset } from '../../sessions/resets.ts';
-import { voidRecoveries } from '../../store/recoveries.ts';
 import { confirmEmail, lockUser } from '../../store/users.ts';
 import { hasAnswer, type LoginForm } from '../form.ts';
 import { requireFactor } from '../steps.ts';
@@ -152,9 +151,8 @@ async function passwordStep(request: RecoveryRequest, recovery: Recovery, form: 
       renew: true,
       within: async (trx) => {
         await lockUser(trx, user.realmId, user.id);
-        await storePassword(trx, row, origin);
+        await storePassword(trx, row, origin, { recovery: recovery.row.id });
         await noteReset(trx, whose, at);
-        await voidRecoveries(trx, { ...whose, but: recovery.row.id }, 'all');
         // The link was read in that mailbox.
         if (recovery.state.email !== null) await confirmEmail(trx, user, recovery.state.email, at);
         await record(trx, origin, { type: 'recovery.done', details: { factor: state.shown?.factor ?? null } });
