@@ -334,7 +334,7 @@ inBrowser('in the account console: a passkey is added, signs in there, and is re
   await press(page, 'Create a passkey');
   await heading(page, 'Sign-in methods');
   t.is(await page.getByRole('status').innerText(), 'The sign-in method was added.');
-  t.regex(await page.locator('.methods').innerText(), /Work laptop\s+Passkey/);
+  t.regex(await page.locator('.methods').innerText(), /Work laptop\s+stops phishing\s+Passkey/);
   t.deepEqual(await axe(page), []);
 
   await context.clearCookies();
