@@ -16,6 +16,7 @@ import { readInbox } from './delivery/inbox.ts';
 import { notFound, tooMany } from './errors.ts';
 import { createAlarm } from './http/alarm.ts';
 import { answerErrors, underRealm } from './http/errors.ts';
+import { createGuardedClient } from './http/guarded-client.ts';
 import { securityHeaders } from './http/headers.ts';
 import { setLanguage } from './http/language.ts';
 import { createRelying } from './http/relying.ts';
@@ -202,6 +203,7 @@ export function createApp(options: {
     now,
     log,
     alarm,
+    outbound: { fetch: createGuardedClient({ allow: config.outboundAllow }), allow: config.outboundAllow },
     callerOf,
     operator: (actor, at) => ({ db, keyring, passwords, factors, origin, notices, actor, now: at }),
     refusedToken,

@@ -2,6 +2,7 @@
  * The REST API over HTTP: finds the operation of a request, authenticates and authorizes, validates what came in by the
  * operation's schemas, and answers as Keycloak does. A cookie is never looked at.
  */
+import { Readable } from 'node:stream';
 import type Koa from 'koa';
 import type { z } from 'zod';
 import { AppError, badInput, notFound } from '../../errors.ts';
@@ -13,7 +14,7 @@ import type { FactorOperator } from '../resources/factor-operator.ts';
 import { type Access, accessOf, accessTo, type Caller, NotEnough, requireLevel } from './access.ts';
 import { readJson, readPlainText } from './body.ts';
 import { openApiDocument } from './openapi.ts';
-import type { Answer, Operation } from './operation.ts';
+import type { Answer, Operation, Outbound } from './operation.ts';
 import { operations } from './operations.ts';
 
 export interface RestDeps {
@@ -27,6 +28,7 @@ export interface RestDeps {
   /** Counts a refused token against the address that it came from; throws 429 for too many. */
   refusedToken(address: string): Promise<void>;
   alarm: Alarm;
+  outbound: Outbound;
   log: { warn(details: object, message: string): void; error(details: object, message: string): void; info(details: object, message: string): void };
 }
 
@@ -87,9 +89,11 @@ async function answer(deps: RestDeps, ctx: Koa.Context, path: string): Promise<v
     query: parsed(operation.query, queryOf(ctx), 'query'),
     body: await bodyOf(deps, ctx, operation),
   };
-  const result = await operation.run({ ...call, access, origin: deps.origin }, input);
+  const result = await operation.run({ ...call, access, ...aroundOf(deps, ctx) }, input);
   send(deps, ctx, operation, path, result);
 }
+
+const aroundOf = ({ origin, outbound }: RestDeps, ctx: Koa.Context) => ({ origin, outbound, header: (name: string) => ctx.get(name) });
 
 /** Only what is spelt in one way is found: no empty, dotted or doubly encoded segments. */
 function match(path: string): { route: Route; params: Record<string, string> } | undefined {
@@ -208,7 +212,9 @@ function send({ origin }: RestDeps, ctx: Koa.Context, operation: Operation, path
     ctx.set('Location', `${origin}/admin${made}`);
   }
   if (result.type !== undefined) ctx.type = result.type;
-  if (result.body !== undefined) ctx.body = result.body;
+  // Read as fast as it is taken, so that no export is held in memory.
+  if (result.stream) ctx.body = Readable.from(result.stream);
+  else if (result.body !== undefined) ctx.body = result.body;
   // Koa makes a 204 of a body that is null, and "Created" or "OK" of one that is not there.
   else if (ctx.status !== 204) ctx.body = '';
 }

@@ -6,6 +6,8 @@
  * Paths, field names, status codes and parameters are Keycloak's, so that its clients work unchanged.
  */
 import { z } from 'zod';
+import type { AllowedTarget } from '../../config/outbound.ts';
+import type { FetchGuarded } from '../../http/guarded-client.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { FactorOperator } from '../resources/factor-operator.ts';
 import type { Access } from './access.ts';
@@ -18,6 +20,16 @@ export interface Call {
   access: Access;
   /** Ours, such as `https://id.example.com`. */
   origin: string;
+  /** A header of the request, empty when it is not there. */
+  header(name: string): string;
+  outbound: Outbound;
+}
+
+/** The way to addresses that the caller chose. */
+export interface Outbound {
+  fetch: FetchGuarded;
+  /** Where the installation allows it besides public hosts. */
+  allow: readonly AllowedTarget[];
 }
 
 /** One request about a realm. */
@@ -29,6 +41,8 @@ export interface Answer<Body = unknown> {
   /** By default what the operation says. */
   status?: number;
   body?: Body;
+  /** In the place of a body: text that is made while it is read, such as an export; `type` says of what kind. */
+  stream?: AsyncIterable<string>;
   /** The id of what was made: it ends the `Location` header after the path of the request, or stands as a path from `/admin`. */
   created?: string;
   /** Of something that is no JSON. */
