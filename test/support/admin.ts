@@ -51,9 +51,10 @@ export async function callAdmin(
   server: Cardea,
   method: string,
   path: string,
-  options: { body?: unknown; token?: string | null; headers?: Record<string, string> },
+  options: { body?: unknown; text?: string; token?: string | null; headers?: Record<string, string> },
 ): Promise<AdminAnswer> {
   const { body, token, headers = {} } = options;
+  const text = options.text ?? (body === undefined ? undefined : JSON.stringify(body));
   const answer = await fetch(`${server.origin}/admin${path}`, {
     method,
     headers: {
@@ -61,10 +62,9 @@ export async function callAdmin(
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...headers,
     },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(text === undefined ? {} : { body: text }),
   });
-  const text = await answer.text();
-  return { status: answer.status, headers: answer.headers, body: parsed(text) };
+  return { status: answer.status, headers: answer.headers, body: parsed(await answer.text()) };
 }
 
 function parsed(text: string): unknown {

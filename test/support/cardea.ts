@@ -22,6 +22,7 @@ import type { Database } from '../../src/store/database.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import type { UserRow } from '../../src/store/users.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { checkAnswers } from './answers.ts';
 import { atEnd } from './cleanup.ts';
 import { keyringOn, MASTER_KEY } from './keyring.ts';
 import { freePort } from './postgres.ts';
@@ -67,6 +68,7 @@ const unique = (prefix: string): string => {
 };
 
 export async function startCardea(db: Database, env: Record<string, string> = {}): Promise<Cardea> {
+  checkAnswers();
   const port = await freePort();
   const origin = env.CARDEA_ORIGIN ?? `http://localhost:${port}`;
   const config = { ...loadConfig({ CARDEA_DEMO: 'off', LOG_LEVEL: 'trace', ...env, PORT: String(port), CARDEA_ORIGIN: origin }) };

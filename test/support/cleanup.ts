@@ -12,5 +12,14 @@ export function atEnd(step: () => unknown): void {
 }
 
 test.after.always('what the tests set up is taken down', async () => {
-  for (const step of steps.reverse()) await step();
+  const failures: unknown[] = [];
+  for (const step of steps.reverse()) {
+    try {
+      await step();
+    } catch (error) {
+      // What is left is taken down all the same.
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
 });

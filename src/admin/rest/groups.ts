@@ -141,6 +141,7 @@ const single: readonly Operation[] = [
     summary: 'Make a group at the top, or with an id move one there',
     roles: MANAGE,
     status: 201,
+    also: [204],
     body: groupIn,
     async run(call, { body }) {
       const { status, group } = await putAt(call, null, body);
@@ -222,6 +223,7 @@ const single: readonly Operation[] = [
     summary: 'Make a group below another, or with an id move one there',
     roles: MANAGE,
     status: 201,
+    also: [204],
     params,
     body: groupIn,
     answer: groupRepresentation,

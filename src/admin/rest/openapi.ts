@@ -1,6 +1,6 @@
 /** The OpenAPI 3.1 document of the REST API, made from the schemas that validate. */
 import { z } from 'zod';
-import type { Operation } from './operation.ts';
+import { OPEN_TO, type Operation, type Success } from './operation.ts';
 import { operations } from './operations.ts';
 
 type Json = Record<string, unknown>;
@@ -15,10 +15,11 @@ export function openApiDocument(origin: string): Json {
 
 function documentOf(origin: string): Json {
   const paths: Record<string, Json> = {};
+  const schemas: Record<string, Json> = { Error: ERROR };
   for (const operation of operations) {
     const path = `/admin${operation.path.replace('...}', '}')}`;
     const item = paths[path] ?? {};
-    item[operation.method.toLowerCase()] = described(operation);
+    item[operation.method.toLowerCase()] = described(operation, schemas);
     paths[path] = item;
   }
   return {
@@ -34,7 +35,7 @@ function documentOf(origin: string): Json {
     paths,
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
-      schemas: { Error: ERROR },
+      schemas,
     },
   };
 }
@@ -45,37 +46,53 @@ const ERROR: Json = {
   required: ['error', 'errorMessage'],
 };
 
-function described(operation: Operation): Json {
-  const { id, tag, summary, roles, body, answer, status, inRealm } = operation;
+/** @param schemas what schemas of the operation refer to is put here */
+function described(operation: Operation, schemas: Record<string, Json>): Json {
+  const { id, tag, summary, body, answer, status, also = [], inRealm } = operation;
   const refused = (description: string): Json => ({
     description,
     content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
   });
   const codes: Record<string, Json> = {
-    [status]: { description: 'Done', ...(answer ? { content: { 'application/json': { schema: schemaOf(answer, 'output') } } } : {}) },
+    ...Object.fromEntries([status, ...also].map((code) => [code, done(code, answer && shared(schemaOf(answer, 'output'), `${id}.answer`, schemas))])),
     400: refused('Something about the request is wrong; `field` names it'),
     401: refused('No valid bearer token, or one whose sign-in was not enough for an administrator'),
     403: refused('The token’s user may not do this'),
     404: refused('There is no such thing in this realm'),
     ...(operation.method === 'GET' ? {} : { 409: refused('It contradicts what is stored') }),
+    default: refused('Something else: the body is too large or of another type, there were too many tries, or this is left out on purpose (501)'),
   };
   return {
     operationId: id,
     tags: [tag],
     summary,
-    ...(roles.length > 0 ? { description: `Needs one of the roles ${roles.join(', ')}.`, 'x-roles': [...roles] } : {}),
+    ...admittance(operation),
     'x-in-realm': inRealm,
     parameters: [...pathParameters(operation), ...queryParameters(operation)],
     ...(body
       ? {
           requestBody: {
-            required: true,
-            content: { [operation.plainText === true ? 'text/plain' : 'application/json']: { schema: schemaOf(body, 'input') } },
+            required: !body.safeParse(undefined).success,
+            content: {
+              [operation.plainText === true ? 'text/plain' : 'application/json']: { schema: shared(schemaOf(body, 'input'), `${id}.body`, schemas) },
+            },
           },
         }
       : {}),
     responses: codes,
   };
+}
+
+function done(code: Success, schema: Json | undefined): Json {
+  const body = schema && code !== 204 ? { content: { 'application/json': { schema } } } : {};
+  const location = { Location: { description: 'Where it is now', schema: { type: 'string' } } };
+  return { description: code === 201 ? 'Made' : 'Done', ...(code === 201 ? { headers: location } : {}), ...body };
+}
+
+/** Who may call it: for people, and as `x-roles` or `x-access` for programs. */
+function admittance({ roles, access }: Operation): Json {
+  if (roles.length > 0) return { description: `Needs one of the roles ${roles.join(', ')}.`, 'x-roles': [...roles] };
+  return access === undefined ? {} : { description: `For ${OPEN_TO[access]}.`, 'x-access': access };
 }
 
 function pathParameters({ path }: Operation): Json[] {
@@ -86,7 +103,7 @@ function queryParameters({ query }: Operation): Json[] {
   return Object.entries(query.shape).map(([name, schema]) => ({
     name,
     in: 'query',
-    required: false,
+    required: schema instanceof z.ZodType && !schema.safeParse(undefined).success,
     schema: schema instanceof z.ZodType ? schemaOf(schema, 'input') : {},
   }));
 }
@@ -94,4 +111,22 @@ function queryParameters({ query }: Operation): Json[] {
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
   const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any', reused: 'inline', cycles: 'ref' });
   return rest;
+}
+
+/**
+ * What a schema that contains itself refers to stands among the document's schemas: a reference is read from the root of the
+ * document, and not of the schema.
+ */
+function shared(schema: Json, name: string, schemas: Record<string, Json>): Json {
+  const text = JSON.stringify(schema);
+  if (!text.includes('"$ref":"#')) return schema;
+  const { $defs = {}, ...whole }: { $defs?: Json } = JSON.parse(
+    text.replaceAll(
+      /"\$ref":"#(?:\/\$defs\/([^"]+))?"/g,
+      (_, key?: string) => `"$ref":"#/components/schemas/${key === undefined ? name : `${name}.${key}`}"`,
+    ),
+  );
+  for (const [key, inner] of Object.entries($defs)) schemas[`${name}.${key}`] = Object(inner);
+  schemas[name] = whole;
+  return { $ref: `#/components/schemas/${name}` };
 }

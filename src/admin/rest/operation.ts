@@ -58,14 +58,29 @@ interface Described {
   path: string;
   tag: string;
   summary: string;
-  /** Roles of the realm's management, any one of which is enough; none where the operation decides by itself. */
+  /** Roles of the realm's management, any one of which is enough; none where the operation decides by itself, as `access` says. */
   roles: readonly ManagementRole[];
-  status: 200 | 201 | 202 | 204;
+  /** Who is let in where no role is named; everybody else is refused by the operation. */
+  access?: OpenTo;
+  status: Success;
+  /** What it answers besides, where it did something else that was asked for. */
+  also?: readonly Success[];
   /** The largest body, in KiB; 1,024 by default. */
   maxBodyKiB?: number;
   /** The body is text, and not JSON. */
   plainText?: boolean;
 }
+
+export type Success = 200 | 201 | 202 | 204;
+
+/** Who is let in, in words of the document. */
+export const OPEN_TO = {
+  'some-realm': 'whoever has a role in the management of some realm',
+  'this-realm': 'whoever has a role in the management of the realm',
+  'create-realm': 'users of master with the role create-realm',
+  bearer: 'whoever has a token that is good',
+} as const;
+export type OpenTo = keyof typeof OPEN_TO;
 
 /** What may be managed in a realm (Keycloak's client roles of `realm-management`). */
 export type ManagementRole =

@@ -35,6 +35,7 @@ export const realmOperations: readonly Operation[] = [
     tag: 'Realms',
     summary: 'The realms that the caller may see',
     roles: [],
+    access: 'some-realm',
     status: 200,
     query: { briefRepresentation: flag },
     answer: z.array(realmRepresentation),
