@@ -1,18 +1,17 @@
 /** `cardea audit`: what was recorded is listed and exported, the chain of administrators' rows checked, a person taken out. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { auditRows, forgetPerson, verifyAudit } from '../admin/resources/audit.ts';
+import { auditDocument, auditRows, forgetPerson, verifyAudit } from '../admin/resources/audit.ts';
 import { type Operator, requireRealm } from '../admin/resources/context.ts';
+import { csvLine } from '../admin/resources/csv.ts';
 import { allRealms } from '../admin/resources/realms.ts';
 import type { ChainPlace, Verdict } from '../audit/verify.ts';
 import { badInput } from '../errors.ts';
-import type { ListedRow } from '../store/audit.ts';
 import type { RealmRow } from '../store/realms.ts';
 import { userByUsername } from '../store/users.ts';
 import type { Invocation } from './cli.ts';
-import { csvLine } from './csv.ts';
 import { EXIT } from './failures.ts';
 import { withOperator } from './open.ts';
-import { examples, isoTime, shownTime } from './output.ts';
+import { examples, shownTime } from './output.ts';
 import { withProgress } from './progress.ts';
 
 export function describeAudit(audit: Command, invocation: Invocation): void {
@@ -53,7 +52,7 @@ function describeList(audit: Command, { terminal, output }: Invocation): void {
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
         await output.list(options.json, auditRows(operator, realm, await filterOf(operator, realm, options)), {
-          document: documentOf,
+          document: auditDocument,
           columns: [
             { title: 'TIME', value: (row) => shownTime(row.at) },
             { title: 'TYPE', value: (row) => row.type },
@@ -83,7 +82,7 @@ function describeExport(audit: Command, { terminal, output }: Invocation): void 
         const filter = await filterOf(operator, realm, options);
         if (options.format === 'csv') await output.write(csvLine(COLUMNS));
         for await (const row of auditRows(operator, realm, { ...filter, oldestFirst: true })) {
-          const document = documentOf(row);
+          const document = auditDocument(row);
           await output.write(
             options.format === 'csv' ? csvLine(Object.values({ ...document, details: row.details })) : `${JSON.stringify(document)}\n`,
           );
@@ -150,32 +149,6 @@ async function personOf(operator: Operator, realm: RealmRow, text: string): Prom
 }
 
 const COLUMNS = ['at', 'id', 'type', 'actor', 'subject', 'client', 'transaction', 'ip', 'userAgent', 'factor', 'details', 'row', 'hash'];
-
-const documentOf = (row: ListedRow) => ({
-  at: isoTime(row.at),
-  id: row.id,
-  type: row.type,
-  actor: row.actor,
-  subject: row.subject,
-  client: row.clientId,
-  transaction: row.transactionId,
-  ip: row.ip,
-  userAgent: row.userAgent,
-  factor: row.factor,
-  details: detailsOf(row),
-  // Of administrators' rows: their number in the chain, and their hash.
-  row: row.seq,
-  hash: row.hash,
-});
-
-/** As text where somebody has made something else of them: that is for `verify` to say. */
-function detailsOf({ details }: ListedRow): unknown {
-  try {
-    return JSON.parse(details);
-  } catch {
-    return details;
-  }
-}
 
 const verdictOf = ({ realm, ok, rows, head, erased, breaks }: Verdict & { realm: string }) => ({
   realm,

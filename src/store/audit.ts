@@ -130,19 +130,33 @@ export interface AuditFilter {
   /** A type, or the beginning of several: `mfa.*`. */
   type?: string | undefined;
   subject?: string | undefined;
+  actor?: string | undefined;
+  /** client_id. */
+  clientId?: string | undefined;
   /** From this moment on. */
   since?: number | undefined;
   /** Before this moment. */
   until?: number | undefined;
 }
 
+export interface AuditPage extends AuditFilter {
+  after?: { at: number; id: string } | undefined;
+  oldestFirst?: boolean;
+  limit: number;
+}
+
 /** One page of a realm's events, newest first or oldest first; `after` is the last row of the page before. */
-export async function auditEvents(
-  knex: Knex,
-  realmId: string,
-  page: AuditFilter & { after?: { at: number; id: string } | undefined; oldestFirst?: boolean; limit: number },
-): Promise<ListedRow[]> {
-  const { type, subject, since, until, after } = page;
+export async function auditEvents(knex: Knex, realmId: string, page: AuditPage): Promise<ListedRow[]> {
+  return (await recordsOf(knex, realmId, page)).map(fromRecord);
+}
+
+/** The same with all that the chain is checked by; a number of 0 is that of a row outside of it. */
+export async function auditEventsInFull(knex: Knex, realmId: string, page: AuditPage): Promise<ChainedRow[]> {
+  return (await recordsOf(knex, realmId, page)).map(chainedFrom);
+}
+
+async function recordsOf(knex: Knex, realmId: string, page: AuditPage): Promise<AuditRecord[]> {
+  const { type, subject, actor, clientId, since, until, after } = page;
   const [order, beyond] = page.oldestFirst ? (['asc', '>'] as const) : (['desc', '<'] as const);
   const query = knex<AuditRecord>('audit_events')
     .where({ realm_id: realmId })
@@ -154,10 +168,12 @@ export async function auditEvents(
   if (type?.endsWith('*')) query.whereRaw("type LIKE ? ESCAPE '\\'", [`${type.slice(0, -1).replaceAll(/[\\%_]/g, '\\$&')}%`]);
   else if (type !== undefined) query.where({ type });
   if (subject !== undefined) query.where({ subject });
+  if (actor !== undefined) query.where({ actor });
+  if (clientId !== undefined) query.where({ client_id: clientId });
   if (since !== undefined) query.where('at', '>=', since);
   if (until !== undefined) query.where('at', '<', until);
   if (after) query.where((rows) => rows.where('at', beyond, after.at).orWhere((same) => same.where('at', after.at).where('id', beyond, after.id)));
-  return (await query).map(fromRecord);
+  return query;
 }
 
 /**

@@ -1,4 +1,4 @@
-/** How many users are protected, and how: counted over the whole installation, for the metrics. */
+/** How many users are protected, and how: counted over the whole installation, for the metrics, or in one realm. */
 import type { Knex } from 'knex';
 
 export interface Coverage {
@@ -15,15 +15,20 @@ export interface Coverage {
  * Counts every enabled user once, by the best factor of theirs. It reads all credentials: not for the way of a request.
  *
  * @param factors the factors that reach aal2, and those that reach more
+ * @param realmId of one realm alone
  */
-export async function countCoverage(knex: Knex, factors: { aal2: readonly string[]; phr: readonly string[] }): Promise<Coverage> {
+export async function countCoverage(knex: Knex, factors: { aal2: readonly string[]; phr: readonly string[] }, realmId?: string): Promise<Coverage> {
   const phr = factors.phr.length === 0 ? '' : ` OR factor IN (${factors.phr.map(() => '?').join(', ')})`;
   const held = knex('credentials')
     .where({ enabled: true })
     .whereIn('factor', [...factors.aal2, ...factors.phr])
     .groupBy('realm_id', 'user_id')
     .select('realm_id', 'user_id', knex.raw(`max(CASE WHEN level IN ('phr', 'phrh')${phr} THEN 1 ELSE 0 END) AS best`, [...factors.phr]));
+  if (realmId !== undefined) void held.where({ realm_id: realmId });
   const rows: { best: number | null; put_off: number; users: number }[] = await knex('users')
+    .modify((users) => {
+      if (realmId !== undefined) void users.where('users.realm_id', realmId);
+    })
     .leftJoin(held.as('held'), (on) => on.on('held.realm_id', 'users.realm_id').andOn('held.user_id', 'users.id'))
     .leftJoin('mfa_grace', (on) => on.on('mfa_grace.realm_id', 'users.realm_id').andOn('mfa_grace.user_id', 'users.id'))
     .where('users.enabled', true)

@@ -85,6 +85,15 @@ export async function userByUsername(knex: Knex, realmId: string, username: stri
   return row && userFromRecord(row);
 }
 
+/** How users are called, by their ids; those who are gone are missing. */
+export async function usernamesOf(knex: Knex, realmId: string, ids: readonly string[]): Promise<Map<string, string>> {
+  const rows: { id: string; name: string }[] = await knex('users')
+    .where('realm_id', realmId)
+    .whereIn('id', [...new Set(ids)])
+    .select({ id: 'id', name: 'username_shown' });
+  return new Map(rows.map(({ id, name }) => [id, name]));
+}
+
 /** Users by the names that were asked for; at most a few hundred at a time. */
 export async function usersByUsernames(knex: Knex, realmId: string, names: readonly string[]): Promise<Map<string, UserRow>> {
   const rows = await knex<UserRecord>('users').where({ realm_id: realmId }).whereIn('username', names.map(normalise));

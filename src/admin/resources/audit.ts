@@ -1,8 +1,8 @@
 /** What was recorded: looked at page by page, its chain of administrators' rows checked, and a person taken out of it. */
-import { rangesOf } from '../../audit/chain.ts';
+import { digestsOf, rangesOf, splitDetails } from '../../audit/chain.ts';
 import { eraseBatch } from '../../audit/erase.ts';
 import { type ChainPlace, type Verdict, verifyChain } from '../../audit/verify.ts';
-import { type AuditFilter, auditEvents, type ListedRow } from '../../store/audit.ts';
+import { type AuditFilter, auditEvents, auditEventsInFull, type ChainedRow, chainEnd, chainedRows, type ListedRow } from '../../store/audit.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { audit, type Operator } from './context.ts';
 
@@ -24,6 +24,70 @@ export async function* auditRows(
     left -= page.length;
     after = page.at(-1);
     if (page.length < limit) return;
+  }
+}
+
+/** A row as it is shown and exported. */
+export const auditDocument = (row: ListedRow) => ({
+  at: new Date(row.at).toISOString(),
+  id: row.id,
+  type: row.type,
+  actor: row.actor,
+  subject: row.subject,
+  client: row.clientId,
+  transaction: row.transactionId,
+  ip: row.ip,
+  userAgent: row.userAgent,
+  factor: row.factor,
+  details: readable(row.details),
+  // Of administrators' rows: their number in the chain, and their hash.
+  row: row.seq,
+  hash: row.hash,
+});
+
+/** As text where somebody has made something else of them: that is for `verify` to say. */
+function readable(details: string): unknown {
+  try {
+    return JSON.parse(details);
+  } catch {
+    return details;
+  }
+}
+
+/** A row with everything by which its hash can be computed anew without us (docs/operations.md). */
+const exportedDocument = ({ seq, hash, ...row }: ChainedRow) => {
+  if (seq === 0) return { ...auditDocument({ ...row, seq: null, hash: null }), chain: null };
+  const { prev, actorSalt, subjectSalt } = row;
+  const personal = Object.keys(splitDetails(row).personal);
+  return { ...auditDocument({ ...row, seq, hash }), chain: { prev, digests: digestsOf({ ...row, seq, hash }), personal, actorSalt, subjectSalt } };
+};
+
+/**
+ * All of a realm's events as lines of JSON (NDJSON), a page in memory at a time: the oldest first; or with `chained` the
+ * rows of the chain alone, in its order, and the end that they lead to.
+ */
+export async function* exportedAudit(
+  { db }: Pick<Operator, 'db'>,
+  realm: Pick<RealmRow, 'id' | 'name'>,
+  filter: AuditFilter & { chained?: boolean },
+): AsyncGenerator<string> {
+  const line = (row: ChainedRow): string => `${JSON.stringify({ realm: realm.id, ...exportedDocument(row) })}\n`;
+  if (filter.chained === true) {
+    const { head } = await chainEnd(db.knex, realm.id);
+    for (let after = 0; ; ) {
+      const rows = await chainedRows(db.knex, realm.id, { after, until: head?.count ?? 0, limit: PAGE });
+      yield rows.map(line).join('');
+      after = rows.at(-1)?.seq ?? after;
+      if (rows.length < PAGE) break;
+    }
+    yield `${JSON.stringify({ realm: realm.id, end: head ? { row: head.count, hash: head.hash } : null })}\n`;
+    return;
+  }
+  for (let after: ChainedRow | undefined; ; ) {
+    const page: ChainedRow[] = await auditEventsInFull(db.knex, realm.id, { ...filter, after, oldestFirst: true, limit: PAGE });
+    yield page.map(line).join('');
+    after = page.at(-1);
+    if (page.length < PAGE) return;
   }
 }
 

@@ -92,7 +92,7 @@ export async function issuePass(operator: FactorOperator, realm: RealmRow, user:
  */
 export async function approvePass(operator: FactorOperator, realm: RealmRow, id: string): Promise<IssuedPass> {
   const { db, now, actor } = operator;
-  const asked = await requirePass(operator, realm, id);
+  const asked = await passOfRealm(operator, realm, id);
   const user = await userById(db.knex, realm.id, asked.userId);
   if (!user) throw notFound('The user of this request is gone.');
   if (!asked.dual || asked.approvedAt !== null) throw conflict('This pass needs no approval.');
@@ -115,7 +115,7 @@ export async function approvePass(operator: FactorOperator, realm: RealmRow, id:
 /** Takes back a request, or a pass that was not used yet. */
 export async function revokePass(operator: FactorOperator, realm: RealmRow, id: string): Promise<EnrolmentPassRow> {
   const { db, now } = operator;
-  const pass = await requirePass(operator, realm, id);
+  const pass = await passOfRealm(operator, realm, id);
   requireOpen(pass, now);
   await db.transaction(async (trx) => {
     const ended = await endEnrolmentPasses(trx, { realmId: realm.id, userId: pass.userId, id }, { as: 'revoked', at: now });
@@ -157,7 +157,8 @@ export async function administratorNamed(operator: Pick<FactorOperator, 'db'>, r
   );
 }
 
-async function requirePass({ db }: Pick<FactorOperator, 'db'>, realm: RealmRow, id: string): Promise<EnrolmentPassRow> {
+/** @throws AppError 404 when the realm has none of this id */
+export async function passOfRealm({ db }: Pick<FactorOperator, 'db'>, realm: RealmRow, id: string): Promise<EnrolmentPassRow> {
   const pass = await passById(db.knex, realm.id, id);
   if (!pass) throw notFound(`There is no enrolment pass "${id}" in realm "${realm.name}".`);
   return pass;

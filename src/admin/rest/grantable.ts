@@ -50,6 +50,16 @@ export async function requireNoMore(call: RealmCall, user: Pick<UserRow, 'id'>):
   await requireAll(call, { user: user.id }, 'This user manages more than you do, and is not yours to change');
 }
 
+/** @throws 403 unless the caller manages all of the realm */
+export function requireEverything({ access }: RealmCall, refusal: string): void {
+  const missing = MANAGEMENT.filter((name) => !access.roles.has(name));
+  if (missing.length > 0) throw forbidden(`${refusal}. You have not: ${missing.slice(0, 5).join(', ')}.`);
+}
+
+/** Whether a role, as policies name it, is one that manages something. */
+export const managesSomething = (role: string): boolean =>
+  /^(?:realm-management|.+-realm):/.test(role) || role === 'admin' || role === 'create-realm';
+
 async function requireAll(call: RealmCall, bearer: Bearer, refusal: string): Promise<void> {
   const missing = await missingOf(call, bearer);
   if (missing.length > 0) throw forbidden(`${refusal}: ${missing.slice(0, 5).join(', ')}.`);

@@ -1,7 +1,12 @@
 /** Every operation of the REST API: one line a resource. */
 import { attackDetectionOperations } from './attack-detection.ts';
+import { auditOperations } from './audit.ts';
 import { credentialOperations } from './credentials.ts';
 import { groupOperations } from './groups.ts';
+import { mfaCoverageOperations } from './mfa-coverage.ts';
+import { mfaEnrolmentPassOperations } from './mfa-enrolment-passes.ts';
+import { mfaExceptionOperations } from './mfa-exceptions.ts';
+import { mfaPolicyOperations } from './mfa-policy.ts';
 import type { Operation } from './operation.ts';
 import { realmOperations } from './realms.ts';
 import { roleMappingOperations } from './role-mappings.ts';
@@ -20,4 +25,9 @@ export const operations: readonly Operation[] = [
   ...credentialOperations,
   ...userSessionOperations,
   ...attackDetectionOperations,
+  ...mfaPolicyOperations,
+  ...mfaCoverageOperations,
+  ...mfaExceptionOperations,
+  ...mfaEnrolmentPassOperations,
+  ...auditOperations,
 ];
