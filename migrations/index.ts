@@ -17,6 +17,7 @@ import * as recovery from './0011_recovery.ts';
 import * as hardwareTokens from './0012_hardware_tokens.ts';
 import * as factorWebhooks from './0013_factor_webhooks.ts';
 import * as defaultGroups from './0014_default_groups.ts';
+import * as protocolMappers from './0015_protocol_mappers.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -34,6 +35,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0012_hardware_tokens', hardwareTokens],
   ['0013_factor_webhooks', factorWebhooks],
   ['0014_default_groups', defaultGroups],
+  ['0015_protocol_mappers', protocolMappers],
 ]);
 
 /** What knex asks for migrations. */

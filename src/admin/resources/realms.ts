@@ -4,12 +4,14 @@ import { z } from 'zod';
 import { conflict } from '../../errors.ts';
 import { nameOf, policyOf, SHORTHANDS, type Shorthand } from '../../policy/document.ts';
 import { ALGORITHMS, generateSigningKey } from '../../realms/keys.ts';
+import { CLAIM_PROTOCOL, DEFAULT_MAPPERS } from '../../realms/mappers/defaults.ts';
 import { checkRealmName } from '../../realms/names.ts';
 import { realmSettings } from '../../realms/settings.ts';
 import { assignRealmScopes, insertClient, insertClientScopes } from '../../store/clients.ts';
 import { insertDataKey } from '../../store/data-keys.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { insertPolicy, policiesInForce } from '../../store/policies.ts';
+import { insertProtocolMappers } from '../../store/protocol-mappers.ts';
 import { insertRealm, listRealms, type RealmRow, realmByName, rootSecretSeal, touchRealm } from '../../store/realms.ts';
 import { insertComposites, insertRoles, realmRoleId } from '../../store/roles.ts';
 import type { Queries } from '../../store/rows.ts';
@@ -113,18 +115,25 @@ export async function sealedSigningKey(
 }
 
 async function insertDefaults(trx: Queries, realm: RealmRow, now: number): Promise<void> {
-  await insertClientScopes(
+  const scopes = CLIENT_SCOPES.map((scope) => ({
+    realmId: realm.id,
+    id: randomUUID(),
+    name: scope.name,
+    description: scope.description,
+    protocol: scope.protocol ?? CLAIM_PROTOCOL,
+    attributes: { 'include.in.token.scope': String(scope.shown) },
+    realmAssignment: scope.assignment,
+    createdAt: now,
+  }));
+  await insertClientScopes(trx, scopes);
+  await insertProtocolMappers(
     trx,
-    CLIENT_SCOPES.map((scope) => ({
-      realmId: realm.id,
-      id: randomUUID(),
-      name: scope.name,
-      description: scope.description,
-      protocol: scope.protocol ?? 'openid-connect',
-      attributes: { 'include.in.token.scope': String(scope.shown) },
-      realmAssignment: scope.assignment,
-      createdAt: now,
-    })),
+    scopes.flatMap(({ id, name }) =>
+      (DEFAULT_MAPPERS[name] ?? []).map((mapper) => ({
+        ...{ realmId: realm.id, id: randomUUID(), parent: { scope: id }, protocol: CLAIM_PROTOCOL },
+        ...{ name: mapper.name, mapper: mapper.mapper, config: { ...mapper.config } },
+      })),
+    ),
   );
   const realmRoles = await insertNamedRoles(trx, { realmId: realm.id, clientId: null }, defaultRealmRoles(realm.name), now);
   const clientRoles = new Map<string, Map<string, string>>();
