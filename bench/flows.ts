@@ -27,7 +27,7 @@ import { credentialSeal, insertCredential } from '../src/store/credentials.ts';
 import type { RealmRow } from '../src/store/realms.ts';
 import { createLog } from '../src/telemetry/log.ts';
 import { createDatabase, findPostgres, freePort, startPostgres } from '../test/support/postgres.ts';
-import { Browser } from '../test/support/sign-in.ts';
+import { Browser, text } from '../test/support/sign-in.ts';
 import { machine, printTable, type Server, startServer, withSpread } from './measure.ts';
 
 const [rounds = 3, seconds = 3] = process.argv.slice(2).map(Number);
@@ -109,9 +109,10 @@ let signingIn = 0;
 async function fullSignIn(issuer: string, address: string): Promise<string | null> {
   const browser = new Browser(new URL(issuer).origin);
   signingIn = (signingIn + 1) % SIGNING_IN;
-  const first = await browser.visit(address);
-  const challenge = await browser.send(first, { username: `bench-${signingIn}`, password: USER.password });
+  const username = `bench-${signingIn}`;
+  const challenge = await browser.send(await browser.visit(address), { username, password: USER.password });
   const back = await browser.send(challenge, { code: generateSync(APP) });
+  if (!back.headers.has('location')) throw new Error(`A sign-in ended with ${challenge.status} and ${back.status}: ${text(back)}`);
   return back.headers.get('location');
 }
 
