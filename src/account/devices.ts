@@ -1,5 +1,6 @@
 /** The devices of a user: browsers that are known, which of them are spared the second step, and an end to either. */
 import { z } from 'zod';
+import { record } from '../audit/record.ts';
 import { notFound } from '../errors.ts';
 import { readForm } from '../http/input.ts';
 import type { ConsoleSession } from '../http/relying.ts';
@@ -58,8 +59,11 @@ export async function forgetDevice(request: AccountRequest, id: string): Promise
   const { user } = signedIn;
   const realmId = request.realm.realm.id;
   const forgotten = await request.db.transaction(async (trx) => {
-    await revokeTrust(trx, { realmId, userId: user.id }, { id }, 'user', auditOrigin(request, user));
-    return deleteDevice(trx, realmId, user.id, id);
+    const origin = auditOrigin(request, user);
+    await revokeTrust(trx, { realmId, userId: user.id }, { id }, 'user', origin);
+    const gone = await deleteDevice(trx, realmId, user.id, id);
+    if (gone) await record(trx, origin, { type: 'device.forgotten', details: { device: id } });
+    return gone;
   });
   if (!forgotten) throw notFound(say('devices.gone'));
   done(request, 'forgotten', `${request.base}/devices`);

@@ -60,7 +60,9 @@ type FactorEvent =
   | {
       type: 'mfa.trusted_device.revoked';
       details: { devices: string[]; reason: 'user' | 'administrator' | 'credentials' | 'sign-out' | 'reuse' | 'limit' };
-    };
+    }
+  /** A browser that its user took off the list: the next sign-in there is one with a new device. */
+  | { type: 'device.forgotten'; details: { device: string } };
 
 /** What is asked of whom, and the ways around it. */
 type PolicyEvent =
@@ -111,6 +113,14 @@ type SecurityEvent =
 type ResourceEvent =
   | { type: 'realm.created' | 'client.created' | 'user.created'; details: { name: string } }
   | { type: 'realm.updated'; details: { changes: PolicyChange[] } }
+  /** In master: the realm itself has no rows any more. */
+  | { type: 'realm.deleted'; details: { name: string; id: string } }
+  | { type: 'realm.renamed'; details: { from: string; to: string } }
+  /** Which fields of a client were changed, never what they held. */
+  | { type: 'client.updated'; details: { name: string; fields: string[] } }
+  | { type: 'client.deleted' | 'client.registration-token-made' | 'client.secret-ended'; details: { name: string } }
+  /** `until`: how long the secret of before stays good; missing when it ended at once. */
+  | { type: 'client.secret-regenerated'; details: { name: string; until?: number } }
   | { type: 'role.created' | 'role.deleted' | 'user.role-added' | 'user.role-removed'; details: NamedRole }
   | { type: 'role.composite-added' | 'role.composite-removed'; details: NamedRole & { contained: NamedRole } }
   | { type: 'group.created' | 'group.deleted' | 'group.member-added' | 'group.member-removed'; details: { path: string } }

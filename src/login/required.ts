@@ -26,7 +26,7 @@ export function requiredOf(
 ): { enrolment: string | undefined; offers: Offer[] } {
   const wanted = known.requiredActions.filter((action) => action !== done);
   const offers: Offer[] = wanted.includes('UPDATE_PASSWORD') ? [{ action: UPDATE_PASSWORD, after: 'always' }] : [];
-  if (request.asked.params.kc_action !== undefined) return { enrolment: undefined, offers };
+  if (actionFactor(request.asked.params.kc_action) !== undefined) return { enrolment: undefined, offers };
   const enrolment = wanted.find((action) => {
     const factor = actionFactor(action);
     return factor !== undefined && isPossible(request, known, factor);

@@ -24,9 +24,9 @@ forEachEngine((engine) => {
     const here = await realmOf();
     const rp = await relyingParty(here.server, here.realm, await here.server.client(here.realm));
     const user = await here.server.user(here.realm);
-    const begin = async (password = user.password) => {
+    const begin = async (password = user.password, parameters: Record<string, string> = {}) => {
       const browser = new Browser(here.server.origin);
-      const request = await authorizationRequest(rp);
+      const request = await authorizationRequest(rp, parameters);
       const page = await browser.visit(request.url);
       return { browser, request, page: await browser.send(page, { username: user.username, password }) };
     };
@@ -87,6 +87,15 @@ forEachEngine((engine) => {
     page = await browser.send(page, { 'password-new': 'a password of my own', 'password-confirm': 'a password of my own' });
     t.truthy((await exchange(rp, request, page)).access_token);
     t.deepEqual(await actions(), ['webauthn-register']);
+  });
+
+  engine.test('an action that nobody knows does not put an enrolment off', async (t) => {
+    const { client, user, begin } = await signingIn();
+    await client.users.update({ id: user.id }, { requiredActions: ['CONFIGURE_TOTP'] });
+    for (const kc_action of ['unheard-of', 'UPDATE_PASSWORD', 'delete_account']) {
+      const { page } = await begin(user.password, { kc_action });
+      t.truthy(keyOf(page), kc_action);
+    }
   });
 
   engine.test('a second app is bound only by whoever shows the first', async (t) => {

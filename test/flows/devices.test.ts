@@ -77,7 +77,12 @@ forEachEngine((engine) => {
     page = await again.through(await again.browser.send(page, {}, other));
     t.is(notice(page), 'The device was forgotten.');
     t.is(items(page).length, 1);
-    t.is((await server.db.knex('devices').whereIn('id', ids)).length, 1);
+    const [left] = await server.db.knex('devices').whereIn('id', ids).pluck('id');
+    const forgotten = await server.db.knex('audit_events').where({ subject: user.id, type: 'device.forgotten' }).pluck('details');
+    t.deepEqual(
+      forgotten.map((details) => JSON.parse(details).device),
+      ids.filter((id) => id !== left),
+    );
   });
 
   engine.test('everything at once, and what is somebody else’s', async (t) => {
