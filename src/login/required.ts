@@ -26,7 +26,8 @@ export function requiredOf(
 ): { enrolment: string | undefined; offers: Offer[] } {
   const wanted = known.requiredActions.filter((action) => action !== done);
   const offers: Offer[] = wanted.includes('UPDATE_PASSWORD') ? [{ action: UPDATE_PASSWORD, after: 'always' }] : [];
-  if (actionFactor(request.asked.params.kc_action) !== undefined) return { enrolment: undefined, offers };
+  const wished = request.asked.params.kc_action;
+  if (typeof wished === 'string' && actionFactor(wished) !== undefined) return { enrolment: undefined, offers };
   const enrolment = wanted.find((action) => {
     const factor = actionFactor(action);
     return factor !== undefined && isPossible(request, known, factor);
