@@ -55,9 +55,13 @@ export function validated<T>(schema: z.ZodType<T>, input: unknown): T {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  const field = issue?.path.join('.') ?? '';
+  const field = issue ? placeOf(issue) : '';
   throw badInput(field, `${field === '' ? 'The input' : field}: ${issue?.message ?? 'is not valid'}`);
 }
+
+/** Where an issue is, such as `rules.0.when`; at the top, a name that is not known is where. */
+export const placeOf = (issue: z.core.$ZodIssue): string =>
+  issue.path.length === 0 && issue.code === 'unrecognized_keys' ? (issue.keys[0] ?? '') : issue.path.join('.');
 
 /** The realm of that name, or a 404. */
 export async function requireRealm(operator: Pick<Operator, 'db'>, name: string): Promise<RealmRow> {

@@ -43,7 +43,7 @@ const pathsAbove = (path: string): string[] => [...path.matchAll(/(?<!~)\//g)].f
 
 /** Replaces all of a group's attributes. */
 export async function setGroupAttributes(operator: Operator, realm: RealmRow, group: ShownGroup, input: Record<string, string[]>): Promise<void> {
-  const attributes = validated<Record<string, string[]>>(z.object({ attributes: userAttributesInput }).shape.attributes, input);
+  const { attributes } = validated(z.object({ attributes: userAttributesInput }), { attributes: input });
   await operator.db.transaction(async (trx) => {
     await replaceGroupAttributes(trx, realm.id, group.id, attributes);
     await audit(operator, { realmId: realm.id }, { type: 'group.updated', details: { path: group.path, fields: ['attributes'] } }, trx);

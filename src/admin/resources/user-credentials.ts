@@ -1,4 +1,5 @@
 /** Everything that a user signs in with, the password too, as whoever administers over REST deals with it. */
+import { z } from 'zod';
 import { badInput, notFound } from '../../errors.ts';
 import { nameOf } from '../../factors/names.ts';
 import { revokeTrust } from '../../sessions/devices.ts';
@@ -51,7 +52,7 @@ export async function removeUserCredential(operator: FactorOperator, realm: Real
 
 /** Gives a credential another name. */
 export async function labelCredential(operator: FactorOperator, realm: RealmRow, user: UserRow, id: string, label: string): Promise<void> {
-  const name = validated<string>(plainText(60), label);
+  const { userLabel: name } = validated(z.object({ userLabel: plainText(60) }), { userLabel: label });
   await operator.db.transaction(async (trx) => {
     if (!(await renameCredential(trx, realm.id, user.id, id, name))) throw noCredential();
     const { factor } = (await orderedCredentials(trx, realm.id, user.id)).find((one) => one.id === id) ?? { factor: '' };

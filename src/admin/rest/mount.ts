@@ -10,6 +10,7 @@ import { type Alarm, metBy } from '../../http/alarm.ts';
 import { inEnglish } from '../../languages/messages.ts';
 import type { Database } from '../../store/database.ts';
 import { realmByName } from '../../store/realms.ts';
+import { placeOf } from '../resources/context.ts';
 import type { FactorOperator } from '../resources/factor-operator.ts';
 import { type Access, accessOf, accessTo, type Caller, NotEnough, requireLevel } from './access.ts';
 import { readJson, readPlainText } from './body.ts';
@@ -193,7 +194,7 @@ function parsed(schema: z.ZodType, value: unknown, where: 'path' | 'query' | 'bo
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues[0]);
-  const field = issue?.path.join('.') || where;
+  const field = (issue && placeOf(issue)) || where;
   throw new AppError({ code: 'bad_input', status: 400, field, message: `${field}: ${issue?.message ?? 'is not valid'}` });
 }
 
