@@ -26,6 +26,7 @@ import { answerUnreadable } from './http/unreadable.ts';
 import { deliveriesOf, type Installation, metricsOf, operatorOf } from './installation.ts';
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
+import { signInDirectly } from './login/direct.ts';
 import type { LoginState } from './login/machine.ts';
 import { Recoveries } from './login/recovery/recoveries.ts';
 import { handleRecovery } from './login/recovery/routes.ts';
@@ -36,9 +37,9 @@ import { dispatch } from './oidc/dispatch.ts';
 import { interactionsOf } from './oidc/interactions.ts';
 import { buildRealm, type OidcRealm } from './oidc/provider.ts';
 import { levelOfAcr } from './policy/policy.ts';
-import { RealmRegistry } from './realms/registry.ts';
+import { type RealmContext, RealmRegistry } from './realms/registry.ts';
 import { realmJson } from './realms/representation.ts';
-import { SignIns } from './sessions/sign-ins.ts';
+import { type DirectSignIn, SignIns } from './sessions/sign-ins.ts';
 import { subjectsOf } from './sessions/throttle.ts';
 import { countFailure } from './store/attempts.ts';
 import { sweepExpired } from './store/sweep.ts';
@@ -128,10 +129,14 @@ export function createApp(options: {
   const { sendCode, notices } = options.deliveries;
   const login: LoginDeps = { ...shown, db, keyring, passwords, factors, signIns, sendCode, ...notices };
   const relying = createRelying({ ...shown, db, factors, listening: options.listening });
+  const oidc = {
+    ...{ alarm, batch: options.batch, db, keyring, factors, signIns },
+    signInDirectly: (ctx: Koa.Context, realm: RealmContext, given: DirectSignIn) => signInDirectly(login, ctx, realm, given),
+  };
   const realms = new RealmRegistry<OidcRealm>({
     db,
     keyring,
-    build: (context) => buildRealm({ ...shown, alarm, batch: options.batch, db, keyring, factors, signIns, context }),
+    build: (context) => buildRealm({ ...shown, ...oidc, context }),
     clientsChanged: ({ clients }) => clients.clear(),
   });
   const requireRealm = async (ctx: Koa.Context, name: string): Promise<OidcRealm> => {

@@ -75,4 +75,7 @@ export interface LoginRequest extends Omit<LoginDeps, 'passwords'> {
   at: number;
 }
 
+/** What proofs are checked with: a request for these pages, or one of a sign-in that has none (direct.ts). */
+export type Proving = Omit<LoginRequest, 'port' | 'asked'> & { asked: Pick<AskedLogin, 'clientId'> };
+
 export type Login = SignIn<LoginState>;

@@ -21,7 +21,7 @@ import { rulesFor } from './facts.ts';
 import type { LoginEvent, LoginRules } from './machine.ts';
 import type { Shown } from './pages.ts';
 import { requiredOf } from './required.ts';
-import type { Login, LoginRequest } from './room.ts';
+import type { Login, LoginRequest, Proving } from './room.ts';
 
 /** What a step leads to: an event for the machine, or an error to show on the same page. */
 export type Outcome =
@@ -77,10 +77,11 @@ export async function rulesOf(
 }
 
 /** A user as a decision sees them; the same query for an id that is nobody's. */
-export const knownOf = ({ db, realm, asked, at }: LoginRequest, userId: string): Promise<KnownUser> =>
+export const knownOf = ({ db, realm, asked, at }: Pick<Proving, 'db' | 'realm' | 'asked' | 'at'>, userId: string): Promise<KnownUser> =>
   knownUser(db.knex, realm, { userId, clientId: asked.clientId }, at);
 
-async function deviceAt(request: LoginRequest, userId: string, credentials: readonly CredentialRow[]) {
+/** What the browser is to that user. */
+export async function deviceAt(request: Proving, userId: string, credentials: readonly CredentialRow[]) {
   const whom = { realmId: request.realm.realm.id, userId, credentials, clientId: request.asked.clientId };
   const { facts } = await deviceFacts(request.db, whom, request.browser, request.at, { risk: true, looked: await request.lookUp(userId) });
   return facts;
@@ -88,7 +89,7 @@ async function deviceAt(request: LoginRequest, userId: string, credentials: read
 
 /** The name and password of whoever signs in, or the password of the user who is expected. */
 export async function passwordStep(request: LoginRequest, login: Login, form: Form): Promise<Outcome> {
-  const { db, keyring, realm, at } = request;
+  const { db, realm } = request;
   const realmId = realm.realm.id;
   const known = login.state.userId === null ? undefined : await userById(db.knex, realmId, login.state.userId);
   const typed = known?.username ?? (form.username ?? '').trim();
@@ -99,12 +100,47 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
   if (errors.length > 0) return { errors, status: 400 };
 
   const user = known ?? (await userByLogin(db.knex, realmId, typed));
-  const looked = request.browser.token === null ? undefined : await request.lookUp(user?.id ?? realmId);
+  const checked = await checkPassword(request, login, { user, typed, form });
+  // Said of a wrong name, a wrong password and a disabled user alike.
+  if (!checked.ok) return wrong('password', say('login.signIn.wrong'));
+  const { proof, known: read } = checked;
+  return {
+    event: {
+      type: 'proved',
+      userId: checked.user.id,
+      proof,
+      capable: form.webauthn === '1',
+      ...(known ? {} : { remember: form.remember !== undefined }),
+    },
+    rules: await rulesOf(request, login, checked.user.id, read),
+    renew: true,
+    subject: checked.user.id,
+  };
+}
+
+/** `right`: it was the password of somebody who is switched off. */
+type CheckedPassword = { ok: true; user: UserRow; known: KnownUser; proof: Proof } | { ok: false; right: boolean };
+
+/**
+ * Compares a password: counted before, recorded when it was wrong, hashed anew where that is due. The same queries and one
+ * argon2id verification for a name that does not exist and for one that may not sign in.
+ *
+ * @param given.user whose name was typed; undefined for a name that is nobody's
+ * @throws 429 while the account, the name or the address is paused
+ */
+export async function checkPassword(
+  request: Proving,
+  login: { row: { id: string } },
+  given: { user: UserRow | undefined; typed: string; form: Form },
+): Promise<CheckedPassword> {
+  const { db, keyring, realm, at } = request;
+  const { user, typed, form } = given;
+  const userId = user?.id ?? realm.realm.id;
+  const looked = request.browser.token === null ? undefined : await request.lookUp(userId);
   const device = knownDevice(looked, request.browser)?.id ?? null;
   const counted = await throttleOf(request).password(user ? { userId: user.id, device } : { typed }, login.row.id, at);
-  // The same queries and one argon2id verification for a name that does not exist and for one that may not sign in.
-  const read = await knownOf(request, user?.id ?? realmId);
-  const rows = read.credentials;
+  const known = await knownOf(request, userId);
+  const rows = known.credentials;
   const factor = requireFactor(request, 'password');
   const cx = contextOf(request, login.row, user);
   const verdict = await counted.comparing(async () => factor.verify(cx, null, form, await openCredentials(keyring, factor, rows, null)));
@@ -115,18 +151,11 @@ export async function passwordStep(request: LoginRequest, login: Login, form: Fo
       type: 'login.failed',
       details: { reason: user && !user.enabled ? 'disabled' : 'credentials' },
     });
-    // Said of a wrong name, a wrong password and a disabled user alike.
-    return wrong('password', say('login.signIn.wrong'));
+    return { ok: false, right: verdict.ok };
   }
   await counted.succeeded();
   if (verdict.renewed !== undefined) await renew(request, rows, verdict.credentialId, verdict.renewed);
-  const proof = proofOf(factor, verdict, at);
-  return {
-    event: { type: 'proved', userId: user.id, proof, capable: form.webauthn === '1', ...(known ? {} : { remember: form.remember !== undefined }) },
-    rules: await rulesOf(request, login, user.id, read),
-    renew: true,
-    subject: user.id,
-  };
+  return { ok: true, user, known, proof: proofOf(factor, verdict, at) };
 }
 
 /** Which of several factors, or of several credentials of one. */
@@ -136,7 +165,7 @@ export async function chooseStep(request: LoginRequest, login: Login, form: Form
 }
 
 /** What a factor is handed. */
-export function contextOf(request: LoginRequest, row: { id: string }, user: UserRow | undefined, rules?: LoginRules): FactorContext {
+export function contextOf(request: Proving, row: { id: string }, user: UserRow | undefined, rules?: LoginRules): FactorContext {
   const { realm } = request;
   return factorContext(request, {
     realm: realm.realm,
@@ -149,7 +178,7 @@ export function contextOf(request: LoginRequest, row: { id: string }, user: User
   });
 }
 
-export const throttleOf = ({ db, realm, browser, log }: LoginRequest): Throttle =>
+export const throttleOf = ({ db, realm, browser, log }: Pick<Proving, 'db' | 'realm' | 'browser' | 'log'>): Throttle =>
   new Throttle(db, { id: realm.realm.id, rootSecret: realm.rootSecret, settings: realm.realm.settings }, { ...browser, log });
 
 /** A verdict as the proof that it is. */
@@ -166,7 +195,11 @@ export const proofOf = (factor: Factor, verdict: Extract<Verdict, { ok: true }>,
 export const refusalOf = (about: string, reason: Refusal, otherwise: MessageKey): Words =>
   sayOr(`factor.${about}.refused.${reason}`, say(REFUSED[reason] ?? otherwise));
 
-export const auditOrigin = (request: LoginRequest, login: Pick<Login, 'row'>, subject: string | undefined) => ({
+export const auditOrigin = (
+  request: Pick<Proving, 'realm' | 'at' | 'asked' | 'ctx'>,
+  login: { row: { id: string } },
+  subject: string | undefined,
+) => ({
   realmId: request.realm.realm.id,
   at: request.at,
   actor: subject ?? null,

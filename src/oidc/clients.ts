@@ -80,7 +80,9 @@ export class Clients {
       ...(secret === undefined ? {} : { client_secret: secret }),
       token_endpoint_auth_method: row.publicClient ? 'none' : 'client_secret_basic',
       grant_types: [
-        ...(authorizes ? ['authorization_code', 'refresh_token'] : []),
+        ...(authorizes ? ['authorization_code'] : []),
+        ...(row.directAccess ? ['password'] : []),
+        ...(authorizes || row.directAccess ? ['refresh_token'] : []),
         ...(row.serviceAccount && !row.publicClient ? ['client_credentials'] : []),
       ],
       response_types: authorizes ? ['code'] : [],

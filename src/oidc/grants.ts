@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
+import type { ClientRow } from '../store/clients.ts';
 import { consentedScopes } from '../store/consents.ts';
 import { joinSessionClient, sessionClient } from '../store/sessions.ts';
 import { standingOf } from './authentication.ts';
@@ -44,25 +45,40 @@ export async function grantFor(room: RealmRoom, ctx: KoaContextWithOIDC): Promis
     session.sidFor(client.clientId, joined.sid);
     return known;
   }
-  const fresh = new GrantModel({ accountId: account.accountId, clientId: client.clientId });
-  extend(fresh, asked);
-  const grantId = await fresh.save();
-  const stored = await joinSessionClient(room.db.knex, {
-    realmId: row.realmId,
+  const begun = await beginGrant(room, ctx, {
+    row,
+    userId: account.accountId,
     sessionId: standing.session.id,
-    clientRowId: row.id,
-    sid: randomUUID(),
-    grantId,
+    scopes: asked,
     instead: joined?.grantId ?? null,
-    now: room.now(),
   });
-  session.sidFor(client.clientId, stored.sid);
-  if (stored.grantId === grantId || stored.grantId === null) return fresh;
+  session.sidFor(client.clientId, begun.sid);
+  return begun.grant;
+}
+
+/** The grant of a session at a client that it was not at before, and the sid that the client knows the session by. */
+export async function beginGrant(
+  room: RealmRoom,
+  ctx: KoaContextWithOIDC,
+  at: { row: ClientRow; userId: string; sessionId: string; scopes: string[]; instead: string | null },
+): Promise<{ grant: Grant | undefined; sid: string }> {
+  const { row, userId, sessionId, scopes, instead } = at;
+  const { Grant: GrantModel } = ctx.oidc.provider;
+  const fresh = new GrantModel({ accountId: userId, clientId: row.clientId });
+  extend(fresh, scopes);
+  const grantId = await fresh.save();
+  const { realmId } = row;
+  const stored = await joinSessionClient(room.db.knex, {
+    ...{ realmId, sessionId, clientRowId: row.id },
+    ...{ sid: randomUUID(), grantId, instead, now: room.now() },
+  });
+  const { sid } = stored;
+  if (stored.grantId === grantId || stored.grantId === null) return { grant: fresh, sid };
   // A second request of this session at this client was faster: there is one grant, and it is that one's.
   await fresh.destroy();
   const theirs = await GrantModel.find(stored.grantId);
-  if (theirs && extend(theirs, asked)) await theirs.save();
-  return theirs;
+  if (theirs && extend(theirs, scopes)) await theirs.save();
+  return { grant: theirs, sid };
 }
 
 /** Adds scopes that the grant has not; false when it had them all. Scopes are granted twice: for userinfo, and for the JWT's audience. */

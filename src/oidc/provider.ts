@@ -10,12 +10,14 @@ import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
 import { accessTokenClaims, CLAIMS_BY_SCOPE, customizeJwt, findAccount, webOriginsOf } from './claims.ts';
-import { accessTokenAlgorithm, CLIENT_METADATA, Clients, installMatchers, rowOf } from './clients.ts';
+import { CLIENT_METADATA, Clients, installMatchers, rowOf } from './clients.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
 import { installMiddleware } from './middleware.ts';
 import { COOKIES, ROUTES } from './names.ts';
 import { pagesOf } from './pages.ts';
-import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
+import { installPasswordGrant } from './password-grant.ts';
+import { defaultResourceServer } from './resource.ts';
+import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 import { askedScopes } from './scopes.ts';
 import { ClientFailures } from './too-many.ts';
 
@@ -101,12 +103,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, resource, client) => {
           if (resource !== DEFAULT_RESOURCE) throw new errors.InvalidTarget();
-          return {
-            scope: oidcScopes.join(' '),
-            audience: DEFAULT_AUDIENCE,
-            accessTokenFormat: 'jwt',
-            jwt: { sign: { alg: accessTokenAlgorithm(rowOf(client)) } },
-          };
+          return defaultResourceServer(oidcScopes, rowOf(client));
         },
       },
     },
@@ -158,6 +155,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   provider.proxy = true;
   installMatchers(provider, room.origin);
   installMiddleware(provider, room, failures);
+  installPasswordGrant(provider, { room, clients, failures, scopes: oidcScopes });
   return provider;
 }
 

@@ -13,7 +13,7 @@ import type { Keyring } from '../crypto/keyring.ts';
 import type { Factors } from '../factors/index.ts';
 import type { Alarm } from '../http/alarm.ts';
 import type { RealmContext } from '../realms/registry.ts';
-import type { SignInState, SignIns } from '../sessions/sign-ins.ts';
+import type { DirectAnswer, DirectSignIn, SignInState, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
 
 /** What app.ts hands to this room. */
@@ -27,6 +27,8 @@ export interface OidcDeps {
   /** Something stored does not open. */
   alarm: Alarm;
   origin: string;
+  /** A name, a password and a code in one request; the login room compares them, as on its pages. Throws 429 and 503. */
+  signInDirectly(ctx: Koa.Context, realm: RealmContext, given: DirectSignIn): Promise<DirectAnswer>;
   /** Shows a page of ours on any Koa context. */
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
   /** Milliseconds since the epoch; oidc-provider itself reads Date.now. */

@@ -9,7 +9,7 @@ import type { RealmRoom } from './room.ts';
 const OPEN_RETRY_AFTER = 60;
 
 /** 429, which is shown here: to send the browser back would only bring it here again. */
-class TooMany extends errors.OIDCProviderError {
+export class TooMany extends errors.OIDCProviderError {
   constructor(description: string) {
     super(429, 'temporarily_unavailable');
     this.error_description = description;
@@ -54,6 +54,11 @@ export class ClientFailures {
     this.#asked.delete(ctx.oidc);
     ctx.set('Retry-After', String(Math.ceil(wait / 1000)));
     throw new TooMany('too many failed authentications of this client; wait as long as Retry-After says');
+  }
+
+  /** A client has shown who it is: what is refused after that is not its failure. */
+  passed(ctx: KoaContextWithOIDC): void {
+    this.#asked.delete(ctx.oidc);
   }
 
   /** A request was answered. */

@@ -8,9 +8,12 @@ import { randomToken, safeEqual, sha256 } from '../crypto/codes.ts';
 import type { Keyring } from '../crypto/keyring.ts';
 import { corrupted } from '../errors.ts';
 import type { Proof } from '../policy/assurance.ts';
+import type { Decision, Facts } from '../policy/decide.ts';
 import type { Database } from '../store/database.ts';
 import { advanceLogin, claimLogin, insertLogin, type LoginRow, loginById, loginSeal } from '../store/logins.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
+import type { UserRow } from '../store/users.ts';
+import type { KnownUser } from './facts.ts';
 
 /** What every state of the machine has; the rest is the login room's. */
 export interface SignInState {
@@ -32,6 +35,30 @@ export interface SignIn<State extends SignInState> {
 
 /** The name of the transaction cookie of a sign-in: its cid, which stays the same from the first page to the code. */
 export const transactionCookie = (id: string): string => `cardea_tx_${id}`;
+
+/** A sign-in in one request: what a program sends in the place of a person in front of a page. */
+export interface DirectSignIn {
+  /** client_id. */
+  clientId: string;
+  username: string;
+  password: string;
+  code: string | undefined;
+}
+
+export type DirectAnswer =
+  | {
+      ok: true;
+      user: UserRow;
+      known: KnownUser;
+      proofs: Proof[];
+      /** What was decided, and from what. */
+      facts: Facts;
+      decision: Extract<Decision, { ask: 'nothing' }>;
+      /** What its audit rows belong to. */
+      transaction: string;
+    }
+  /** Safe to show: it says more than that something was wrong only to whoever has the password. */
+  | { ok: false; status: 400 | 401; reason: string };
 
 export class SignIns<State extends SignInState> {
   readonly #db: Database;

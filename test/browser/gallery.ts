@@ -355,6 +355,22 @@ export const exhibits: Exhibit[] = [
     },
   },
   {
+    name: 'realms, with the floor of administrators lowered',
+    view: 'admin/overview',
+    model: {
+      realm: { name: 'master', displayName: 'Cardea' },
+      base: '/admin/master/console',
+      user: { username: 'admin', displayName: null },
+      warning: say('policy.floor.lowered', { level: 'aal1', realm: 'master' }),
+      realms: [
+        {
+          ...{ name: 'master', displayName: 'Cardea', mfa: 'off', users: 1, clients: 3, issuer: 'http://localhost:8080/realms/master' },
+          warning: say('policy.floor.loweredBadge', { level: 'aal1' }),
+        },
+      ],
+    },
+  },
+  {
     name: 'no administrator',
     view: 'admin/not-allowed',
     model: { realm: { name: 'master', displayName: 'Cardea' }, base: '/admin/master/console', user: { username: long, displayName: null } },

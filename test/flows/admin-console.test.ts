@@ -2,9 +2,11 @@
 
 import { addMember, createGroup, removeMember } from '../../src/admin/resources/groups.ts';
 import { realmOverview } from '../../src/admin/resources/overview.ts';
+import { changePolicy, readPolicy } from '../../src/admin/resources/policy.ts';
 import { createRealm } from '../../src/admin/resources/realms.ts';
 import { addToComposite, createRole, giveRoles } from '../../src/admin/resources/roles.ts';
 import { requireUser } from '../../src/admin/resources/users.ts';
+import { createFactors } from '../../src/factors/index.ts';
 import { Person, patient } from '../support/account.ts';
 import { ALL_BUT_APPS, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
@@ -38,6 +40,22 @@ forEachEngine((engine) => {
     admin.asked = [];
     t.is((await admin.open(console)).status, 200);
     t.deepEqual(admin.asked, []);
+  });
+
+  engine.serial('while the floor of administrators is lowered, every page says so', async (t) => {
+    const { server, realm, join, console } = await world();
+    const admin = await join(['admin']);
+    const operator = { ...server.operator(), factors: createFactors() };
+    const before = await readPolicy(operator, realm);
+    t.notRegex(text(await admin.open(console)), /was lowered/);
+    await changePolicy(operator, realm, { ...before.document, floors: { administrator: 'aal1' } });
+    t.regex(text(await admin.open(console)), /Administrators sign in here with aal1: the floor of realm master was lowered/);
+    const nobody = await join([]);
+    const refused = await nobody.open(console);
+    t.is(refused.status, 403);
+    t.regex(text(refused), /was lowered/);
+    await changePolicy(operator, realm, before.document);
+    t.notRegex(text(await admin.open(console)), /was lowered/);
   });
 
   engine.test('a session at aal1 gets no further than the question for a code', async (t) => {

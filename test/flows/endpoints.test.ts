@@ -59,7 +59,7 @@ forEachEngine((engine) => {
       'phone',
       'profile',
     ]);
-    t.deepEqual(strings(metadata.grant_types_supported).sort(), ['authorization_code', 'client_credentials', 'refresh_token']);
+    t.deepEqual(strings(metadata.grant_types_supported).sort(), ['authorization_code', 'client_credentials', 'password', 'refresh_token']);
     t.deepEqual(strings(metadata.token_endpoint_auth_methods_supported).sort(), ['client_secret_basic', 'client_secret_post', 'none']);
     t.deepEqual(strings(metadata.response_types_supported), ['code']);
     t.deepEqual(strings(metadata.response_modes_supported).sort(), ['form_post', 'fragment', 'query'].sort());
@@ -175,7 +175,7 @@ forEachEngine((engine) => {
     const stage = await scene({ mfa: 'off' });
     const credentials = basic(stage.rp.client);
     const ask = (fields: Record<string, string>) => call(stage.server, stage.realm, 'token', fields, credentials);
-    t.like(await ask({ grant_type: 'password', username: 'a', password: 'b' }), { status: 400, body: { error: 'unsupported_grant_type' } });
+    t.like(await ask({ grant_type: 'password', username: 'a', password: 'b' }), { status: 400, body: { error: 'unauthorized_client' } });
     t.like(await ask({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code' }), { status: 400, body: { error: 'unsupported_grant_type' } });
     t.like(await ask({ grant_type: 'client_credentials' }), { status: 400, body: { error: 'unauthorized_client' } });
     t.like(await ask({}), { status: 400, body: { error: 'invalid_request' } });

@@ -1,8 +1,9 @@
 /** The front page of the admin console: all realms. */
 import type { ConsoleSession } from '../../http/relying.ts';
+import { say } from '../../languages/messages.ts';
 import { issuerOf } from '../../realms/issuer.ts';
 import { realmOverview } from '../resources/overview.ts';
-import { type AdminRequest, shownRealm, shownUser } from './room.ts';
+import { type AdminRequest, shownRealm, shownUser, standingWarning } from './room.ts';
 
 const PAGE = 50;
 
@@ -14,7 +15,12 @@ export async function showOverview(request: AdminRequest, session: ConsoleSessio
     realm: shownRealm(request),
     base,
     user: shownUser(session),
-    realms: realms.map((realm) => ({ ...realm, issuer: issuerOf(origin, realm.name) })),
+    warning: standingWarning(request),
+    realms: realms.map(({ loweredFloor: level, ...realm }) => ({
+      ...realm,
+      issuer: issuerOf(origin, realm.name),
+      warning: level === null ? null : say('policy.floor.loweredBadge', { level }),
+    })),
     first: typeof after === 'string' ? `${base}/` : null,
     next: next === null ? null : `${base}/?${new URLSearchParams({ after: next })}`,
   });

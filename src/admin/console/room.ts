@@ -8,8 +8,10 @@
  */
 import type Koa from 'koa';
 import type { ConsoleSession, Relying } from '../../http/relying.ts';
+import { say, type Words } from '../../languages/messages.ts';
 import type { RealmContext } from '../../realms/registry.ts';
 import type { Database } from '../../store/database.ts';
+import { loweredFloorOf } from '../resources/overview.ts';
 
 export interface AdminConsoleDeps {
   db: Database;
@@ -27,6 +29,12 @@ export interface AdminRequest extends AdminConsoleDeps {
 }
 
 export const shownRealm = ({ master: { realm } }: AdminRequest) => ({ name: realm.name, displayName: realm.displayName });
+
+/** What stands on every page for as long as it is so: null where nothing has to be said. */
+export function standingWarning({ master: { realm, policy } }: AdminRequest): Words | null {
+  const level = loweredFloorOf(policy.document);
+  return level === null ? null : say('policy.floor.lowered', { level, realm: realm.name });
+}
 
 export function shownUser({ user }: ConsoleSession) {
   return { username: user.username, displayName: [user.firstName, user.lastName].filter(Boolean).join(' ') || null };

@@ -11,7 +11,7 @@ import { consolePath } from '../../realms/consoles.ts';
 import type { RealmContext } from '../../realms/registry.ts';
 import { hasRealmRole } from '../../store/effective-roles.ts';
 import { showOverview } from './overview.ts';
-import { type AdminConsoleDeps, type AdminRequest, shownRealm, shownUser } from './room.ts';
+import { type AdminConsoleDeps, type AdminRequest, shownRealm, shownUser, standingWarning } from './room.ts';
 
 export type { AdminConsoleDeps } from './room.ts';
 
@@ -52,7 +52,7 @@ async function asAdministrator(request: AdminRequest, page: (request: AdminReque
   if (!signedIn) return;
   const { user } = signedIn;
   if (await hasRealmRole(db.knex, master.realm.id, user.id, 'admin')) return page(request, signedIn);
-  await render(ctx, 'admin/not-allowed', { realm: shownRealm(request), base, user: shownUser(signedIn) }, 403);
+  await render(ctx, 'admin/not-allowed', { realm: shownRealm(request), base, user: shownUser(signedIn), warning: standingWarning(request) }, 403);
 }
 
 async function arrive({ relying, ctx, master }: AdminRequest): Promise<void> {

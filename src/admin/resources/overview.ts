@@ -1,5 +1,6 @@
 /** All realms at a glance, page by page. */
-import { nameOf, type Shorthand } from '../../policy/document.ts';
+import { type Level, reaches } from '../../policy/assurance.ts';
+import { nameOf, type PolicyDocument, type Shorthand } from '../../policy/document.ts';
 import { countClients } from '../../store/clients.ts';
 import { policiesInForce } from '../../store/policies.ts';
 import { listRealms } from '../../store/realms.ts';
@@ -13,7 +14,13 @@ export interface RealmOverview {
   mfa: Shorthand | 'custom';
   users: number;
   clients: number;
+  /** What administrators have to reach, where that is less than it should be: for test installations. */
+  loweredFloor: Level | null;
 }
+
+/** The administrators' floor of a policy, if it is below the one that everybody's realm begins with. */
+export const loweredFloorOf = ({ floors: { administrator } }: PolicyDocument): Level | null =>
+  reaches(administrator, 'aal2') ? null : administrator;
 
 /** Four queries a page, however many realms it shows. */
 export async function realmOverview(
@@ -31,6 +38,7 @@ export async function realmOverview(
       mfa: nameOf(policyOf(id).document),
       users: users.get(id) ?? 0,
       clients: clients.get(id) ?? 0,
+      loweredFloor: loweredFloorOf(policyOf(id).document),
     })),
     next: found.length > rows.length ? (rows.at(-1)?.name ?? null) : null,
   };

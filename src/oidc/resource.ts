@@ -1,0 +1,13 @@
+/** The resource server that access tokens are for where a request names none. */
+import type { ResourceServer } from 'oidc-provider';
+import type { ClientRow } from '../store/clients.ts';
+import { accessTokenAlgorithm } from './clients.ts';
+import { DEFAULT_AUDIENCE } from './room.ts';
+
+/** @param scopes all that the realm has */
+export const defaultResourceServer = (scopes: readonly string[], row: ClientRow): ResourceServer => ({
+  scope: scopes.join(' '),
+  audience: DEFAULT_AUDIENCE,
+  accessTokenFormat: 'jwt',
+  jwt: { sign: { alg: accessTokenAlgorithm(row) } },
+});
