@@ -28,6 +28,7 @@ import { type LoadedModule, loadFactorModules } from './factors/custom/modules.t
 import { createFactors, type Factors } from './factors/index.ts';
 import { webhookSecrets } from './factors/webhook-secrets.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
+import { createGuardedConnect } from './http/guarded-connect.ts';
 import { createWriter } from './http/render.ts';
 import type { Level } from './policy/assurance.ts';
 import { isRecovery } from './policy/proofs.ts';
@@ -114,7 +115,8 @@ export async function openDatabaseOf(config: Config, log: Log): Promise<Database
 
 /** What sends codes and notices. Whoever makes it closes it. */
 export function deliveriesOf({ config, db, keyring }: Installation, log: Log): Deliveries {
-  return createDeliveries({ db, keyring, config, log, now: () => Date.now(), html: letters(config) });
+  const connect = createGuardedConnect({ allow: config.outboundAllow });
+  return createDeliveries({ db, keyring, config, log, now: () => Date.now(), html: letters(config), connect });
 }
 
 /** What a command tells users: it is left in the outbox, for the server to send. */

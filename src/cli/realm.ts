@@ -34,7 +34,7 @@ function describeCreate(realm: Command, { terminal, output }: Invocation): void 
   realm
     .command('create')
     .description('make a realm, with its keys, scopes and built-in clients')
-    .argument('<name>', 'lower-case letters, digits and hyphens; part of its URLs')
+    .argument('<name>', 'letters, digits, dots, hyphens and underscores; part of its URLs')
     .addOption(new Option('--mfa <rule>', 'who proves a second factor: nobody, whoever has one, or everybody').choices(SHORTHANDS))
     .option('--display-name <name>', 'the name that people read')
     .option('--json', 'print one JSON document')

@@ -15,6 +15,8 @@ export interface MailAccount {
   readonly replyTo: Mailbox | null;
   /** Certificates in PEM that the server's may be signed by, instead of those that Node trusts. */
   readonly ca: string | null;
+  /** An administrator of a realm chose the server: it is connected to only where the installation allows it. */
+  readonly guarded?: boolean;
 }
 
 export interface Mailbox {

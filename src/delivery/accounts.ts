@@ -28,6 +28,7 @@ export const mailAccount: z.ZodType<MailAccount> = z.object({
     .max(100_000)
     .regex(/^\s*(-----BEGIN CERTIFICATE-----[\w+/=\s]+-----END CERTIFICATE-----\s*)+$/, 'is no certificate in PEM')
     .nullable(),
+  guarded: z.boolean().optional(),
 });
 
 export const smsAccount: z.ZodType<SmsAccount> = z.object({

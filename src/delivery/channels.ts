@@ -3,7 +3,7 @@
  * nothing is set up, and in production then nowhere.
  */
 import { LRUCache } from 'lru-cache';
-import type { DeliveryConfig, SmsAccount } from '../config/delivery.ts';
+import type { DeliveryConfig, MailAccount, SmsAccount } from '../config/delivery.ts';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { Database } from '../store/database.ts';
@@ -11,7 +11,7 @@ import { deliveryAccount } from '../store/delivery-accounts.ts';
 import { mailAccount, openAccount, smsAccount } from './accounts.ts';
 import type { Channel } from './channel.ts';
 import { inboxChannel } from './inbox.ts';
-import { createSmtp } from './smtp.ts';
+import { type ConnectGuarded, createSmtp } from './smtp.ts';
 import { createTwilio } from './twilio.ts';
 
 /** Realms whose connections are kept at a time. */
@@ -34,6 +34,8 @@ export interface ChannelsOptions {
   config: Installed;
   /** What sends text messages; tests hand in one that goes to a server of theirs. */
   sms?: (account: SmsAccount) => Channel;
+  /** To mail servers that realms chose. */
+  connect?: ConnectGuarded;
 }
 
 /** The channels of an installation and its realms, each made when it is first used and closed when its account changes. */
@@ -68,6 +70,11 @@ export class ChannelMap {
     }
   }
 
+  /** A way by an account that is not kept: whoever made it closes it. */
+  unkept(account: MailAccount): Channel {
+    return createSmtp(account, this.#options.connect);
+  }
+
   /** Ends all connections. */
   close(): void {
     for (const channel of this.#installation.values()) channel.close();
@@ -96,7 +103,7 @@ export class ChannelMap {
     const kept = this.#realms.get(key);
     if (kept?.version === row.version) return kept.channel;
     const channel =
-      kind === 'mail' ? createSmtp(await openAccount(keyring, row, mailAccount)) : this.#sms(await openAccount(keyring, row, smsAccount));
+      kind === 'mail' ? this.unkept(await openAccount(keyring, row, mailAccount)) : this.#sms(await openAccount(keyring, row, smsAccount));
     this.#realms.set(key, { version: row.version, channel });
     return channel;
   }

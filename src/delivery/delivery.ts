@@ -9,6 +9,7 @@ import { createCodeDelivery } from './codes.ts';
 import type { LetterHtml } from './letter.ts';
 import { createNotices, type Notices } from './notices.ts';
 import { Postman, type PostmanDeps } from './postman.ts';
+import type { ConnectGuarded } from './smtp.ts';
 
 export interface DeliveryOptions {
   db: Database;
@@ -19,6 +20,8 @@ export interface DeliveryOptions {
   now(): number;
   /** What sends text messages; tests hand in one that goes to a server of theirs. */
   sms?: (account: SmsAccount) => Channel;
+  /** To mail servers that realms chose; without it they are not reached. */
+  connect?: ConnectGuarded;
 }
 
 export interface Deliveries {
@@ -33,9 +36,9 @@ export interface Deliveries {
   close(): Promise<void>;
 }
 
-export function createDeliveries({ db, keyring, config, html, log, now, sms }: DeliveryOptions): Deliveries {
+export function createDeliveries({ db, keyring, config, html, log, now, sms, connect }: DeliveryOptions): Deliveries {
   const { origin } = config;
-  const channels = new ChannelMap({ db, keyring, config, ...(sms ? { sms } : {}) });
+  const channels = new ChannelMap({ db, keyring, config, ...(sms ? { sms } : {}), ...(connect ? { connect } : {}) });
   const postman = new Postman({ db, keyring, channels, now, log });
   return {
     channels,

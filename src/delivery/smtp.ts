@@ -4,6 +4,7 @@
  * Nothing that somebody typed becomes a header by itself: addresses are checked before they come here and handed over as
  * objects, subjects and names are one line, and nodemailer encodes and folds.
  */
+import type { Socket } from 'node:net';
 import nodemailer from 'nodemailer';
 import type { MailAccount } from '../config/delivery.ts';
 import { type Address, type Channel, DeliveryError, isMailAddress, type Message, oneLine } from './channel.ts';
@@ -17,12 +18,23 @@ const MESSAGES_A_CONNECTION = 50;
 /** Shorter than servers wait (RFC 5321 section 4.5.3.2.7 asks for five minutes), and than firewalls remember. */
 const IDLE_MS = 30_000;
 
-/** What connects to the account. Nothing is connected before the first message. */
-export function createSmtp(account: MailAccount): Channel & { verify(): Promise<void> } {
+/** Connects where the installation allows it, and nowhere else. */
+export type ConnectGuarded = (server: { host: string; port: number }, timeoutMs: number) => Promise<Socket>;
+
+const nowhere: ConnectGuarded = async ({ host }) => {
+  throw new Error(`There is no way to ${host} from here.`);
+};
+
+/**
+ * What connects to the account. Nothing is connected before the first message.
+ * @param connect for an account whose server somebody else chose
+ */
+export function createSmtp(account: MailAccount, connect: ConnectGuarded = nowhere): Channel & { verify(): Promise<void> } {
   const transport = nodemailer.createTransport({
     pool: true,
     host: account.host.replace(/^\[(.*)\]$/, '$1'),
     port: account.port,
+    ...(account.guarded === true ? { getSocket: guardedSocket(account, connect) } : {}),
     secure: account.tls === 'implicit',
     requireTLS: account.tls === 'required',
     ignoreTLS: account.tls === 'off',
@@ -78,6 +90,17 @@ export function createSmtp(account: MailAccount): Channel & { verify(): Promise<
     close: () => transport.close(),
   };
 }
+
+type Opened = (error: Error | null, options: { connection: Socket } | false) => void;
+
+const guardedSocket =
+  ({ host, port }: MailAccount, connect: ConnectGuarded) =>
+  (_options: unknown, opened: Opened): void => {
+    connect({ host: host.replace(/^\[(.*)\]$/, '$1'), port }, CONNECT_MS).then(
+      (connection) => opened(null, { connection }),
+      (cause: unknown) => opened(Object.assign(new Error('The mail server cannot be reached from here.', { cause }), { code: 'ECONNECTION' }), false),
+    );
+  };
 
 /**
  * What went wrong, without what may hold an address or a password: the reply's number and its enhanced status code

@@ -11,6 +11,8 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
 /** Of https, http, and the usual alternative of https. Other ports belong to services that do not expect a caller like us. */
 const USUAL_PORTS: readonly number[] = [443, 80, 8443];
+/** Of submission, with TLS from the first byte or not, of relays, and the usual alternative. */
+const MAIL_PORTS: readonly number[] = [587, 465, 25, 2525];
 
 /** IPv6 unicast that is routed on the internet lies here (IANA); everything else is local, mapped, multicast or not assigned. */
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
@@ -50,24 +52,37 @@ export const portOf = (url: URL): number => (url.port !== '' ? Number(url.port) 
 
 /** Whether plain http is allowed there: only where the installation names the host. */
 export function allowsHttp(allow: readonly AllowedTarget[], url: URL): boolean {
-  return allow.some((target) => namesHost(target, url));
+  return allow.some((target) => namesHost(target, { host: hostOf(url), port: portOf(url), usual: USUAL_PORTS }));
 }
 
 /** Whether the server may connect to this address for that URL. */
-export function allowsAddress(allow: readonly AllowedTarget[], url: URL, address: string): boolean {
+export const allowsAddress = (allow: readonly AllowedTarget[], url: URL, address: string): boolean =>
+  allowed(allow, { host: hostOf(url), port: portOf(url), usual: USUAL_PORTS }, address);
+
+/** Whether the server may connect to this address for that mail server. */
+export const allowsMailServer = (allow: readonly AllowedTarget[], server: { host: string; port: number }, address: string): boolean =>
+  allowed(allow, { ...server, usual: MAIL_PORTS }, address);
+
+interface Target {
+  host: string;
+  port: number;
+  /** Ports that public hosts are reached at, and that an entry of the allow-list without a port covers. */
+  usual: readonly number[];
+}
+
+function allowed(allow: readonly AllowedTarget[], to: Target, address: string): boolean {
   const parsed = ipaddr.parse(address);
-  if (isPublicAddress(parsed) && USUAL_PORTS.includes(portOf(url))) return true;
+  if (isPublicAddress(parsed) && to.usual.includes(to.port)) return true;
   return allow.some((target) => {
-    if (target.kind === 'range') return coversPort(target, url) && contains(target.target, parsed);
-    if (!namesHost(target, url)) return false;
+    if (target.kind === 'range') return coversPort(target, to) && contains(target.target, parsed);
+    if (!namesHost(target, to)) return false;
     return isPublicAddress(parsed) || INTRANET.includes(parsed.range()) || target.target === address;
   });
 }
 
-const namesHost = (target: AllowedTarget, url: URL): boolean => target.kind === 'host' && target.target === hostOf(url) && coversPort(target, url);
+const namesHost = (target: AllowedTarget, to: Target): boolean => target.kind === 'host' && target.target === to.host && coversPort(target, to);
 
-const coversPort = ({ port }: AllowedTarget, url: URL): boolean =>
-  port === '*' || (port === null ? USUAL_PORTS.includes(portOf(url)) : port === portOf(url));
+const coversPort = ({ port }: AllowedTarget, to: Target): boolean => port === '*' || (port === null ? to.usual.includes(to.port) : port === to.port);
 
 function contains(range: string, address: Address): boolean {
   const [start, bits] = ipaddr.parseCIDR(range);

@@ -2,6 +2,7 @@
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
 import { record } from '../audit/record.ts';
 import { sha256 } from '../crypto/codes.ts';
+import type { ClientRow } from '../store/clients.ts';
 import {
   deleteGrants,
   deletePayload,
@@ -59,7 +60,7 @@ export class ModelAdapter implements Adapter {
   /** Uses it up, or throws: the library has looked before, but so has every request beside this one. */
   async consume(id: string): Promise<void> {
     const client = Provider.ctx?.oidc.client;
-    const allowance = this.model === 'RefreshToken' && client ? rowOf(client).refreshTokenMaxReuse : 0;
+    const allowance = this.model === 'RefreshToken' && client ? this.reuses(rowOf(client)) : 0;
     if (await usePayload(this.queries, this.key(id), allowance)) return;
     const payload = await this.find(id);
     if (this.model === 'PushedAuthorizationRequest') throw new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used');
@@ -115,7 +116,12 @@ export class ModelAdapter implements Adapter {
   protected async allowance(payload: AdapterPayload | undefined): Promise<number> {
     if (this.model !== 'RefreshToken' || !payload?.clientId) return 0;
     const client = await this.parts.clients.find(payload.clientId);
-    return client?.row.refreshTokenMaxReuse ?? 0;
+    return client ? this.reuses(client.row) : 0;
+  }
+
+  /** A client's own number, or its realm's. */
+  private reuses({ refreshTokenMaxReuse }: ClientRow): number {
+    return refreshTokenMaxReuse || this.parts.room.context.realm.settings.refreshTokenMaxReuse;
   }
 
   protected async endFamily(payload: AdapterPayload, kind = this.model): Promise<void> {

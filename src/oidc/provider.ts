@@ -123,7 +123,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     },
     rotateRefreshToken: (ctx) => {
       const row = rowOf(ctx.oidc.client);
-      return row.revokeRefreshToken ?? row.publicClient;
+      return row.revokeRefreshToken ?? (settings.revokeRefreshToken || row.publicClient);
     },
     renderError: (ctx, out, error) => pages.renderError(ctx, out, error),
 

@@ -6,6 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { customFactorSettings } from './custom-factor-settings.ts';
 import { deliverySettings } from './delivery-settings.ts';
+import { keycloakSettings } from './keycloak-settings.ts';
 
 const seconds = (fallback: number, floor = 1, ceiling = 10 * 365 * 86_400) => z.number().int().min(floor).max(ceiling).default(fallback);
 
@@ -137,6 +138,8 @@ export const realmSettings = z.object({
   /** Whether a second administrator has to approve what lets somebody set up new factors in the place of those that are lost. */
   dualControl: z.boolean().default(false),
   passwordMinLength: z.number().int().min(8).max(128).default(8),
+
+  ...keycloakSettings,
 });
 
 export type RealmSettings = z.infer<typeof realmSettings>;

@@ -65,6 +65,32 @@ export async function rolesHeldOfClient(knex: Knex, realmId: string, userId: str
   return rows.map(({ name }) => name);
 }
 
+/** The same of several clients, by their client_id. */
+export async function rolesHeldOfClients(
+  knex: Knex,
+  realmId: string,
+  userId: string,
+  clientIds: readonly string[],
+): Promise<Map<string, Set<string>>> {
+  const ofClients = knex('roles')
+    .join('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
+    .where('roles.realm_id', realmId)
+    .whereIn('clients.client_id', [...clientIds])
+    .select({ id: 'roles.id', holder_id: 'roles.id' });
+  const rows: { client: string; name: string }[] = await knex
+    .withRecursive('member_groups', groupsOf(knex, realmId, userId))
+    .withRecursive('ways', waysTo(knex, realmId, 'ways', ofClients))
+    .from('ways')
+    .join('roles', 'roles.id', 'ways.id')
+    .join('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
+    .where('roles.realm_id', realmId)
+    .where(isGiven(knex, realmId, userId, 'ways.holder_id'))
+    .distinct({ client: 'clients.client_id', name: 'roles.name' });
+  const held = new Map<string, Set<string>>();
+  for (const { client, name } of rows) held.set(client, (held.get(client) ?? new Set()).add(name));
+  return held;
+}
+
 /** True when any user has this realm role, however it comes to the user; service accounts are not asked about. */
 export async function isHeldByUser(knex: Knex, realmId: string, name: string): Promise<boolean> {
   const below = knex('group_roles')

@@ -53,6 +53,12 @@ export async function realmByName(knex: Knex, name: string): Promise<RealmRow | 
   return row && fromRecord(row);
 }
 
+/** Whether a realm has this name, however it is written. */
+export async function realmNameTaken(knex: Knex, name: string): Promise<boolean> {
+  const row = await knex<RealmRecord>('realms').whereRaw('lower(name) = ?', [name.toLowerCase()]).first('id');
+  return row !== undefined;
+}
+
 export async function realmById(knex: Knex, id: string): Promise<RealmRow | undefined> {
   const row = await knex<RealmRecord>('realms').where({ id }).first();
   return row && fromRecord(row);
@@ -84,6 +90,20 @@ export async function updateRealmSettings(trx: Knex, realm: { id: string; versio
   const changed = await trx('realms')
     .where({ id: realm.id, version: realm.version })
     .update({ settings: JSON.stringify(settings), version: realm.version + 1, updated_at: now });
+  return changed === 1;
+}
+
+/** Stores a realm as it is to be, if nobody else changed it since that version; false when somebody did. Its name and keys stay. */
+export async function updateRealm(trx: Knex, realm: RealmRow, since: number): Promise<boolean> {
+  const changed = await trx('realms')
+    .where({ id: realm.id, version: since })
+    .update({
+      display_name: realm.displayName,
+      enabled: realm.enabled,
+      settings: JSON.stringify(realm.settings),
+      version: realm.version,
+      updated_at: realm.updatedAt,
+    });
   return changed === 1;
 }
 

@@ -58,6 +58,19 @@ export async function realmRoleId(knex: Knex, realmId: string, name: string): Pr
   return (await roleByName(knex, realmId, null, name))?.id;
 }
 
+/** Ids of realm roles by realm: one role of each, in one query. */
+export async function realmRoleIds(knex: Knex, roles: readonly { realmId: string; name: string }[]): Promise<Map<string, string>> {
+  if (roles.length === 0) return new Map();
+  const rows: { realm_id: string; id: string }[] = await knex('roles')
+    .whereNull('client_id')
+    .whereIn(
+      ['realm_id', 'name'],
+      roles.map(({ realmId, name }) => [realmId, name]),
+    )
+    .select('realm_id', 'id');
+  return new Map(rows.map(({ realm_id, id }) => [realm_id, id]));
+}
+
 /** Roles of the realm (`clientId` null) or of a client by name, one page: those after `after`, at most `limit`. */
 export async function listRoles(
   knex: Knex,
@@ -103,6 +116,15 @@ export async function assignRole(trx: Knex, realmId: string, userId: string, rol
     .ignore()
     .returning('role_id');
   return inserted.length === 1;
+}
+
+/** Gives several roles to a user; what the user was given before stays. */
+export async function assignRoles(trx: Knex, realmId: string, userId: string, roleIds: readonly string[]): Promise<void> {
+  if (roleIds.length === 0) return;
+  await trx('user_roles')
+    .insert(roleIds.map((role_id) => ({ realm_id: realmId, user_id: userId, role_id })))
+    .onConflict(['realm_id', 'user_id', 'role_id'])
+    .ignore();
 }
 
 /** Takes a role that was given to a user; false when it was not. What comes from a group or another role stays. */

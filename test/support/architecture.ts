@@ -27,6 +27,7 @@ const SHARED_WORDS = [
   'src/realms/settings.ts',
   'src/realms/custom-factor-settings.ts',
   'src/realms/delivery-settings.ts',
+  'src/realms/keycloak-settings.ts',
 ];
 
 /** Packages that only some places may import, by name or by prefix. */

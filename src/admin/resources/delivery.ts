@@ -73,9 +73,18 @@ export interface ShownChannel<Shown> {
 
 /** Has the realm send its mail by an account of its own. */
 export async function setMail(operator: Operator, realm: RealmRow, input: NewMail): Promise<RealmRow> {
+  const account = mailAccountOf(input);
+  return change(operator, realm, 'mail', await plannedAccount(operator, realm, 'mail', { account, at: mailAccountAt(account) }));
+}
+
+/** What the audit calls it. */
+export const mailAccountAt = ({ host, port }: MailAccount): string => `${host}:${port}`;
+
+/** @throws AppError 400 naming the field */
+export function mailAccountOf(input: NewMail): MailAccount {
   const { host, port, tls, login, from, replyTo, ca } = validated(newMail, input);
   const implicit = tls === 'implicit' || (tls === undefined && port === 465);
-  const account = validated(mailAccount, {
+  return validated(mailAccount, {
     host: host.toLowerCase(),
     port: port ?? (implicit ? 465 : 587),
     tls: implicit ? 'implicit' : (tls ?? defaultTls(host.toLowerCase())),
@@ -84,14 +93,19 @@ export async function setMail(operator: Operator, realm: RealmRow, input: NewMai
     replyTo: replyTo ?? null,
     ca: ca ?? null,
   });
-  return set(operator, realm, 'mail', { account, at: `${account.host}:${account.port}` });
+}
+
+/** A realm's own mail account, with its password: for whoever compares, tries or shows it without. */
+export async function ownMail(operator: Operator, realm: Pick<RealmRow, 'id'>): Promise<MailAccount | undefined> {
+  const row = await deliveryAccount(operator.db.knex, realm.id, 'mail');
+  return row && openAccount(operator.keyring, row, mailAccount);
 }
 
 /** Has the realm send its text messages by an account of its own at Twilio. */
 export async function setSms(operator: Operator, realm: RealmRow, input: NewSms): Promise<RealmRow> {
   const { from = '', messagingService: service, ...account } = validated(newSms, input);
   const sender = service === undefined ? { from } : { messagingService: service };
-  return set(operator, realm, 'sms', { account: { ...account, sender }, at: account.accountSid });
+  return change(operator, realm, 'sms', await plannedAccount(operator, realm, 'sms', { account: { ...account, sender }, at: account.accountSid }));
 }
 
 export async function showMail(operator: Operator, realm: RealmRow, channels: Deliveries['channels']): Promise<ShownChannel<ShownMail>> {
@@ -111,15 +125,20 @@ export async function showSms(operator: Operator, realm: RealmRow, channels: Del
 const shownSms = ({ authToken: _secret, ...shown }: SmsAccount): ShownSms => shown;
 
 /** Forgets the realm's own account: it sends by the installation's again. 409 when it has none. */
-export async function removeAccount(operator: Operator, realm: RealmRow, channel: Channel): Promise<RealmRow> {
-  const event = { type: 'delivery.account-removed', details: { channel } } as const;
-  return change(operator, realm, channel, {
+export const removeAccount = (operator: Operator, realm: RealmRow, channel: Channel): Promise<RealmRow> =>
+  change(operator, realm, channel, plannedRemoval(realm, channel));
+
+/** To be part of a larger change of the realm: the setting, and what happens beside it. */
+export type PlannedAccount = Required<AlongWith> & { source: 'installation' | 'realm' };
+
+export function plannedRemoval(realm: RealmRow, channel: Channel): PlannedAccount {
+  return {
     source: 'installation',
-    event,
+    event: { type: 'delivery.account-removed', details: { channel } },
     within: async (trx) => {
       if (!(await deleteDeliveryAccount(trx, realm.id, channel))) throw conflict(`Realm "${realm.name}" has no account of its own for that.`);
     },
-  });
+  };
 }
 
 /**
@@ -172,27 +191,23 @@ const stateOf = ({ settings }: RealmRow, channel: Channel, channels: Deliveries[
   available: channels.in(settings)[channel],
 });
 
-async function set(
+/** An account that is ready to be stored. */
+export async function plannedAccount(
   operator: Operator,
-  realm: RealmRow,
+  realm: Pick<RealmRow, 'id'>,
   channel: Channel,
   { account, at }: { account: MailAccount | SmsAccount; at: string },
-): Promise<RealmRow> {
+): Promise<PlannedAccount> {
   const row = await sealAccount(operator.keyring, { realmId: realm.id, channel }, account, operator.now);
-  return change(operator, realm, channel, {
+  return {
     source: 'realm',
     event: { type: 'delivery.account-set', details: { channel, at } },
     within: (trx) => storeDeliveryAccount(trx, row),
-  });
+  };
 }
 
 /** The account, and that the realm uses it, in one transaction. */
-async function change(
-  operator: Operator,
-  realm: RealmRow,
-  channel: Channel,
-  { source, event, within }: Required<AlongWith> & { source: 'installation' | 'realm' },
-): Promise<RealmRow> {
+async function change(operator: Operator, realm: RealmRow, channel: Channel, { source, event, within }: PlannedAccount): Promise<RealmRow> {
   if (realm.settings.channels[channel] !== source) {
     return (await updateRealmSettings(operator, realm, { channels: { [channel]: source } }, { event, within })).realm;
   }

@@ -2,6 +2,7 @@
  * A realm's policy: read with its version, replaced by whoever has seen the newest one, and each change recorded with
  * its difference. A document that nobody could meet is not stored (policy/check.ts).
  */
+import type { PolicyChange } from '../../audit/event.ts';
 import { badInput, conflict } from '../../errors.ts';
 import type { Factors } from '../../factors/index.ts';
 import type { Level } from '../../policy/assurance.ts';
@@ -80,13 +81,17 @@ export async function changePolicy(
 
     const version = before.version + 1;
     if (!(await insertPolicy(trx, { realmId: realm.id, version, document, actor, createdAt: now }))) throw conflict(other, 'expectedVersion');
-    const told = changes.map(({ lowers: _, ...change }) => change);
+    const told = policyDifferences(before.document, document);
     await audit(operator, { realmId: realm.id }, { type: 'policy.changed', details: { version, changes: told } }, trx);
     await touchRealm(trx, realm.id, now);
     await db.changes.announce(`realm:${realm.id}`, trx);
     return { version, document, changes };
   });
 }
+
+/** What is other between two policies, as it is recorded. */
+export const policyDifferences = (before: PolicyDocument, after: PolicyDocument): PolicyChange[] =>
+  differences(before, after).map(({ lowers: _, ...change }) => change);
 
 /** The most that a factor can show beside a password, whichever credential of it. */
 function strongestIn(factors: Factors, settings: RealmSettings): (factor: string) => Level | undefined {

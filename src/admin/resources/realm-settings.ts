@@ -41,7 +41,7 @@ export async function updateRealmSettings(
   const merged = validated(realmSettings, mergedWith(realm.settings, patch));
   const unknown = unknownIn(patch, merged, realm.settings);
   if (unknown !== undefined) throw badInput(unknown, 'There is no such setting.');
-  const changes = differences(realm.settings, merged);
+  const changes = settingDifferences(realm.settings, merged);
   if (changes.length === 0) return { realm, changes };
 
   const { db, now } = operator;
@@ -87,7 +87,8 @@ function unknownIn(patch: SettingsPatch, merged: unknown, before: unknown, withi
   return undefined;
 }
 
-function differences(before: RealmSettings, after: RealmSettings): SettingChange[] {
+/** What is other in a realm's settings than it was. */
+export function settingDifferences(before: RealmSettings, after: RealmSettings): SettingChange[] {
   const [was, is] = [new Map(flatSettings(before)), new Map(flatSettings(after))];
   return [...new Set([...was.keys(), ...is.keys()])]
     .map((at) => ({ at, from: was.get(at), to: is.get(at) }))

@@ -12,8 +12,8 @@ import { insertDataKey } from '../../store/data-keys.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { insertPolicy, policiesInForce } from '../../store/policies.ts';
 import { insertProtocolMappers } from '../../store/protocol-mappers.ts';
-import { insertRealm, listRealms, type RealmRow, realmByName, rootSecretSeal, touchRealm } from '../../store/realms.ts';
-import { insertComposites, insertRoles, realmRoleId } from '../../store/roles.ts';
+import { insertRealm, listRealms, type RealmRow, realmById, realmByName, realmNameTaken, rootSecretSeal, touchRealm } from '../../store/realms.ts';
+import { assignRoles, insertComposites, insertRoles, realmRoleId } from '../../store/roles.ts';
 import type { Queries } from '../../store/rows.ts';
 import { insertSigningKey, type SigningKeyRow, signingKeySeal } from '../../store/signing-keys.ts';
 import { builtInClient } from './clients.ts';
@@ -30,29 +30,39 @@ import {
 
 const newRealm = z.object({
   name: z.string(),
+  /** Made when none is given, or one that is none. Keycloak's realms may have any short text. */
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$/)
+    .optional()
+    .catch(undefined),
   displayName: z.string().trim().min(1).max(200).optional(),
   settings: realmSettings.partial().default({}),
   /** Who proves a second factor: nobody, whoever owns one, everybody. The rest of the policy is written afterwards. */
   mfa: z.enum(SHORTHANDS).default('optional'),
+  enabled: z.boolean().default(true),
+  /** A user of master who is to manage it. */
+  manager: z.string().optional(),
 });
 export type NewRealm = z.input<typeof newRealm>;
 
 /** Makes a realm. 400 for a name that may not be, 409 for one that is taken. */
 export async function createRealm(operator: Operator, input: NewRealm): Promise<RealmRow> {
-  const { name, displayName, settings, mfa } = validated(newRealm, input);
+  const { name, displayName, settings, mfa, ...asked } = validated(newRealm, input);
   checkRealmName(name);
   const { db, keyring, now } = operator;
-  if (await realmByName(db.knex, name)) throw conflict(`There is a realm named "${name}" already.`, 'name');
+  if (await realmNameTaken(db.knex, name)) throw conflict(`There is a realm named "${name}" already.`, 'name');
 
   // Keys are made and sealed before the transaction opens: SQLite has one connection, and it must not wait for us.
-  const id = randomUUID();
+  const id = asked.id ?? randomUUID();
+  if (asked.id !== undefined && (await realmById(db.knex, id))) throw conflict(`There is a realm with the id "${id}" already.`, 'id');
   const { row: dataKey } = await keyring.mint(id, now);
   const signingKeys = await Promise.all(ALGORITHMS.map((algorithm) => sealedSigningKey(operator, id, algorithm, { publishAt: now, signFrom: now })));
   const realm: RealmRow = {
     id,
     name,
     displayName: displayName ?? name,
-    enabled: true,
+    enabled: asked.enabled,
     settings: realmSettings.parse(settings),
     rootSecret: await keyring.seal(rootSecretSeal(id), randomBytes(32)),
     version: 1,
@@ -66,7 +76,8 @@ export async function createRealm(operator: Operator, input: NewRealm): Promise<
       await insertDataKey(trx, dataKey);
       for (const key of signingKeys) await insertSigningKey(trx, key);
       await insertPolicy(trx, { realmId: id, version: 1, document: policyOf(mfa), actor: operator.actor, createdAt: now });
-      await insertDefaults(trx, realm, now);
+      const management = await insertDefaults(trx, realm, now);
+      if (asked.manager !== undefined) await assignRoles(trx, management.realmId, asked.manager, management.roles);
       await audit(operator, { realmId: id }, { type: 'realm.created', details: { name } }, trx);
       await db.changes.announce(`realm-name:${name}`, trx);
     });
@@ -79,18 +90,24 @@ export async function createRealm(operator: Operator, input: NewRealm): Promise<
   return realm;
 }
 
-/** Every realm with the name of its policy, page by page. */
+/** Every realm with the name of its policy. */
 export async function* allRealms(operator: Pick<Operator, 'db'>): AsyncGenerator<RealmRow & { mfa: Shorthand | 'custom' }> {
+  for await (const { realms, policies } of pagesOfRealms(operator)) {
+    for (const realm of realms) yield { ...realm, mfa: nameOf(policies(realm.id).document) };
+  }
+}
+
+/** Every realm by name, page by page, with the policies that are in force. */
+export async function* pagesOfRealms({
+  db,
+}: Pick<Operator, 'db'>): AsyncGenerator<{ realms: RealmRow[]; policies: Awaited<ReturnType<typeof policiesInForce>> }> {
   const limit = 200;
   for (let after: string | undefined; ; ) {
-    const page = await listRealms(operator.db.knex, { after, limit });
-    const policies = await policiesInForce(
-      operator.db.knex,
-      page.map((realm) => realm.id),
-    );
-    for (const realm of page) yield { ...realm, mfa: nameOf(policies(realm.id).document) };
-    if (page.length < limit) return;
-    after = page.at(-1)?.name;
+    const realms = await listRealms(db.knex, { after, limit });
+    const ids = realms.map((realm) => realm.id);
+    yield { realms, policies: await policiesInForce(db.knex, ids) };
+    if (realms.length < limit) return;
+    after = realms.at(-1)?.name;
   }
 }
 
@@ -114,7 +131,8 @@ export async function sealedSigningKey(
   };
 }
 
-async function insertDefaults(trx: Queries, realm: RealmRow, now: number): Promise<void> {
+/** @returns the roles in master that manage it */
+async function insertDefaults(trx: Queries, realm: RealmRow, now: number): Promise<{ realmId: string; roles: string[] }> {
   const scopes = CLIENT_SCOPES.map((scope) => ({
     realmId: realm.id,
     id: randomUUID(),
@@ -143,12 +161,13 @@ async function insertDefaults(trx: Queries, realm: RealmRow, now: number): Promi
   if (realm.name === 'master') await insertComposites(trx, realm.id, idOf(realmRoles, 'admin'), [idOf(realmRoles, 'create-realm')]);
 
   const master = realm.name === 'master' ? realm : await realmByName(trx, 'master');
-  if (!master) return;
+  if (!master) return { realmId: realm.id, roles: [] };
   const management = await insertDefaultClient(trx, master.id, managementClientIn(realm.name), now);
   // Administrators of the installation manage every realm.
   const admin = await realmRoleId(trx, master.id, 'admin');
   if (admin !== undefined) await insertComposites(trx, master.id, admin, [...management.values()]);
   await touchRealm(trx, master.id, now);
+  return { realmId: master.id, roles: [...management.values()] };
 }
 
 /** @returns the ids of its roles, by name */

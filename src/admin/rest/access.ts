@@ -6,7 +6,7 @@
 import { AppError, forbidden } from '../../errors.ts';
 import type { Level } from '../../policy/assurance.ts';
 import { reaches } from '../../policy/assurance.ts';
-import { effectiveRoles, hasRealmRole, type RoleScope, rolesHeldOfClient } from '../../store/effective-roles.ts';
+import { effectiveRoles, hasRealmRole, type RoleScope, rolesHeldOfClient, rolesHeldOfClients } from '../../store/effective-roles.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { Queries } from '../../store/rows.ts';
 import { managementClientIn } from '../resources/realm-defaults.ts';
@@ -51,6 +51,33 @@ async function rolesIn(queries: Queries, caller: Caller, realm: RealmRow): Promi
   }
   if (caller.realm.name !== MASTER) return [];
   return rolesOf(queries, caller, managementClientIn(realm.name).clientId);
+}
+
+/** What the caller holds in each of these realms: one query, however many they are. */
+export async function accessToRealms(queries: Queries, caller: Caller, realms: readonly RealmRow[]): Promise<(realm: RealmRow) => Access> {
+  const clients = new Map(realms.map((realm) => [realm.id, managementClientFor(caller, realm)]));
+  const held = await rolesOfClients(
+    queries,
+    caller,
+    [...clients.values()].flatMap((client) => client ?? []),
+  );
+  return (realm) => accessOf(caller, held.get(clients.get(realm.id) ?? '') ?? new Set());
+}
+
+/** The client in the caller's own realm whose roles manage another one. */
+function managementClientFor(caller: Caller, realm: RealmRow): string | undefined {
+  if (caller.realm.id === realm.id && realm.name !== MASTER) return 'realm-management';
+  return caller.realm.name === MASTER ? managementClientIn(realm.name).clientId : undefined;
+}
+
+async function rolesOfClients(queries: Queries, { realm, userId, within }: Caller, clientIds: readonly string[]): Promise<Map<string, Set<string>>> {
+  if (clientIds.length === 0) return new Map();
+  if (within === undefined) return rolesHeldOfClients(queries, realm.id, userId, clientIds);
+  const held = new Map<string, Set<string>>();
+  for (const { client, name } of await effectiveRoles(queries, realm.id, userId, within)) {
+    if (client !== null) held.set(client, (held.get(client) ?? new Set()).add(name));
+  }
+  return held;
 }
 
 /** Roles of a client in the caller's own realm: those of the user that the application may use. */

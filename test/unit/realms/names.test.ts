@@ -3,7 +3,22 @@ import fc from 'fast-check';
 import { checkRealmName, validRealmName } from '../../../src/realms/names.ts';
 
 test('plain names are fine', (t) => {
-  for (const name of ['master', 'demo', 'acme', 'a', '7', 'acme-staging', 'acme_2', 'id.example.com', 'xn--bcher-kva', 'a--b', 'a'.repeat(63)]) {
+  for (const name of [
+    'master',
+    'demo',
+    'acme',
+    'a',
+    '7',
+    'acme-staging',
+    'acme_2',
+    'id.example.com',
+    'xn--bcher-kva',
+    'a--b',
+    'Acme',
+    'ACME',
+    'Kelvin',
+    'a'.repeat(63),
+  ]) {
     t.true(validRealmName(name), name);
     t.notThrows(() => checkRealmName(name));
   }
@@ -45,8 +60,6 @@ test('F01 what could be read as a path, another realm or a part of a URL is no n
     'a"b',
     '<a>',
     'a'.repeat(64),
-    'Acme',
-    'ACME',
     'аcme',
     'acmé',
     'ａcme',
@@ -54,7 +67,6 @@ test('F01 what could be read as a path, another realm or a part of a URL is no n
     'acme\u202e',
     'ßa',
     'ıa',
-    'Kelvin',
     '\u212aelvin',
     'a😀',
   ];
@@ -77,10 +89,10 @@ test('the message says what to change', (t) => {
   const messages: [string, RegExp][] = [
     ['', /needs a name/],
     ['a'.repeat(64), /at most 63/],
-    ['Acme', /lower case/],
-    ['a b', /letters a to z/],
+    ['a b', /letters of ASCII/],
     ['a..b', /two dots/],
     ['admin', /"admin" is a part of our own addresses/],
+    ['Admin', /"Admin" is a part of our own addresses/],
   ];
   for (const [name, message] of messages) t.throws(() => checkRealmName(name), { message }, name);
 });
@@ -91,7 +103,7 @@ test('an accepted name is written the same in a URL, a cookie path and a file na
     fc.property(fc.oneof(fc.string({ unit: 'binary', maxLength: 70 }), fc.string({ unit: characters, maxLength: 8 })), (name) => {
       if (!validRealmName(name)) return true;
       return (
-        name === name.normalize('NFKC').trim().toLowerCase() &&
+        name === name.normalize('NFKC').trim() &&
         encodeURIComponent(name) === name &&
         new URL(`/realms/${name}/x`, 'https://id.example.com').pathname === `/realms/${name}/x` &&
         new URL(`../${name}`, 'https://id.example.com/a/b/').pathname === `/a/${name}`
