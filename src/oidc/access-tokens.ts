@@ -9,7 +9,8 @@ import type { AdapterPayload } from 'oidc-provider';
 import { issuerOf } from '../realms/issuer.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { revokeToken, serviceTokenStands, tokenStanding } from '../store/token-standing.ts';
-import type { Clients } from './clients.ts';
+import type { Clients, OidcClient } from './clients.ts';
+import { wantedOf } from './mapped.ts';
 import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 
@@ -31,18 +32,24 @@ export class AccessTokens {
 
   /** A user's access token as the library would have stored it; undefined when it is not one, or no longer stands. */
   async find(value: string, options: { forUserinfo: boolean }): Promise<AdapterPayload | undefined> {
-    const claims = await this.#verify(value);
+    const { claims, client } = (await this.#verify(value)) ?? {};
     if (!claims || typeof claims.sid !== 'string' || typeof claims.jti !== 'string') return undefined;
     const { db, context, now } = this.#room;
     const { realm } = context;
-    const standing = await tokenStanding(db.knex, realm.id, { sid: claims.sid, jti: claims.jti });
+    const wanted = wantedOf(client, options.forUserinfo ? ['userinfo'] : []);
+    const standing = await tokenStanding(db.knex, realm.id, { sid: claims.sid, jti: claims.jti, sub: claims.sub ?? '' }, wanted);
     if (!standing || standing.revoked || !standing.user.enabled) return undefined;
     if ((claims.iat ?? 0) * 1000 < standing.user.notBefore) return undefined;
     // Tokens of an offline grant stand without the session.
     const offline = standing.offline && scopesOf(claims).includes('offline_access');
     if (!offline && !isAlive(standing.session, realm.settings, now())) return undefined;
     // The library asks for grant and account next.
-    Object.assign(requestCache(), { grant: { id: standing.grantId, payload: standing.grantPayload }, user: standing.user });
+    const { user, about } = standing;
+    Object.assign(requestCache(), {
+      grant: { id: standing.grantId, payload: standing.grantPayload },
+      user,
+      ...(wanted.attributes || wanted.groups ? { about: { userId: user.id, wanted, about } } : {}),
+    });
     return {
       ...common(claims, 'AccessToken'),
       accountId: standing.user.id,
@@ -55,7 +62,7 @@ export class AccessTokens {
 
   /** A service account's token. */
   async findClientCredentials(value: string): Promise<AdapterPayload | undefined> {
-    const claims = await this.#verify(value);
+    const { claims } = (await this.#verify(value)) ?? {};
     if (!claims || claims.sid !== undefined || typeof claims.jti !== 'string') return undefined;
     if (!(await serviceTokenStands(this.#room.db.knex, this.#room.context.realm.id, { jti: claims.jti, sub: claims.sub ?? '' }))) return undefined;
     return { ...common(claims, 'ClientCredentials'), aud: claims.aud };
@@ -66,7 +73,7 @@ export class AccessTokens {
     await revokeToken(this.#room.db.knex, this.#room.context.realm.id, jti, expiresAt);
   }
 
-  async #verify(value: string): Promise<JWTPayload | undefined> {
+  async #verify(value: string): Promise<{ claims: JWTPayload; client: OidcClient } | undefined> {
     try {
       const { payload } = await jwtVerify(value, this.#jwks, {
         issuer: this.#issuer,
@@ -76,7 +83,8 @@ export class AccessTokens {
       });
       // ID tokens are signed with the same keys, and are no access tokens.
       if (payload.typ !== 'Bearer') return undefined;
-      return (await this.#clients.find(String(payload.azp))) ? payload : undefined;
+      const client = await this.#clients.find(String(payload.azp));
+      return client && { claims: payload, client };
     } catch (error) {
       if (error instanceof errors.JOSEError) return undefined;
       throw error;

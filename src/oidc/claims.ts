@@ -1,104 +1,112 @@
-/** What tokens and userinfo say: claims about the user by scope, and how the user signed in. */
-import type { Account, AccountClaims, JWTStructured, KoaContextWithOIDC } from 'oidc-provider';
-import { serviceAccountUser, type UserRow, userById } from '../store/users.ts';
-import { type Clients, rowOf } from './clients.ts';
+/** What tokens and userinfo say: what every token says, and what mappers say besides (mapped.ts). */
+import Provider, { type Account, type AccountClaims, errors, type JWTStructured, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Mapper } from '../realms/mappers/prepare.ts';
+import { claimNames } from '../realms/mappers/types.ts';
+import { userWith, type Wanted } from '../store/token-subject.ts';
+import type { UserRow } from '../store/users.ts';
+import { type Clients, type OidcClient, rowOf } from './clients.ts';
+import { audienceOf, mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
 import { requestCache } from './request-cache.ts';
-import { roleClaims } from './roles.ts';
 import type { RealmRoom } from './room.ts';
 
-/** Claims behind each scope (OpenID Connect Core 1.0 section 5.4). Scope `openid` is in every token. */
-export const CLAIMS_BY_SCOPE = {
-  openid: ['sub', 'acr', 'amr', 'auth_time', 'sid', 'azp', 'typ'],
-  profile: ['name', 'given_name', 'family_name', 'preferred_username', 'updated_at'],
-  email: ['email', 'email_verified'],
-} as const;
+interface Parts {
+  room: RealmRoom;
+  clients: Clients;
+}
+
+/** Claims of every token that is about a user; scope `openid` is in each. */
+const ALWAYS = ['sub', 'acr', 'amr', 'auth_time', 'sid', 'azp', 'typ'];
+
+/** What the library is told of claims, and shows in its metadata: those of the realm's scopes. */
+export const claimsByScope = (mappers: Iterable<readonly Mapper[]>): Record<string, string[]> => ({
+  openid: [...new Set([...ALWAYS, ...[...mappers].flat().flatMap(({ type, config }) => claimNames(type, config))])],
+});
 
 /** The library's `findAccount`: a user who is there and switched on. Tokens from before `notBefore` are void. */
-export async function findAccount(room: RealmRoom, sub: string, token: { iat?: number } | undefined): Promise<Account | undefined> {
-  const cache = requestCache();
-  const user = cache.user?.id === sub ? cache.user : await userById(room.db.knex, room.context.realm.id, sub);
-  cache.user = user;
+export async function findAccount({ room, clients }: Parts, sub: string, token: { iat?: number } | undefined): Promise<Account | undefined> {
+  const user = await userOf({ room, clients }, sub);
   if (!user?.enabled || user.serviceAccountOf !== null) return undefined;
   if (token?.iat !== undefined && token.iat * 1000 < user.notBefore) return undefined;
   return {
     accountId: user.id,
     user,
-    claims: (use, scope) => accountClaims(user, use, scope),
+    claims: (use, scope) => accountClaims({ room, clients }, user, use === 'id_token' ? 'id' : 'userinfo', scope),
   };
 }
 
-function accountClaims(user: UserRow, use: string, scope: string): AccountClaims {
-  return { sub: user.id, ...userClaims(user, scope.split(' ')), ...(use === 'id_token' ? { typ: 'ID' } : {}) };
+/** The user, once a request; where tokens are made at once with what their mappers will ask for. */
+async function userOf({ room, clients }: Parts, sub: string): Promise<UserRow | undefined> {
+  const cache = requestCache();
+  if (cache.user?.id === sub) return cache.user;
+  const makesTokens = Provider.ctx?.oidc.route === 'token';
+  const wanted = wantedOf(makesTokens ? await clientAtHand(clients) : undefined, ['access', 'id']);
+  const found = await userWith(room.db.knex, room.context.realm.id, { id: sub }, wanted);
+  cache.user = found?.user;
+  remember(wanted, found);
+  return found?.user;
 }
 
-/** Claims about a user that these scopes open. */
-export function userClaims(user: UserRow, scopes: readonly string[]): Record<string, unknown> {
-  const name = [user.firstName, user.lastName].filter(Boolean).join(' ');
-  return {
-    ...(scopes.includes('profile')
-      ? {
-          preferred_username: user.username,
-          ...(name ? { name } : {}),
-          ...(user.firstName ? { given_name: user.firstName } : {}),
-          ...(user.lastName ? { family_name: user.lastName } : {}),
-          updated_at: Math.floor(user.updatedAt / 1000),
-        }
-      : {}),
-    ...(scopes.includes('email') ? { ...(user.email ? { email: user.email } : {}), email_verified: user.emailVerified } : {}),
-  };
+function remember(wanted: Wanted, found: Awaited<ReturnType<typeof userWith>>): void {
+  if (found && (wanted.attributes || wanted.groups)) requestCache().about = { userId: found.user.id, wanted, about: found.about };
 }
 
-/** The library's `extraTokenClaims`: what an access token says besides the registered claims. */
-export function accessTokenClaims(
+async function clientAtHand(clients: Clients): Promise<OidcClient | undefined> {
+  const client = Provider.ctx?.oidc.client;
+  return client && clients.find(rowOf(client).clientId);
+}
+
+async function accountClaims({ room, clients }: Parts, user: UserRow, use: 'id' | 'userinfo', scope: string): Promise<AccountClaims> {
+  const client = await clientAtHand(clients);
+  const signIn = Provider.ctx && signInOf(Provider.ctx);
+  const { claims } = client ? await mapped(room, { client, user, scope, signIn }, use) : { claims: {} };
+  return { ...passing(claims), sub: user.id, ...(use === 'id' ? { typ: 'ID' } : {}) };
+}
+
+/** How the user signed in, from what a token is made of, or from the access token that is shown. */
+function signInOf({ oidc }: KoaContextWithOIDC): SignedIn | undefined {
+  const { AuthorizationCode: code, RefreshToken: refreshToken, AccessToken: token } = oidc.entities;
+  const source = code ?? refreshToken;
+  if (source) return { acr: source.acr, amr: source.amr, authTime: source.authTime, sid: source.sid };
+  const extra: Record<string, unknown> = Object(token?.extra);
+  return { acr: extra.acr, amr: extra.amr, authTime: extra.auth_time, sid: token?.sid };
+}
+
+/** The library's JWT customizer: Keycloak's header, and what an access token says besides the registered claims. */
+export async function customizeJwt(
+  { room, clients }: Parts,
   ctx: KoaContextWithOIDC,
   token: { kind: string; clientId?: string | undefined; scope?: string | undefined; sid?: string },
-): Record<string, unknown> {
-  const client = ctx.oidc.client;
-  const row = client && rowOf(client);
-  const common = {
-    typ: 'Bearer',
-    azp: token.clientId,
-    ...(row && row.webOrigins.length > 0 ? { 'allowed-origins': webOriginsOf(row) } : {}),
-  };
-  if (token.kind !== 'AccessToken') return common;
-  const source = ctx.oidc.entities.AuthorizationCode ?? ctx.oidc.entities.RefreshToken;
-  const user = accountUser(ctx.oidc.account);
-  return {
-    ...common,
-    sid: token.sid,
-    ...(source ? { acr: source.acr, amr: source.amr, auth_time: source.authTime } : {}),
-    ...(user ? userClaims(user, token.scope?.split(' ') ?? []) : {}),
-  };
-}
-
-/** The library's JWT customizer: Keycloak's header, the roles, and the service account as the subject of its own tokens. */
-export async function customizeJwt(
-  { room, clients }: { room: RealmRoom; clients: Clients },
-  ctx: KoaContextWithOIDC,
-  token: { kind: string; accountId?: string | undefined; scope?: string | undefined },
   jwt: JWTStructured,
 ): Promise<void> {
   // Common resource servers (Spring's default decoder) take `JWT` or nothing; the library would write at+jwt.
   jwt.header = { ...jwt.header, typ: 'JWT' };
-  if (!ctx.oidc.client) return;
-  const row = rowOf(ctx.oidc.client);
-  let subject = token.accountId;
-  if (token.kind === 'ClientCredentials') {
-    const user = await serviceAccountUser(room.db.knex, row.realmId, row.id);
-    if (!user?.enabled) throw new Error(`Client ${row.clientId} has no service account.`);
-    Object.assign(jwt.payload, { sub: user.id, preferred_username: user.username });
-    subject = user.id;
-  }
-  const client = await clients.find(row.clientId);
-  if (client && subject !== undefined) Object.assign(jwt.payload, await roleClaims(room, client, subject, token.scope));
+  const client = await clientAtHand(clients);
+  // Switched off while this was under way: no token of it stands.
+  if (!client) throw new errors.InvalidClient();
+  const service = token.kind === 'ClientCredentials';
+  const user = service ? await serviceUser(room, client) : accountUser(ctx.oidc.account);
+  if (!user) throw new Error(`An access token of client ${client.row.clientId} is about nobody.`);
+  const signIn = service ? undefined : signInOf(ctx);
+  const { claims, audience } = await mapped(room, { client, user, scope: token.scope, signIn }, 'access');
+  jwt.payload = {
+    ...claims,
+    ...jwt.payload,
+    sub: user.id,
+    typ: 'Bearer',
+    azp: token.clientId,
+    ...(service ? {} : { sid: token.sid }),
+    aud: audienceOf(jwt.payload.aud, audience),
+  };
 }
 
-/** The origins from which a client's pages may call; `+` stands for those of its redirect URIs. */
-export function webOriginsOf(row: { webOrigins: string[]; redirectUris: string[] }): string[] {
-  const origins = row.webOrigins.flatMap((origin) =>
-    origin === '+' ? row.redirectUris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).origin] : [])) : [origin],
-  );
-  return [...new Set(origins.filter((origin) => origin !== 'null'))];
+/** The user that a service account's own tokens are about. */
+async function serviceUser(room: RealmRoom, client: OidcClient): Promise<UserRow> {
+  const { row } = client;
+  const wanted = wantedOf(client, ['access']);
+  const found = await userWith(room.db.knex, row.realmId, { serviceAccountOf: row.id }, wanted);
+  if (!found?.user.enabled) throw new Error(`Client ${row.clientId} has no service account.`);
+  remember(wanted, found);
+  return found.user;
 }
 
 function accountUser(account: Account | undefined): UserRow | undefined {

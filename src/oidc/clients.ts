@@ -7,8 +7,10 @@
 import { LRUCache } from 'lru-cache';
 import type { AdapterPayload, Provider } from 'oidc-provider';
 import { ALGORITHMS, type Algorithm } from '../realms/keys.ts';
+import { type ClientMappers, clientMappers, isShown } from '../realms/mappers/applied.ts';
 import { redirectUriAllowed } from '../realms/redirect-uris.ts';
 import { type ClientRow, clientByClientId, clientSeal, scopesOfClient } from '../store/clients.ts';
+import { mappersOf } from '../store/protocol-mappers.ts';
 import type { RealmRoom } from './room.ts';
 
 /** How long a cached client is believed, should a notice of its change be lost. */
@@ -27,6 +29,8 @@ export interface OidcClient {
     /** All that apply unasked, also those that no token names. */
     applied: string[];
   };
+  /** What its tokens say. */
+  mappers: ClientMappers;
   metadata: AdapterPayload;
 }
 
@@ -70,8 +74,9 @@ export class Clients {
 
   async #describe(row: ClientRow): Promise<OidcClient> {
     const { db, keyring, context } = this.#room;
-    const scopes = await scopesOfClient(db.knex, row.realmId, row.id);
-    const shown = new Set(context.scopes.filter((scope) => scope.attributes['include.in.token.scope'] !== 'false').map((scope) => scope.name));
+    const [scopes, own] = await Promise.all([scopesOfClient(db.knex, row.realmId, row.id), mappersOf(db.knex, row.realmId, { client: row.id })]);
+    const mappers = clientMappers(context, scopes, own);
+    const shown = new Set(context.scopes.filter(isShown).map((scope) => scope.name));
     const secret = row.secret === null ? undefined : await keyring.openText(clientSeal(row), row.secret);
     const authorizes = row.standardFlow && row.redirectUris.length > 0;
     const metadata: AdapterPayload = {
@@ -93,7 +98,7 @@ export class Clients {
       cardea_row: row,
     };
     const { defaults, optional } = scopes;
-    return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional, applied: defaults }, metadata };
+    return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional, applied: defaults }, mappers, metadata };
   }
 }
 

@@ -98,7 +98,7 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
   const { user, decision } = signedIn;
   const authTime = Math.floor(decision.authTime / 1000);
   const how = { acr: decision.acr, amr: decision.amr };
-  const account = await findAccount(room, user.id, undefined);
+  const account = await findAccount(parts, user.id, undefined);
   if (!account || !ctx.oidc.client) throw new Refused(400, 'invalid_grant', 'Account disabled');
 
   // The library keeps a session of its own, which its refresh tokens are bound to; no browser has its cookie.

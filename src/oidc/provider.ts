@@ -5,13 +5,15 @@ import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
 import { LEVELS } from '../policy/assurance.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
+import { webOriginsOf } from '../realms/web-origins.ts';
 import { markOffline } from '../store/sessions.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
-import { accessTokenClaims, CLAIMS_BY_SCOPE, customizeJwt, findAccount, webOriginsOf } from './claims.ts';
+import { claimsByScope, customizeJwt, findAccount } from './claims.ts';
 import { CLIENT_METADATA, Clients, installMatchers, rowOf } from './clients.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
+import { installMapped } from './mapped.ts';
 import { installMiddleware } from './middleware.ts';
 import { COOKIES, ROUTES } from './names.ts';
 import { pagesOf } from './pages.ts';
@@ -40,7 +42,7 @@ export function buildRealm(room: RealmRoom): OidcRealm {
 }
 
 function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTokens): Provider {
-  const { realm, scopes, keys, rootSecret } = room.context;
+  const { realm, scopes, mappers, keys, rootSecret } = room.context;
   const { settings } = realm;
   const failures = new ClientFailures(room);
   const pages = pagesOf(room);
@@ -55,7 +57,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     routes: ROUTES,
     jwks: { keys: keys.map((key) => key.privateJwk) },
     scopes: oidcScopes,
-    claims: Object.fromEntries(Object.entries(CLAIMS_BY_SCOPE).map(([scope, names]) => [scope, [...names]])),
+    claims: claimsByScope(mappers.values()),
     acrValues: [...LEVELS, ...Object.keys(room.context.policy.document.acr)],
     responseTypes: ['code'],
     subjectTypes: ['public'],
@@ -110,9 +112,8 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     formats: { customizers: { jwt: (ctx, token, jwt) => customizeJwt({ room, clients }, ctx, token, jwt) } },
 
     interactions: { policy: policyOf(room), url: (_ctx, interaction) => `${room.origin}${loginPath(realm.name, interaction.uid)}` },
-    findAccount: (_ctx, sub, token) => findAccount(room, sub, token),
+    findAccount: (_ctx, sub, token) => findAccount({ room, clients }, sub, token),
     loadExistingGrant: (ctx) => grantFor(room, ctx),
-    extraTokenClaims: (ctx, token) => accessTokenClaims(ctx, token),
     // Keycloak's clients get a refresh token with every code, bound to the session unless it is an offline one.
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: async (ctx, source) => {
@@ -155,6 +156,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   provider.proxy = true;
   installMatchers(provider, room.origin);
   installMiddleware(provider, room, failures);
+  installMapped(provider, { room, clients });
   installPasswordGrant(provider, { room, clients, failures, scopes: oidcScopes });
   return provider;
 }

@@ -5,13 +5,19 @@
 import type { IncomingMessage } from 'node:http';
 import Provider, { type AdapterPayload } from 'oidc-provider';
 import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
+import type { EffectiveRole } from '../store/effective-roles.ts';
 import type { SessionRow } from '../store/sessions.ts';
+import type { About, Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
 
 interface Read {
   /** Our session behind the library's; null when there is none that is alive. */
   session?: { uid: string; row: SessionRow | undefined };
   user?: UserRow;
+  /** What was read of a user besides the row. */
+  about?: { userId: string; wanted: Wanted; about: About };
+  /** A user's roles, as far as one client and scope let them pass. */
+  roles?: { key: string; roles: Promise<readonly EffectiveRole[]> };
   /** The interaction and the sign-in that dispatch.ts has looked at. */
   interaction?: { id: string; payload: AdapterPayload };
   signIn?: SignIn<SignInState>;

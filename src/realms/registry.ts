@@ -13,9 +13,11 @@ import { corrupted } from '../errors.ts';
 import { type ClientScopeRow, clientScopes } from '../store/clients.ts';
 import type { Database } from '../store/database.ts';
 import { type Policy, policyInForce } from '../store/policies.ts';
+import { mappersOfScopes } from '../store/protocol-mappers.ts';
 import { type RealmRow, realmByName, rootSecretSeal } from '../store/realms.ts';
 import { type SigningKeyRow, signingKeySeal, signingKeys } from '../store/signing-keys.ts';
 import { nextKeyChange, orderedKeys } from './keys.ts';
+import { type ScopeMappers, scopeMappers } from './mappers/applied.ts';
 import { validRealmName } from './names.ts';
 
 /** How long a cached realm is believed without asking, should a notice of its change be lost. */
@@ -26,6 +28,8 @@ export interface RealmContext {
   /** What cookie keys and the like are derived from. */
   rootSecret: Buffer;
   scopes: ClientScopeRow[];
+  /** What tokens say by these scopes. */
+  mappers: ScopeMappers;
   /** Who must prove what, as it is in force. */
   policy: Policy;
   /** Private and public JWKs in the order in which they are used; the first of an algorithm signs. */
@@ -90,9 +94,10 @@ export class RealmRegistry<Built> {
   }
 
   async #load(row: RealmRow, now: number): Promise<Entry<Built>> {
-    const [secret, scopes, policy, rows] = await Promise.all([
+    const [secret, scopes, mappers, policy, rows] = await Promise.all([
       this.#keyring.open(rootSecretSeal(row.id), row.rootSecret),
       clientScopes(this.#db.knex, row.id),
+      mappersOfScopes(this.#db.knex, row.id),
       policyInForce(this.#db.knex, row.id),
       signingKeys(this.#db.knex, row.id),
     ]);
@@ -103,7 +108,7 @@ export class RealmRegistry<Built> {
         privateJwk: jwk(await this.#keyring.openText(signingKeySeal(key), key.privateJwk)),
       })),
     );
-    const context = { realm: row, rootSecret: secret, scopes, policy, keys };
+    const context = { realm: row, rootSecret: secret, scopes, mappers: scopeMappers(mappers), policy, keys };
     return { context, built: this.#build(context), checkedAt: now, keysChangeAt: nextKeyChange(rows, now), stale: false };
   }
 

@@ -133,8 +133,11 @@ export const givenRoles = (knex: Knex, realmId: string, userId: string): Knex.Qu
     .select({ id: 'role_id' })
     .union(knex('group_roles').where('realm_id', realmId).whereIn('group_id', knex('member_groups').select('id')).select({ id: 'role_id' }));
 
-/** The groups that a user is in, and every group above them. */
-export function groupsOf(knex: Knex, realmId: string, userId: string): Knex.QueryBuilder {
+/**
+ * The groups that a user is in, and every group above them.
+ * @param userId whose, or a query of that one id
+ */
+export function groupsOf(knex: Knex, realmId: string, userId: string | Knex.QueryBuilder): Knex.QueryBuilder {
   return knex('user_groups')
     .where({ realm_id: realmId, user_id: userId })
     .select({ id: 'group_id' })

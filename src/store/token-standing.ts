@@ -1,6 +1,7 @@
 /** Whether a JWT access token still stands: nothing is stored of it but what it hangs on, and that it was revoked. */
 import type { Knex } from 'knex';
 import { bool } from './rows.ts';
+import { type About, joinAbout, readAbout, type Wanted } from './token-subject.ts';
 import { type UserRow, userFromRecord } from './users.ts';
 
 /** What a user's access token stands on. */
@@ -12,12 +13,18 @@ export interface TokenStanding {
   offline: boolean;
   session: { endedAt: number | null; endsAt: number; lastSeenAt: number };
   user: UserRow;
+  about: About;
   revoked: boolean;
 }
 
-/** Its session at its client, the grant, the user, and whether it was revoked: one query. */
-export async function tokenStanding(knex: Knex, realmId: string, token: { sid: string; jti: string }): Promise<TokenStanding | undefined> {
-  const row = await knex('session_clients')
+/** Its session at its client, the grant, the user with what is wanted, and whether it was revoked: one query. */
+export async function tokenStanding(
+  knex: Knex,
+  realmId: string,
+  token: { sid: string; jti: string; sub: string },
+  wanted: Wanted,
+): Promise<TokenStanding | undefined> {
+  const standing = knex('session_clients')
     .join('sessions', (on) => on.on('sessions.realm_id', 'session_clients.realm_id').andOn('sessions.id', 'session_clients.session_id'))
     .join('users', (on) => on.on('users.realm_id', 'sessions.realm_id').andOn('users.id', 'sessions.user_id'))
     .join('oidc_payloads', (on) =>
@@ -27,8 +34,8 @@ export async function tokenStanding(knex: Knex, realmId: string, token: { sid: s
         .andOnVal('oidc_payloads.model', 'Grant'),
     )
     .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'session_clients.realm_id').andOnVal('revoked_tokens.jti', token.jti))
-    .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': token.sid })
-    .first('users.*', {
+    .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': token.sid, 'users.id': token.sub })
+    .select('users.*', {
       grantId: 'session_clients.grant_id',
       offline: 'session_clients.offline',
       endedAt: 'sessions.ended_at',
@@ -37,6 +44,8 @@ export async function tokenStanding(knex: Knex, realmId: string, token: { sid: s
       grantPayload: 'oidc_payloads.payload',
       revokedJti: 'revoked_tokens.jti',
     });
+  const rows = await joinAbout(knex, standing, realmId, token.sub, wanted);
+  const [row] = rows;
   return (
     row && {
       grantId: row.grantId,
@@ -44,6 +53,7 @@ export async function tokenStanding(knex: Knex, realmId: string, token: { sid: s
       offline: bool(row.offline),
       session: { endedAt: row.endedAt, endsAt: row.endsAt, lastSeenAt: row.lastSeenAt },
       user: userFromRecord(row),
+      about: readAbout(rows),
       revoked: row.revokedJti !== null,
     }
   );

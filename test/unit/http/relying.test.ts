@@ -76,7 +76,14 @@ async function world() {
   const origin = `http://localhost:${port}`;
   const issuer = `${origin}/realms/${realm.name}`;
   const base = `/realms/${realm.name}/account`;
-  const context: RealmContext = { realm, rootSecret: Buffer.alloc(32, 1), scopes: [], policy: await policyInForce(db.knex, realm.id), keys: [] };
+  const context: RealmContext = {
+    realm,
+    rootSecret: Buffer.alloc(32, 1),
+    scopes: [],
+    mappers: new Map(),
+    policy: await policyInForce(db.knex, realm.id),
+    keys: [],
+  };
   const warnings: object[] = [];
   const relying = createRelying({
     db,

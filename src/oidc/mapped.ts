@@ -1,0 +1,140 @@
+/**
+ * Mappers at the library's tokens and answers. What they need is read once a request: attributes and groups together with
+ * the user's row, and roles in one query more.
+ */
+import type Provider from 'oidc-provider';
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { allMappers, appliedMappers } from '../realms/mappers/applied.ts';
+import { isRecord } from '../realms/mappers/claim.ts';
+import type { Use } from '../realms/mappers/mapper.ts';
+import { claimsOf, introspected, type Said, type Source, wantedFor } from '../realms/mappers/token-claims.ts';
+import { webOriginsOf } from '../realms/web-origins.ts';
+import { LIGHTWEIGHT } from '../store/clients.ts';
+import { userWith, type Wanted } from '../store/token-subject.ts';
+import type { UserRow } from '../store/users.ts';
+import type { Clients, OidcClient } from './clients.ts';
+import { requestCache } from './request-cache.ts';
+import { rolesWithin } from './roles.ts';
+import { DEFAULT_AUDIENCE, type RealmRoom } from './room.ts';
+
+/** Where tokens say how the user signed in, and how: the code or the refresh token that they are made from. */
+export interface SignedIn {
+  acr?: unknown;
+  amr?: unknown;
+  authTime?: unknown;
+  sid?: unknown;
+}
+
+export interface About {
+  client: OidcClient;
+  user: UserRow;
+  /** What the token says it is for. */
+  scope: string | undefined;
+  signIn: SignedIn | undefined;
+}
+
+const isLightweight = ({ row }: OidcClient): boolean => row.attributes[LIGHTWEIGHT] === 'true';
+const isService = ({ user }: About): boolean => user.serviceAccountOf !== null;
+
+/** What mappers say about a user in one place. */
+export const mapped = (room: RealmRoom, about: About, use: Use): Promise<Said> =>
+  claimsOf(appliedMappers(about.client.mappers, about.scope, isService(about)), use, sourceOf(room, about));
+
+/** What is wanted with the user's row where the client's mappers will be asked for these uses. */
+export const wantedOf = (client: OidcClient | undefined, uses: readonly Use[]): Wanted =>
+  client ? wantedFor(allMappers(client.mappers), uses, isLightweight(client)) : { attributes: false, groups: false };
+
+function sourceOf(room: RealmRoom, { client, user, scope, signIn }: About): Source {
+  const cache = requestCache();
+  const { knex } = room.db;
+  return {
+    user,
+    client: { clientId: client.row.clientId, origins: webOriginsOf(client.row) },
+    signIn: signIn && { acr: signIn.acr, amr: signIn.amr, authTime: signIn.authTime, sid: signIn.sid },
+    lightweight: isLightweight(client),
+    async about(wanted) {
+      const read = cache.about;
+      if (read?.userId === user.id && (read.wanted.attributes || !wanted.attributes) && (read.wanted.groups || !wanted.groups)) return read.about;
+      const found = await userWith(knex, user.realmId, { id: user.id }, wanted);
+      if (!found) throw new Error('The user of a token is gone.');
+      cache.about = { userId: user.id, wanted, about: found.about };
+      return found.about;
+    },
+    roles() {
+      const key = JSON.stringify([user.id, client.row.id, scope]);
+      cache.roles = cache.roles?.key === key ? cache.roles : { key, roles: rolesWithin(room, client, user.id, scope) };
+      return cache.roles.roles;
+    },
+  };
+}
+
+/** The audience of an access token: the usual one, and whom mappers add. */
+export function audienceOf(usual: unknown, added: readonly string[]): unknown {
+  const others = [...new Set(added)].filter((name) => name !== DEFAULT_AUDIENCE && name !== usual).sort();
+  return others.length > 0 ? [...[usual ?? DEFAULT_AUDIENCE].flat(), ...others] : usual;
+}
+
+/** Travels with what an account says, through the library's copies of it. */
+const MAPPED = Symbol('claims of mappers');
+
+/** Claims for the library, in which it does not pick and choose. */
+export const passing = (claims: Record<string, unknown>): Record<string | symbol, unknown> => ({ ...claims, [MAPPED]: claims });
+
+/** Said by the library where its configuration names them; here a mapper says them, or the request asks for them. */
+const HOW_SIGNED_IN = ['acr', 'amr', 'auth_time'] as const;
+
+/** What the library's Claims hold. */
+interface Filtered {
+  available?: Record<string | symbol, unknown>;
+  filter?: Record<string, unknown>;
+}
+
+/** The library passes only claims of which its configuration says by which scope; mappers may be written at any time. */
+function passWhatIsMapped({ Claims }: Provider): void {
+  const prototype: { result(this: Filtered): Promise<Record<string, unknown>> } = Claims.prototype;
+  const { result } = prototype;
+  prototype.result = async function resultWithMapped(this: Filtered): Promise<Record<string, unknown>> {
+    const claims = await result.call(this);
+    const said = this.available?.[MAPPED];
+    if (typeof said !== 'object' || said === null) return claims;
+    // What a scope opens is null there; what a request asks for (max_age, acr_values, claims) is an object.
+    for (const name of HOW_SIGNED_IN) if (!Object.hasOwn(said, name) && !isRecord(this.filter?.[name])) delete claims[name];
+    return { ...claims, ...said };
+  };
+}
+
+/** Puts what mappers say into ID tokens, userinfo and introspection; access tokens are made in claims.ts. */
+export function installMapped(provider: Provider, parts: { room: RealmRoom; clients: Clients }): void {
+  passWhatIsMapped(provider);
+  provider.use(async (ctx: KoaContextWithOIDC, next) => {
+    await next();
+    if ('oidc' in ctx && ctx.oidc?.route === 'introspection') await completeIntrospection(parts, ctx);
+  });
+}
+
+/** An answer of introspection is what the token says, unless mappers stand in one of the two alone. */
+async function completeIntrospection({ room, clients }: { room: RealmRoom; clients: Clients }, ctx: KoaContextWithOIDC): Promise<void> {
+  const { AccessToken: ofUser, ClientCredentials: ofService } = ctx.oidc.entities;
+  const token = ofUser ?? ofService;
+  const { body } = ctx;
+  if (!token || !isActive(body)) return;
+  const client = await clients.find(token.clientId ?? '');
+  if (!client) return;
+  const { scope } = token;
+  const mappers = appliedMappers(client.mappers, scope, ofService !== undefined);
+  const user = ofUser ? requestCache().user : undefined;
+  const extra: Record<string, unknown> = Object(ofUser?.extra);
+  const signIn = ofUser && { acr: extra.acr, amr: extra.amr, authTime: extra.auth_time, sid: ofUser.sid };
+  // Of a service account nothing was read so far, and mostly nothing has to be.
+  const account = (): Promise<UserRow | undefined> =>
+    userWith(room.db.knex, client.row.realmId, { serviceAccountOf: client.row.id }, { attributes: false, groups: false }).then((one) => one?.user);
+  const answer = await introspected(mappers, body, isLightweight(client), async () => {
+    const subject = user ?? (await account());
+    return subject && sourceOf(room, { client, user: subject, scope, signIn });
+  });
+  if (!answer) return;
+  ctx.body = { ...answer.claims, aud: audienceOf(body.aud, answer.audience) };
+}
+
+const isActive = (body: unknown): body is Record<string, unknown> =>
+  typeof body === 'object' && body !== null && 'active' in body && body.active === true;

@@ -1,0 +1,91 @@
+/** What one token says beyond what every token says: the mappers that stand there, each asked in turn. */
+import type { EffectiveRole } from '../../store/effective-roles.ts';
+import type { About, Wanted } from '../../store/token-subject.ts';
+import type { UserRow } from '../../store/users.ts';
+import { put, take } from './claim.ts';
+import type { Facts, Use } from './mapper.ts';
+import { type Mapper, needsOf, standing } from './prepare.ts';
+import { NO_ROLES, rolesOf } from './roles.ts';
+import { MAPPER_TYPES } from './types.ts';
+
+/** Where what mappers need is read, each at most once however many tokens a request makes. */
+export interface Source {
+  user: UserRow;
+  client: Facts['client'];
+  signIn: Facts['signIn'];
+  /** The client wants tokens without roles. */
+  lightweight: boolean;
+  about(wanted: Wanted): Promise<About>;
+  /** Of the user, as far as the client may be told. */
+  roles(): Promise<readonly EffectiveRole[]>;
+}
+
+export interface Said {
+  claims: Record<string, unknown>;
+  /** Besides the usual. */
+  audience: readonly string[];
+}
+
+const NOTHING: About = { attributes: new Map(), inherited: [], groups: [] };
+
+/** What has to be known of a user beyond the row for this use of these mappers. */
+export function wantedFor(mappers: readonly Mapper[], uses: readonly Use[], lightweight: boolean): Wanted {
+  const needs = needsOf(uses.flatMap((use) => standing(mappers, use, lightweight)));
+  return { attributes: needs.has('attributes'), groups: needs.has('groups') };
+}
+
+export async function claimsOf(mappers: readonly Mapper[], use: Use, source: Source): Promise<Said> {
+  const used = inOrder(standing(mappers, use, source.lightweight));
+  return said(used, inOrder(mappers), source);
+}
+
+/**
+ * How an answer of introspection differs from what the token says: mappers that stand in one of the two alone.
+ * @returns undefined where they say the same, as they do by default
+ */
+export async function introspected(
+  mappers: readonly Mapper[],
+  payload: Readonly<Record<string, unknown>>,
+  lightweight: boolean,
+  find: () => Promise<Source | undefined>,
+): Promise<Said | undefined> {
+  const inToken = standing(mappers, 'access', lightweight);
+  const inAnswer = standing(mappers, 'introspection', lightweight);
+  const less = inToken.filter((mapper) => !inAnswer.includes(mapper));
+  const more = inAnswer.filter((mapper) => !inToken.includes(mapper));
+  const source = less.length + more.length === 0 ? undefined : await find();
+  if (!source) return undefined;
+  const answer = structuredClone(payload);
+  const facts = await factsFor([...less, ...more], inOrder(mappers), source);
+  for (const { type, config } of less) for (const { path } of type.claims?.(config, facts) ?? []) take(answer, path);
+  for (const { type, config } of inOrder(more)) for (const claim of type.claims?.(config, facts) ?? []) put(answer, claim);
+  return { claims: answer, audience: more.flatMap(({ type, config }) => type.audience?.(config, facts) ?? []) };
+}
+
+async function said(used: readonly Mapper[], all: readonly Mapper[], source: Source): Promise<Said> {
+  const facts = await factsFor(used, all, source);
+  const claims: Record<string, unknown> = {};
+  const audience: string[] = [];
+  for (const { type, config } of used) {
+    for (const claim of type.claims?.(config, facts) ?? []) put(claims, claim);
+    audience.push(...(type.audience?.(config, facts) ?? []));
+  }
+  return { claims, audience };
+}
+
+/** @param all what changes roles counts wherever roles are named */
+async function factsFor(used: readonly Mapper[], all: readonly Mapper[], source: Source): Promise<Facts> {
+  const needs = needsOf(used);
+  const wanted = { attributes: needs.has('attributes'), groups: needs.has('groups') };
+  const [about, held] = await Promise.all([
+    wanted.attributes || wanted.groups ? source.about(wanted) : NOTHING,
+    needs.has('roles') ? source.roles() : undefined,
+  ]);
+  let roles = held ? rolesOf(held) : NO_ROLES;
+  if (held) for (const { type, config } of all) roles = type.roles?.(config, roles) ?? roles;
+  return { subject: { user: source.user, about }, client: source.client, signIn: source.signIn, roles };
+}
+
+/** By type first, so that roles are renamed before they are named; then as they came: scopes' before the client's own. */
+const inOrder = (mappers: readonly Mapper[]): readonly Mapper[] =>
+  mappers.toSorted((one, other) => MAPPER_TYPES.indexOf(one.type) - MAPPER_TYPES.indexOf(other.type));
