@@ -18,6 +18,7 @@ import * as hardwareTokens from './0012_hardware_tokens.ts';
 import * as factorWebhooks from './0013_factor_webhooks.ts';
 import * as defaultGroups from './0014_default_groups.ts';
 import * as protocolMappers from './0015_protocol_mappers.ts';
+import * as clientAdministration from './0016_client_administration.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -36,6 +37,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0013_factor_webhooks', factorWebhooks],
   ['0014_default_groups', defaultGroups],
   ['0015_protocol_mappers', protocolMappers],
+  ['0016_client_administration', clientAdministration],
 ]);
 
 /** What knex asks for migrations. */

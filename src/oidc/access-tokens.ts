@@ -84,7 +84,7 @@ export class AccessTokens {
       // ID tokens are signed with the same keys, and are no access tokens.
       if (payload.typ !== 'Bearer') return undefined;
       const client = await this.#clients.find(String(payload.azp));
-      return client && { claims: payload, client };
+      return client && (payload.iat ?? 0) >= client.row.kept.notBefore ? { claims: payload, client } : undefined;
     } catch (error) {
       if (error instanceof errors.JOSEError) return undefined;
       throw error;

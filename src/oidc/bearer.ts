@@ -2,6 +2,7 @@
 import { decodeJwt, errors } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
 import { issuerOf } from '../realms/issuer.ts';
+import { FOR_ADMINISTRATION } from '../store/clients.ts';
 import type { RoleScope } from '../store/effective-roles.ts';
 import type { OidcRealm } from './provider.ts';
 import { roleScopeOf } from './roles.ts';
@@ -32,15 +33,16 @@ export function realmOfToken(token: string, origin: string): string | undefined 
 /** @param oidc the realm of `realmOfToken` */
 export async function bearerOf({ accessTokens, clients }: OidcRealm, token: string): Promise<Bearer | undefined> {
   const ofUser = await accessTokens.find(token, { forUserinfo: false });
-  if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...(await common(clients, ofUser)), service: false };
+  if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...(await common(clients, ofUser, false)), service: false };
   const ofClient = await accessTokens.findClientCredentials(token);
   const { sub } = decodeJwt(token);
-  return ofClient && sub !== undefined ? { userId: sub, ...(await common(clients, ofClient)), service: true } : undefined;
+  return ofClient && sub !== undefined ? { userId: sub, ...(await common(clients, ofClient, true)), service: true } : undefined;
 }
 
-async function common(clients: OidcRealm['clients'], { clientId = '', scope, extra }: AdapterPayload) {
+async function common(clients: OidcRealm['clients'], { clientId = '', scope, extra }: AdapterPayload, service: boolean) {
   const client = await clients.find(clientId);
-  // Switched off in this moment: it may use no role at all.
-  const within = client ? roleScopeOf(client, scope) : { clientId, scopes: [] };
+  // Switched off in this moment, or somebody's who may not see what its users manage: it may use no role at all.
+  const trusted = client && (service || client.row.attributes[FOR_ADMINISTRATION] !== 'false');
+  const within = trusted ? roleScopeOf(client, scope) : { clientId: '', scopes: [] };
   return { clientId, within, acr: typeof extra?.acr === 'string' ? extra.acr : undefined };
 }

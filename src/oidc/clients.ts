@@ -6,10 +6,11 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { AdapterPayload, Provider } from 'oidc-provider';
+import { safeEqual } from '../crypto/codes.ts';
 import { ALGORITHMS, type Algorithm } from '../realms/keys.ts';
 import { type ClientMappers, clientMappers, isShown } from '../realms/mappers/applied.ts';
 import { redirectUriAllowed } from '../realms/redirect-uris.ts';
-import { type ClientRow, clientByClientId, clientSeal, scopesOfClient } from '../store/clients.ts';
+import { type ClientRow, clientByClientId, clientSeal, rotatedSeal, scopesOfClient } from '../store/clients.ts';
 import { mappersOf } from '../store/protocol-mappers.ts';
 import type { RealmRoom } from './room.ts';
 
@@ -18,7 +19,7 @@ const FRESH_MS = 5_000;
 const PLACEHOLDER = 'https://redirect-uris.invalid/';
 
 /** Names of our extra metadata; the library keeps them as they are. */
-export const CLIENT_METADATA = ['cardea_row'] as const;
+export const CLIENT_METADATA = ['cardea_row', 'cardea_rotated'] as const;
 
 export interface OidcClient {
   row: ClientRow;
@@ -78,7 +79,8 @@ export class Clients {
     const mappers = clientMappers(context, scopes, own);
     const shown = new Set(context.scopes.filter(isShown).map((scope) => scope.name));
     const secret = row.secret === null ? undefined : await keyring.openText(clientSeal(row), row.secret);
-    const authorizes = row.standardFlow && row.redirectUris.length > 0;
+    const rotated = row.rotatedSecret === null ? undefined : await keyring.openText(rotatedSeal(row), row.rotatedSecret);
+    const authorizes = row.standardFlow && row.redirectUris.length > 0 && !row.kept.bearerOnly;
     const metadata: AdapterPayload = {
       client_id: row.clientId,
       ...(row.name === null ? {} : { client_name: row.name }),
@@ -88,14 +90,17 @@ export class Clients {
         ...(authorizes ? ['authorization_code'] : []),
         ...(row.directAccess ? ['password'] : []),
         ...(authorizes || row.directAccess ? ['refresh_token'] : []),
-        ...(row.serviceAccount && !row.publicClient ? ['client_credentials'] : []),
+        ...(row.serviceAccount && !row.publicClient && !row.kept.bearerOnly ? ['client_credentials'] : []),
       ],
       response_types: authorizes ? ['code'] : [],
       redirect_uris: authorizes ? [PLACEHOLDER] : [],
       post_logout_redirect_uris: [],
       scope: ['openid', ...[...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name))].join(' '),
       id_token_signed_response_alg: algorithmOf(row.attributes['id.token.signed.response.alg']),
+      ...(row.attributes['require.pushed.authorization.requests'] === 'true' ? { require_pushed_authorization_requests: true } : {}),
+      ...(row.attributes['dpop.bound.access.tokens'] === 'true' ? { dpop_bound_access_tokens: true } : {}),
       cardea_row: row,
+      ...(rotated === undefined ? {} : { cardea_rotated: rotated }),
     };
     const { defaults, optional } = scopes;
     return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional, applied: defaults }, mappers, metadata };
@@ -118,19 +123,41 @@ export const accessTokenAlgorithm = (row: ClientRow): Algorithm => algorithmOf(r
 
 const algorithmOf = (name: string | undefined): Algorithm => ALGORITHMS.find((algorithm) => algorithm === name) ?? 'RS256';
 
-/** Puts our matcher in the place of the library's, for this realm's Provider. */
-export function installMatchers(provider: Provider, origin: string): void {
+/** Seconds that an attribute says, such as access.token.lifespan; undefined where it says nothing that counts. */
+export function secondsOf(row: ClientRow, attribute: string): number | undefined {
+  const seconds = Number(row.attributes[attribute] ?? 0);
+  return Number.isSafeInteger(seconds) && seconds > 0 ? seconds : undefined;
+}
+
+/** What relative addresses stand behind: the root URL, in which exported realms name us by a placeholder, or our own origin. */
+const rootOf = (row: ClientRow, origin: string): string => row.rootUrl?.replace(/^\$\{auth(?:Base|Admin)Url\}/, origin) ?? origin;
+
+/** `+`, or none, stands for the redirect URIs, as in Keycloak; `-` for nowhere. */
+function postLogoutUris({ postLogoutRedirectUris, redirectUris }: ClientRow): string[] {
+  if (postLogoutRedirectUris.length === 0) return redirectUris;
+  return postLogoutRedirectUris.flatMap((one) => (one === '+' ? redirectUris : one === '-' ? [] : [one]));
+}
+
+/** Puts our matchers in the place of the library's, for this realm's Provider. */
+export function installMatchers(provider: Provider, origin: string, now: () => number): void {
   const prototype = provider.Client.prototype;
+  // The secret of before is good for a while. Both are always compared, so that time does not tell which one it was.
+  prototype.compareClientSecret = function compareSecrets(actual: string): boolean {
+    const row = rowOf(this);
+    const isCurrent = safeEqual(this.clientSecret ?? '', actual);
+    const before = typeof this.cardea_rotated === 'string' ? this.cardea_rotated : '';
+    const isBefore = safeEqual(before, actual) && before !== '' && (row.rotatedUntil ?? 0) > now();
+    return isCurrent || isBefore;
+  };
   prototype.redirectUriAllowed = function redirectUriAllowedHere(uri: string): boolean {
     const row = rowOf(this);
-    return (
-      typeof uri === 'string' && redirectUriAllowed(row.redirectUris, uri, { rootUrl: row.rootUrl ?? origin, anyLoopbackPort: row.publicClient })
-    );
+    return typeof uri === 'string' && redirectUriAllowed(row.redirectUris, uri, { rootUrl: rootOf(row, origin), anyLoopbackPort: row.publicClient });
   };
   prototype.postLogoutRedirectUriAllowed = function postLogoutRedirectUriAllowedHere(uri: string): boolean {
     const row = rowOf(this);
-    const registered = row.postLogoutRedirectUris.flatMap((one) => (one === '+' ? row.redirectUris : [one]));
-    return typeof uri === 'string' && redirectUriAllowed(registered, uri, { rootUrl: row.rootUrl ?? origin, anyLoopbackPort: row.publicClient });
+    return (
+      typeof uri === 'string' && redirectUriAllowed(postLogoutUris(row), uri, { rootUrl: rootOf(row, origin), anyLoopbackPort: row.publicClient })
+    );
   };
   // Every client gets a sid: logout and our own session checks need it.
   prototype.includeSid = () => true;

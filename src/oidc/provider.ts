@@ -5,13 +5,13 @@ import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
 import { LEVELS } from '../policy/assurance.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
-import { webOriginsOf } from '../realms/web-origins.ts';
+import { isWebOriginOf } from '../realms/web-origins.ts';
 import { markOffline } from '../store/sessions.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
 import { claimsByScope, customizeJwt, findAccount } from './claims.ts';
-import { CLIENT_METADATA, Clients, installMatchers, rowOf } from './clients.ts';
+import { CLIENT_METADATA, Clients, installMatchers, rowOf, secondsOf } from './clients.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
 import { installMapped } from './mapped.ts';
 import { installMiddleware } from './middleware.ts';
@@ -75,7 +75,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       short: { httpOnly: true, sameSite: 'lax', signed: true, secure: cookie.secure },
     },
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || rowOf(client).attributes['pkce.code.challenge.method'] !== undefined },
-    clientBasedCORS: (_ctx, origin, client) => client !== undefined && webOriginsOf(rowOf(client)).includes(origin),
+    clientBasedCORS: (_ctx, origin, client) => client !== undefined && isWebOriginOf(rowOf(client), origin),
 
     features: {
       devInteractions: { enabled: false },
@@ -115,7 +115,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     findAccount: (_ctx, sub, token) => findAccount({ room, clients }, sub, token),
     loadExistingGrant: (ctx) => grantFor(room, ctx),
     // Keycloak's clients get a refresh token with every code, bound to the session unless it is an offline one.
-    issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token') && rowOf(client).attributes['use.refresh.tokens'] !== 'false',
     expiresWithSession: async (ctx, source) => {
       if (!source.scopes.has('offline_access')) return true;
       const sid = ctx.oidc.session?.sidFor(ctx.oidc.client?.clientId ?? '');
@@ -129,8 +129,8 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     renderError: (ctx, out, error) => pages.renderError(ctx, out, error),
 
     ttl: {
-      AccessToken: settings.accessTokenLifespan,
-      ClientCredentials: settings.accessTokenLifespan,
+      AccessToken: (_ctx, _token, client) => secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan,
+      ClientCredentials: (_ctx, _token, client) => secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan,
       IdToken: settings.accessTokenLifespan,
       AuthorizationCode: settings.accessCodeLifespan,
       Interaction: settings.accessCodeLifespanLogin,
@@ -154,7 +154,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   });
   // dispatch.ts has put our own origin's scheme where a proxy would.
   provider.proxy = true;
-  installMatchers(provider, room.origin);
+  installMatchers(provider, room.origin, room.now);
   installMiddleware(provider, room, failures);
   installMapped(provider, { room, clients });
   installPasswordGrant(provider, { room, clients, failures, scopes: oidcScopes });

@@ -7,3 +7,7 @@ export function webOriginsOf(row: { webOrigins: string[]; redirectUris: string[]
   );
   return [...new Set(origins.filter((origin) => origin !== 'null'))];
 }
+
+/** Whether pages of that origin may call; `*` stands for every origin: what they call goes by tokens, and no cookie. */
+export const isWebOriginOf = (row: { webOrigins: string[]; redirectUris: string[] }, origin: string): boolean =>
+  row.webOrigins.includes('*') || webOriginsOf(row).includes(origin);

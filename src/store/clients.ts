@@ -1,6 +1,7 @@
 /** Clients and the scopes they may ask for. */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
+import { type KeptOfClient, keptOfClient } from './kept-of-client.ts';
 import { bool, fromJson, stringList, stringMap } from './rows.ts';
 import type { SealedColumn } from './sealed-columns.ts';
 
@@ -21,12 +22,20 @@ export interface ClientRow {
   fullScope: boolean;
   /** Sealed; null for public clients. */
   secret: string | null;
+  /** When the secret was made; null where that is not known. */
+  secretAt: number | null;
+  /** The secret of before: sealed, and good until `rotatedUntil`. */
+  rotatedSecret: string | null;
+  rotatedUntil: number | null;
+  /** SHA-256 of its registration access token (RFC 7592). */
+  registrationToken: string | null;
   rootUrl: string | null;
   baseUrl: string | null;
   redirectUris: string[];
   postLogoutRedirectUris: string[];
   webOrigins: string[];
   attributes: Record<string, string>;
+  kept: KeptOfClient;
   /** Keycloak's revokeRefreshToken; null means on for public clients and off for confidential ones. */
   revokeRefreshToken: boolean | null;
   /** Keycloak's refreshTokenMaxReuse: how often a rotated refresh token may be used again. */
@@ -38,7 +47,13 @@ export interface ClientRow {
 /** Keycloak's attribute of clients whose access tokens carry no roles. */
 export const LIGHTWEIGHT = 'client.use.lightweight.access.token.enabled';
 
-interface ClientRecord {
+/**
+ * Ours: `false` for a client that a limited administrator has made or changed. Its users' tokens let it manage nothing
+ * here; a service account's own do.
+ */
+export const FOR_ADMINISTRATION = 'cardea.administration';
+
+export interface ClientRecord {
   realm_id: string;
   id: string;
   client_id: string;
@@ -52,19 +67,24 @@ interface ClientRecord {
   service_account: boolean | number;
   full_scope: boolean | number;
   secret: string | null;
+  secret_at: number | null;
+  rotated_secret: string | null;
+  rotated_until: number | null;
+  registration_token: string | null;
   root_url: string | null;
   base_url: string | null;
   redirect_uris: string;
   post_logout_redirect_uris: string;
   web_origins: string;
   attributes: string;
+  kept: string;
   revoke_refresh_token: boolean | number | null;
   refresh_token_max_reuse: number;
   created_at: number;
   updated_at: number;
 }
 
-const fromRecord = (row: ClientRecord): ClientRow => ({
+export const clientFromRecord = (row: ClientRecord): ClientRow => ({
   realmId: row.realm_id,
   id: row.id,
   clientId: row.client_id,
@@ -78,12 +98,17 @@ const fromRecord = (row: ClientRecord): ClientRow => ({
   serviceAccount: bool(row.service_account),
   fullScope: bool(row.full_scope),
   secret: row.secret,
+  secretAt: row.secret_at,
+  rotatedSecret: row.rotated_secret,
+  rotatedUntil: row.rotated_until,
+  registrationToken: row.registration_token,
   rootUrl: row.root_url,
   baseUrl: row.base_url,
   redirectUris: fromJson(stringList, row.redirect_uris, `client ${row.client_id}`),
   postLogoutRedirectUris: fromJson(stringList, row.post_logout_redirect_uris, `client ${row.client_id}`),
   webOrigins: fromJson(stringList, row.web_origins, `client ${row.client_id}`),
   attributes: fromJson(stringMap, row.attributes, `client ${row.client_id}`),
+  kept: fromJson(keptOfClient, row.kept, `client ${row.client_id}`),
   revokeRefreshToken: row.revoke_refresh_token === null ? null : bool(row.revoke_refresh_token),
   refreshTokenMaxReuse: row.refresh_token_max_reuse,
   createdAt: row.created_at,
@@ -98,11 +123,24 @@ export const clientSeal = (row: { realmId: string; id: string }): SealContext =>
   column: 'secret',
 });
 
+/** And the secret of before. */
+export const rotatedSeal = (row: { realmId: string; id: string }): SealContext => ({
+  purpose: 'client',
+  realm: row.realmId,
+  row: row.id,
+  column: 'rotated_secret',
+});
+
 export const sealedClients: SealedColumn = { table: 'clients', column: 'secret', place: ({ realmId, key }) => clientSeal({ realmId, id: key }) };
+export const sealedRotated: SealedColumn = {
+  table: 'clients',
+  column: 'rotated_secret',
+  place: ({ realmId, key }) => rotatedSeal({ realmId, id: key }),
+};
 
 export async function clientByClientId(knex: Knex, realmId: string, clientId: string): Promise<ClientRow | undefined> {
   const row = await knex<ClientRecord>('clients').where({ realm_id: realmId, client_id: clientId }).first();
-  return row && fromRecord(row);
+  return row && clientFromRecord(row);
 }
 
 /** The client_id of the client with that row id. */
@@ -115,11 +153,16 @@ export async function clientNameById(knex: Knex, realmId: string, id: string): P
 export async function listClients(knex: Knex, realmId: string, page: { after?: string; limit: number }): Promise<ClientRow[]> {
   const query = knex<ClientRecord>('clients').where({ realm_id: realmId }).orderBy('client_id').limit(page.limit);
   if (page.after !== undefined) query.where('client_id', '>', page.after);
-  return (await query).map(fromRecord);
+  return (await query).map(clientFromRecord);
 }
 
 export async function insertClient(trx: Knex, client: ClientRow): Promise<void> {
-  await trx('clients').insert({
+  await trx('clients').insert(clientRecord(client));
+}
+
+/** Booleans and JSON as the columns have them. */
+export function clientRecord(client: ClientRow): ClientRecord {
+  return {
     realm_id: client.realmId,
     id: client.id,
     client_id: client.clientId,
@@ -133,17 +176,22 @@ export async function insertClient(trx: Knex, client: ClientRow): Promise<void> 
     service_account: client.serviceAccount,
     full_scope: client.fullScope,
     secret: client.secret,
+    secret_at: client.secretAt,
+    rotated_secret: client.rotatedSecret,
+    rotated_until: client.rotatedUntil,
+    registration_token: client.registrationToken,
     root_url: client.rootUrl,
     base_url: client.baseUrl,
     redirect_uris: JSON.stringify(client.redirectUris),
     post_logout_redirect_uris: JSON.stringify(client.postLogoutRedirectUris),
     web_origins: JSON.stringify(client.webOrigins),
     attributes: JSON.stringify(client.attributes),
+    kept: JSON.stringify(client.kept),
     revoke_refresh_token: client.revokeRefreshToken,
     refresh_token_max_reuse: client.refreshTokenMaxReuse,
     created_at: client.createdAt,
     updated_at: client.updatedAt,
-  });
+  };
 }
 
 /** Replaces where a client's users may be sent. */

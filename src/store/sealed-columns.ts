@@ -5,7 +5,7 @@
  */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
-import { sealedClients } from './clients.ts';
+import { sealedClients, sealedRotated } from './clients.ts';
 import { sealedCredentials } from './credentials.ts';
 import { sealedDeliveryAccounts } from './delivery-accounts.ts';
 import { sealedFactorWebhooks } from './factor-webhooks.ts';
@@ -41,6 +41,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   sealedRealms,
   sealedSigningKeys,
   sealedClients,
+  sealedRotated,
   sealedCredentials,
   sealedHardwareTokens,
   sealedDeliveryAccounts,

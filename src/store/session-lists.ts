@@ -14,7 +14,7 @@ export interface ListedSession {
   clients: Record<string, string>;
 }
 
-interface Alive {
+export interface Alive {
   now: number;
   /** Sessions that were last seen before are idle. */
   seenSince: number;
@@ -35,7 +35,7 @@ export async function offlineSessionsOfUser(knex: Knex, realmId: string, userId:
   return withClients(knex, realmId, sessions, true);
 }
 
-function standing(knex: Knex, realmId: string, { now, seenSince }: Alive) {
+export function standing(knex: Knex, realmId: string, { now, seenSince }: Alive) {
   return knex('sessions')
     .where('sessions.realm_id', realmId)
     .whereNull('sessions.ended_at')
@@ -63,8 +63,18 @@ interface SessionRecord {
 }
 
 /** One query for the sessions and their applications. */
-async function withClients(knex: Knex, realmId: string, sessions: Knex.QueryBuilder, offline: boolean): Promise<ListedSession[]> {
-  const page = sessions.select('sessions.*').orderBy('sessions.created_at', 'desc').limit(MOST);
+export async function withClients(
+  knex: Knex,
+  realmId: string,
+  sessions: Knex.QueryBuilder,
+  offline: boolean,
+  place = { first: 0, max: MOST },
+): Promise<ListedSession[]> {
+  const page = sessions
+    .select('sessions.*')
+    .orderBy([{ column: 'sessions.created_at', order: 'desc' }, 'sessions.id'])
+    .limit(place.max)
+    .offset(place.first);
   const rows: SessionRecord[] = await knex
     .from(page.as('listed'))
     .join('users', (on) => on.on('users.realm_id', 'listed.realm_id').andOn('users.id', 'listed.user_id'))

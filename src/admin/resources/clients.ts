@@ -3,35 +3,30 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { randomToken } from '../../crypto/codes.ts';
 import { badInput, conflict } from '../../errors.ts';
-import { validRedirectUri } from '../../realms/redirect-uris.ts';
+import { assignScopes } from '../../store/client-changes.ts';
 import { assignRealmScopes, type ClientRow, clientSeal, insertClient, LIGHTWEIGHT, listClients } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
+import { keptOfClient } from '../../store/kept-of-client.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
-import { insertUser } from '../../store/users.ts';
+import type { Queries } from '../../store/rows.ts';
+import { insertUser, type UserRow } from '../../store/users.ts';
+import { checkAddresses, checkAttributes, clientFields, clientIdInput, mergedAttributes } from './client-input.ts';
 import { audit, type Operator, requireRealmRole, validated } from './context.ts';
 import { type DefaultClient, defaultRoleName } from './realm-defaults.ts';
 
-const newClient = z.object({
-  /** RFC 6749 appendix A.1 allows any visible character; a colon would not survive Basic authentication unescaped, but clients escape it. */
-  clientId: z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters without spaces'),
-  name: z.string().trim().min(1).max(255).optional(),
-  publicClient: z.boolean().default(false),
+const scopeNames = z.array(z.string().max(255)).max(500);
+
+const newClient = clientFields.extend({
+  clientId: clientIdInput,
+  /** The row id, made when none is given. */
+  id: z.guid().toLowerCase().optional(),
   /** First-party clients are trusted by the company: their users are not asked for consent. */
   firstParty: z.boolean().default(false),
-  redirectUris: z.array(z.string()).default([]),
-  /** `+` stands for the redirect URIs. */
-  postLogoutRedirectUris: z.array(z.string()).default(['+']),
-  webOrigins: z.array(z.string()).default([]),
-  serviceAccount: z.boolean().default(false),
   /** Realm roles of the service account, by name. */
   serviceAccountRoles: z.array(z.string()).default([]),
-  /** Made when none is given. */
-  secret: z
-    .string()
-    .regex(/^[\x20-\x7e]{16,255}$/, 'must be 16 to 255 characters of visible ASCII (RFC 6749 appendix A.2)')
-    .optional(),
-  baseUrl: z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).optional(),
+  /** By name; without, those that the realm gives to new clients. */
+  scopes: z.object({ defaults: scopeNames, optional: scopeNames }).optional(),
 });
 export type NewClient = z.input<typeof newClient>;
 
@@ -42,41 +37,18 @@ export async function createClient(operator: Operator, realm: RealmRow, input: N
     throw badInput('serviceAccount', 'A public client cannot keep a secret, so it cannot have a service account.');
   if (asked.serviceAccountRoles.length > 0 && !asked.serviceAccount)
     throw badInput('serviceAccountRoles', 'Only a client with a service account can be given roles.');
-  checkUris('redirectUris', asked.redirectUris);
-  checkUris(
-    'postLogoutRedirectUris',
-    asked.postLogoutRedirectUris.filter((uri) => uri !== '+'),
-  );
-
-  const { db, keyring, now } = operator;
-  const id = randomUUID();
-  const secret = asked.publicClient ? null : (asked.secret ?? randomToken(32));
-  const client: ClientRow = {
-    ...blankClient(realm.id, id, now),
-    clientId: asked.clientId,
-    name: asked.name ?? null,
-    publicClient: asked.publicClient,
-    consentRequired: !asked.firstParty,
-    standardFlow: asked.redirectUris.length > 0,
-    serviceAccount: asked.serviceAccount,
-    secret: secret === null ? null : await keyring.seal(clientSeal({ realmId: realm.id, id }), secret),
-    baseUrl: asked.baseUrl ?? null,
-    redirectUris: asked.redirectUris,
-    postLogoutRedirectUris: asked.postLogoutRedirectUris,
-    webOrigins: asked.webOrigins,
-  };
-
-  const account = asked.serviceAccount ? serviceAccount(client, now) : undefined;
-  // As in Keycloak, a service account is a user like any other in what it has by default.
-  const names = asked.serviceAccount ? [defaultRoleName(realm.name), ...asked.serviceAccountRoles] : [];
-  const roles = await Promise.all(names.map((name) => requireRealmRole(operator, realm, name, 'serviceAccountRoles')));
+  const { db, now } = operator;
+  const { client, secret } = await newRow(operator, realm, asked);
+  checkAddresses(client);
+  checkAttributes(client.attributes);
+  const account = client.serviceAccount ? await newServiceAccount(operator, realm, client, asked.serviceAccountRoles) : undefined;
 
   try {
     await db.transaction(async (trx) => {
-      await insertClient(trx, client);
-      await assignRealmScopes(trx, realm.id, id);
-      if (account) await insertUser(trx, account);
-      if (account) for (const role of roles) await assignRole(trx, realm.id, account.id, role);
+      await insertClient(trx, { ...client, createdAt: now });
+      if (asked.scopes) await assignScopes(trx, client, asked.scopes);
+      else await assignRealmScopes(trx, realm.id, client.id);
+      await account?.store(trx);
       await audit(operator, { realmId: realm.id, clientId: asked.clientId }, { type: 'client.created', details: { name: asked.clientId } }, trx);
       await db.changes.announce(`client:${realm.id}`, trx);
     });
@@ -84,6 +56,40 @@ export async function createClient(operator: Operator, realm: RealmRow, input: N
     if (isUniqueViolation(error)) throw conflict(`There is a client "${asked.clientId}" in realm "${realm.name}" already.`, 'clientId');
     throw error;
   }
+  return { client, secret };
+}
+
+async function newRow(
+  { keyring, now }: Operator,
+  realm: RealmRow,
+  asked: z.output<typeof newClient>,
+): Promise<{ client: ClientRow; secret: string | null }> {
+  const blank = blankClient(realm.id, asked.id ?? randomUUID(), now);
+  const publicClient = asked.publicClient ?? false;
+  const secret = publicClient ? null : (asked.secret ?? randomToken(32));
+  const redirectUris = asked.redirectUris ?? [];
+  const client: ClientRow = {
+    ...blank,
+    clientId: asked.clientId,
+    name: asked.name ?? null,
+    description: asked.description ?? null,
+    enabled: asked.enabled ?? true,
+    publicClient,
+    consentRequired: asked.consentRequired ?? !asked.firstParty,
+    standardFlow: asked.standardFlow ?? redirectUris.length > 0,
+    directAccess: asked.directAccess ?? false,
+    serviceAccount: asked.serviceAccount ?? false,
+    fullScope: asked.fullScope ?? true,
+    secret: secret === null ? null : await keyring.seal(clientSeal(blank), secret),
+    secretAt: secret === null ? null : now,
+    rootUrl: asked.rootUrl ?? null,
+    baseUrl: asked.baseUrl ?? null,
+    redirectUris,
+    postLogoutRedirectUris: asked.postLogoutRedirectUris ?? ['+'],
+    webOrigins: asked.webOrigins ?? [],
+    attributes: mergedAttributes({}, asked.attributes),
+    kept: keptOfClient.parse(asked.kept ?? {}),
+  };
   return { client, secret };
 }
 
@@ -129,12 +135,17 @@ function blankClient(realmId: string, id: string, now: number): ClientRow {
     serviceAccount: false,
     fullScope: true,
     secret: null,
+    secretAt: null,
+    rotatedSecret: null,
+    rotatedUntil: null,
+    registrationToken: null,
     rootUrl: null,
     baseUrl: null,
     redirectUris: [],
     postLogoutRedirectUris: [],
     webOrigins: [],
     attributes: {},
+    kept: keptOfClient.parse({}),
     revokeRefreshToken: null,
     refreshTokenMaxReuse: 0,
     createdAt: now,
@@ -142,12 +153,24 @@ function blankClient(realmId: string, id: string, now: number): ClientRow {
   };
 }
 
-/** The user that a service account's tokens are about; it has no credentials and never signs in. */
-function serviceAccount(client: ClientRow, now: number) {
-  return {
-    realmId: client.realmId,
+export const serviceAccountName = (clientId: string): string => `service-account-${clientId}`;
+
+/**
+ * The user that a service account's tokens are about; it has no credentials and never signs in. As in Keycloak it is a
+ * user like any other in what it has by default.
+ * @param roles of the realm, by name
+ */
+export async function newServiceAccount(
+  operator: Operator,
+  realm: RealmRow,
+  client: Pick<ClientRow, 'id' | 'clientId'>,
+  roles: readonly string[] = [],
+): Promise<{ store: (trx: Queries) => Promise<void> }> {
+  const { now } = operator;
+  const user: UserRow = {
+    realmId: realm.id,
     id: randomUUID(),
-    username: `service-account-${client.clientId}`,
+    username: serviceAccountName(client.clientId),
     email: null,
     emailVerified: false,
     firstName: null,
@@ -158,11 +181,11 @@ function serviceAccount(client: ClientRow, now: number) {
     createdAt: now,
     updatedAt: now,
   };
-}
-
-function checkUris(field: string, uris: string[]): void {
-  for (const uri of uris) {
-    const problem = validRedirectUri(uri);
-    if (problem !== undefined) throw badInput(field, `${uri}: ${problem}`);
-  }
+  const names = [defaultRoleName(realm.name), ...roles];
+  const ids = await Promise.all(names.map((name) => requireRealmRole(operator, realm, name, 'serviceAccountRoles')));
+  const store = async (trx: Queries): Promise<void> => {
+    await insertUser(trx, user);
+    for (const id of ids) await assignRole(trx, realm.id, user.id, id);
+  };
+  return { store };
 }

@@ -8,6 +8,7 @@
 import { forbidden } from '../../errors.ts';
 import { effectiveRoles } from '../../store/effective-roles.ts';
 import { type Bearer, heldOf, type Privilege, privilegesIn } from '../../store/privileges.ts';
+import { realmRoleId } from '../../store/roles.ts';
 import type { UserRow } from '../../store/users.ts';
 import { managementClientIn } from '../resources/realm-defaults.ts';
 import type { RealmCall } from './operation.ts';
@@ -54,6 +55,14 @@ export async function requireNoMore(call: RealmCall, user: Pick<UserRow, 'id'>):
 export function requireEverything({ access }: RealmCall, refusal: string): void {
   const missing = MANAGEMENT.filter((name) => !access.roles.has(name));
   if (missing.length > 0) throw forbidden(`${refusal}. You have not: ${missing.slice(0, 5).join(', ')}.`);
+}
+
+/** Whether the caller manages all of the realm; in master, where that is the installation, whoever has `admin`. */
+export async function managesEverything(call: RealmCall): Promise<boolean> {
+  const { operator, realm, access } = call;
+  if (realm.name !== MASTER) return MANAGEMENT.every((name) => access.roles.has(name));
+  const admin = await realmRoleId(operator.db.knex, realm.id, 'admin');
+  return admin !== undefined && (await heldBy(call, [admin])).has(admin);
 }
 
 /** Whether a role, as policies name it, is one that manages something. */

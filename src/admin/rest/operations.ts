@@ -1,6 +1,9 @@
 /** Every operation of the REST API: one line a resource. */
 import { attackDetectionOperations } from './attack-detection.ts';
 import { auditOperations } from './audit.ts';
+import { clientSecretOperations } from './client-secrets.ts';
+import { clientSessionOperations } from './client-sessions.ts';
+import { clientOperations } from './clients.ts';
 import { credentialOperations } from './credentials.ts';
 import { groupOperations } from './groups.ts';
 import { mfaCoverageOperations } from './mfa-coverage.ts';
@@ -25,6 +28,9 @@ export const operations: readonly Operation[] = [
   ...credentialOperations,
   ...userSessionOperations,
   ...attackDetectionOperations,
+  ...clientOperations,
+  ...clientSecretOperations,
+  ...clientSessionOperations,
   ...mfaPolicyOperations,
   ...mfaCoverageOperations,
   ...mfaExceptionOperations,

@@ -15,7 +15,7 @@ const path = '/realms/{realm}/users/{id}';
 const VIEW = ['view-users', 'manage-users'] as const;
 const MANAGE = ['manage-users'] as const;
 
-const sessionRepresentation = z.object({
+export const sessionRepresentation = z.object({
   id: z.string(),
   username: z.string(),
   userId: z.string(),
@@ -26,7 +26,7 @@ const sessionRepresentation = z.object({
   clients: z.record(z.string(), z.string()),
 });
 
-const represented = (session: ListedSession): z.output<typeof sessionRepresentation> => ({
+export const representedSession = (session: ListedSession): z.output<typeof sessionRepresentation> => ({
   id: session.id,
   username: session.username,
   userId: session.userId,
@@ -50,7 +50,7 @@ const sessions: readonly Operation[] = [
     answer: z.array(sessionRepresentation),
     async run({ operator, realm }, { params }) {
       const user = await requireUserById(operator, realm, params.id);
-      return { body: (await sessionsOfUser(operator.db.knex, realm.id, user.id, aliveIn(realm, operator.now))).map(represented) };
+      return { body: (await sessionsOfUser(operator.db.knex, realm.id, user.id, aliveIn(realm, operator.now))).map(representedSession) };
     },
   }),
   inRealm({
@@ -66,7 +66,7 @@ const sessions: readonly Operation[] = [
     async run({ operator, realm }, { params }) {
       const user = await requireUserById(operator, realm, params.id);
       const client = await clientOfRealm(operator, realm, params.client);
-      return { body: (await offlineSessionsOfUser(operator.db.knex, realm.id, user.id, client.id)).map(represented) };
+      return { body: (await offlineSessionsOfUser(operator.db.knex, realm.id, user.id, client.id)).map(representedSession) };
     },
   }),
   inRealm({

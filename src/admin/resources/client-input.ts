@@ -1,0 +1,122 @@
+/** What a client may be: its fields, its addresses, and those of its attributes that have an effect. */
+import { z } from 'zod';
+import { badInput } from '../../errors.ts';
+import { ALGORITHMS } from '../../realms/keys.ts';
+import { validRedirectUri } from '../../realms/redirect-uris.ts';
+import type { ClientRow } from '../../store/clients.ts';
+import { keptFields } from '../../store/kept-of-client.ts';
+import { plainText } from './context.ts';
+
+/** RFC 6749 appendix A.1 allows any visible character; a colon would not survive Basic authentication unescaped, but clients escape it. */
+export const clientIdInput = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters without spaces');
+
+export const secretInput = z.string().regex(/^[\x20-\x7e]{16,255}$/, 'must be 16 to 255 characters of visible ASCII (RFC 6749 appendix A.2)');
+
+/** Keycloak's names for our own address; exported realms hold them. */
+export const OWN_ADDRESS = /^\$\{auth(?:Base|Admin)Url\}/;
+
+/** An http or https address, or a path behind the root URL. */
+const address = z
+  .string()
+  .max(2_000)
+  .refine(
+    (text) => /^\/(?!\/)[\x21-\x7e]*$/.test(text) || OWN_ADDRESS.test(text) || (/^https?:\/\/[\x21-\x7e]+$/.test(text) && URL.canParse(text)),
+    'must be an http or https address',
+  );
+
+const addresses = z.array(z.string().max(2_000)).max(500);
+
+/** Null takes one away. */
+const attributes = z
+  .record(z.string().min(1).max(255), z.string().max(10_000).nullable())
+  .refine((all) => Object.keys(all).length <= 300, 'must not have more than 300 entries');
+
+/** Everything of a client that may be said. */
+export const clientFields = z
+  .object({
+    clientId: clientIdInput,
+    name: plainText(255).nullable(),
+    description: plainText(1_000).nullable(),
+    enabled: z.boolean(),
+    publicClient: z.boolean(),
+    consentRequired: z.boolean(),
+    standardFlow: z.boolean(),
+    directAccess: z.boolean(),
+    serviceAccount: z.boolean(),
+    fullScope: z.boolean(),
+    rootUrl: address.nullable(),
+    baseUrl: address.nullable(),
+    redirectUris: addresses,
+    /** `+`, or none, stands for the redirect URIs, `-` for nowhere. */
+    postLogoutRedirectUris: addresses,
+    webOrigins: addresses,
+    attributes,
+    kept: z.object(keptFields).partial(),
+    secret: secretInput,
+  })
+  .partial();
+export type ClientFields = z.input<typeof clientFields>;
+
+/** Where relative addresses stand behind: our own origin, whatever it is. */
+const STAND_IN = 'https://cardea.invalid';
+
+/** @throws AppError 400 on the field with an address that nobody may be sent to */
+export function checkAddresses(client: Pick<ClientRow, 'redirectUris' | 'postLogoutRedirectUris' | 'webOrigins' | 'rootUrl'>): void {
+  const rootUrl = (client.rootUrl ?? STAND_IN).replace(OWN_ADDRESS, STAND_IN);
+  const check = (field: string, uris: readonly string[]): void => {
+    for (const uri of uris) {
+      const problem = validRedirectUri(uri, { rootUrl });
+      if (problem !== undefined) throw badInput(field, `${field}: ${uri}: ${problem}`);
+    }
+  };
+  check('redirectUris', client.redirectUris);
+  check(
+    'postLogoutRedirectUris',
+    client.postLogoutRedirectUris.filter((uri) => uri !== '+' && uri !== '-'),
+  );
+  for (const origin of client.webOrigins)
+    if (!isWebOrigin(origin)) throw badInput('webOrigins', `webOrigins: ${origin}: must be an origin such as https://app.example, or + or *`);
+}
+
+function isWebOrigin(text: string): boolean {
+  if (text === '+' || text === '*') return true;
+  return /^https?:\/\/[^/\s]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text.toLowerCase();
+}
+
+const SECONDS = /^(?:[1-9]\d{0,8})$/;
+/** A life that nothing is said of: that of the realm. */
+const NOT_SAID = ['-1', '0'];
+
+/** Attributes whose values have an effect, and what they may be. */
+const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: string }>> = {
+  'pkce.code.challenge.method': { fits: (value) => value === 'S256', says: 'must be S256; "plain" protects nothing (RFC 7636 section 7.2)' },
+  'access.token.signed.response.alg': signature(),
+  'id.token.signed.response.alg': signature(),
+  'access.token.lifespan': { fits: (value) => SECONDS.test(value) || NOT_SAID.includes(value), says: 'must be a number of seconds' },
+  'client.session.max.lifespan': { fits: (value) => SECONDS.test(value) || NOT_SAID.includes(value), says: 'must be a number of seconds' },
+};
+
+function signature() {
+  return { fits: (value: string) => ALGORITHMS.some((algorithm) => algorithm === value), says: `must be one of ${ALGORITHMS.join(', ')}` };
+}
+
+/** @throws AppError 400 on an attribute that would have an effect, and cannot have this one */
+export function checkAttributes(given: Readonly<Record<string, string | null>>): void {
+  for (const [name, { fits, says }] of Object.entries(MEANT)) {
+    const value = given[name];
+    if (value !== undefined && value !== null && value !== '' && !fits(value)) throw badInput(`attributes.${name}`, `attributes.${name}: ${says}`);
+  }
+}
+
+/** What is there, changed by what is given: an empty value takes an attribute away, and one that is not named stays. */
+export function mergedAttributes(
+  before: Readonly<Record<string, string>>,
+  given: Readonly<Record<string, string | null>> | undefined,
+): Record<string, string> {
+  const merged = { ...before };
+  for (const [name, value] of Object.entries(given ?? {})) {
+    if (value === null || value === '') delete merged[name];
+    else merged[name] = value;
+  }
+  return merged;
+}

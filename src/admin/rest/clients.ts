@@ -1,0 +1,197 @@
+/** Clients over REST: looked for, made, read, changed and deleted, with Keycloak's ClientRepresentation. */
+import { z } from 'zod';
+import { AppError, badInput, conflict } from '../../errors.ts';
+import { findClients, scopesOfClients } from '../../store/client-changes.ts';
+import { type ClientRow, FOR_ADMINISTRATION } from '../../store/clients.ts';
+import { changeClient, removeClient, requireClientById } from '../resources/client-changes.ts';
+import { secretOf } from '../resources/client-secrets.ts';
+import { createClient } from '../resources/clients.ts';
+import {
+  briefClient,
+  briefClientRepresentation,
+  type ClientIn,
+  type ClientRepresentation,
+  clientIn,
+  clientRepresentation,
+  fieldsOf,
+  representedClient,
+} from './client-representation.ts';
+import { requireYours, requireYoursToDelete } from './client-rights.ts';
+import { managesEverything } from './grantable.ts';
+import { flag, id, inRealm, type Operation, paging, type RealmCall } from './operation.ts';
+import { attributesOf } from './users.ts';
+
+const tag = 'Clients';
+const path = '/realms/{realm}/clients';
+const params = { id };
+const VIEW = ['view-clients', 'manage-clients'] as const;
+const MANAGE = ['manage-clients'] as const;
+
+/** Keycloak answers all of them unless asked otherwise; this is more than anybody reads. */
+const MOST = 10_000;
+
+export const clientOperations: readonly Operation[] = [
+  inRealm({
+    id: 'clients.list',
+    method: 'GET',
+    path,
+    tag,
+    summary: 'Clients, by client_id; whoever may only look for them is told their names',
+    roles: ['query-clients', ...VIEW],
+    status: 200,
+    query: {
+      clientId: z.string().max(255).optional(),
+      /** Whether `clientId` is a part of it. */
+      search: flag,
+      viewableOnly: flag,
+      q: z.string().max(500).optional(),
+      ...paging,
+    },
+    answer: z.array(z.union([clientRepresentation, briefClientRepresentation])),
+    async run(call, { query }) {
+      const { operator, realm, access } = call;
+      const mayView = access.has(...VIEW);
+      if (!mayView && query.viewableOnly === true) return { body: [] };
+      const search = { clientId: query.clientId, part: query.search === true, attributes: attributesOf(query.q ?? '') };
+      const found = await findClients(operator.db.knex, realm.id, search, { first: query.first ?? 0, max: query.max ?? MOST });
+      return { body: mayView ? await representedClients(call, found) : found.map(briefClient) };
+    },
+  }),
+  inRealm({
+    id: 'clients.create',
+    method: 'POST',
+    path,
+    tag,
+    summary: 'Make a client',
+    roles: ['create-client', ...MANAGE],
+    status: 201,
+    body: clientIn,
+    run: (call, { body }) => created(call, body),
+  }),
+  inRealm({
+    id: 'clients.read',
+    method: 'GET',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'One client, with its secret for whoever may change it',
+    roles: VIEW,
+    status: 200,
+    params,
+    answer: clientRepresentation,
+    run: async (call, { params }) => ({ body: await representedWithSecret(call, await requireClientById(call.operator, call.realm, params.id)) }),
+  }),
+  inRealm({
+    id: 'clients.update',
+    method: 'PUT',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'Change a client; what is not there stays, and scopes are changed by their own operations',
+    roles: MANAGE,
+    status: 204,
+    params,
+    body: clientIn,
+    async run(call, { params, body }) {
+      const { operator, realm } = call;
+      const client = await requireClientById(operator, realm, params.id);
+      await requireYours(call, client);
+      checkProtocol(body);
+      const limited = !(await managesEverything(call));
+      await asInKeycloak(body, () => changeClient(operator, realm, client.id, fieldsOf(body), { limited }));
+      return {};
+    },
+  }),
+  inRealm({
+    id: 'clients.delete',
+    method: 'DELETE',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'Delete a client with its roles, its service account and all that was issued to it',
+    roles: MANAGE,
+    status: 204,
+    params,
+    async run(call, { params }) {
+      const client = await requireClientById(call.operator, call.realm, params.id);
+      await requireYoursToDelete(call, client);
+      await removeClient(call.operator, call.realm, client.id);
+      return {};
+    },
+  }),
+];
+
+async function created(call: RealmCall, body: ClientIn) {
+  const { operator, realm } = call;
+  checkProtocol(body);
+  const fields = fieldsOf(body);
+  const rowId = body.id == null || body.id === '' ? undefined : body.id;
+  const { defaultClientScopes, optionalClientScopes } = body;
+  const named = defaultClientScopes != null || optionalClientScopes != null;
+  const attributes = { ...fields.attributes, ...((await managesEverything(call)) ? {} : { [FOR_ADMINISTRATION]: 'false' }) };
+  const made = await asInKeycloak(body, () =>
+    createClient(operator, realm, {
+      ...fields,
+      attributes,
+      ...(rowId === undefined ? {} : { id: rowId }),
+      clientId: fields.clientId ?? rowId ?? crypto.randomUUID(),
+      name: fields.name ?? undefined,
+      consentRequired: fields.consentRequired ?? false,
+      standardFlow: fields.standardFlow ?? true,
+      // Keycloak's default for new ones: none, which stands for the redirect URIs.
+      postLogoutRedirectUris: fields.postLogoutRedirectUris ?? [],
+      ...(named ? { scopes: { defaults: defaultClientScopes ?? [], optional: optionalClientScopes ?? [] } } : {}),
+    }),
+  );
+  return { created: made.client.id };
+}
+
+/** However many there are, it takes the same number of queries. Secrets are masked: they are read one at a time. */
+async function representedClients({ operator, realm, access }: RealmCall, clients: readonly ClientRow[]): Promise<ClientRepresentation[]> {
+  const scopes = await scopesOfClients(
+    operator.db.knex,
+    realm.id,
+    clients.map((client) => client.id),
+  );
+  return clients.map((client) =>
+    representedClient(client, scopes.get(client.id) ?? { defaults: [], optional: [] }, { manage: access.has(...MANAGE) }),
+  );
+}
+
+/** One client with its secret, for whoever may have it. */
+export async function representedWithSecret(call: RealmCall, client: ClientRow): Promise<ClientRepresentation> {
+  const [shown] = await representedClients(call, [client]);
+  if (!shown) throw new Error('A client that is there is shown.');
+  const secret = (await maySee(call, client)) ? await secretOf(call.operator, client) : null;
+  return secret === null ? shown : { ...shown, secret };
+}
+
+async function maySee(call: RealmCall, client: ClientRow): Promise<boolean> {
+  if (!call.access.has(...MANAGE) || client.secret === null) return false;
+  try {
+    await requireYours(call, client);
+    return true;
+  } catch (error) {
+    if (error instanceof AppError && error.status === 403) return false;
+    throw error;
+  }
+}
+
+function checkProtocol({ protocol }: ClientIn): void {
+  if (protocol === 'saml' || protocol === 'docker-v2')
+    throw new AppError({
+      code: 'not_implemented',
+      status: 501,
+      field: 'protocol',
+      message: `protocol: ${protocol} is not offered; clients speak openid-connect.`,
+    });
+  if (protocol != null && protocol !== '' && protocol !== 'openid-connect') throw badInput('protocol', 'protocol: must be openid-connect');
+}
+
+/** What Keycloak's clients look for in a conflict. */
+async function asInKeycloak<T>({ clientId }: ClientIn, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof AppError && error.status === 409 && error.field === 'clientId')
+      throw conflict(`Client ${clientId ?? ''} already exists`, 'clientId');
+    throw error;
+  }
+}
