@@ -10,6 +10,7 @@ import { handleAdminConsole, redirectToConsole } from './admin/console/routes.ts
 import { retireOldKeys } from './admin/resources/data-keys.ts';
 import type { Caller } from './admin/rest/access.ts';
 import { handleRest, type RestDeps } from './admin/rest/mount.ts';
+import { handleReference } from './admin/rest/reference.ts';
 import { AuditBatch } from './audit/batch.ts';
 import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
@@ -214,6 +215,7 @@ export function createApp(options: {
     refusedToken,
   };
   router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?)$/, (ctx) => handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`));
+  router.get('/admin/api', (ctx) => handleReference(shown, ctx));
   router.get(/^\/admin\/?$/, redirectToConsole);
   router.all(/^\/admin\/master\/console(\/.*)?$/, async (ctx) => {
     const { room } = await requireRealm(ctx, 'master');

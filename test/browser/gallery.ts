@@ -4,6 +4,7 @@
  */
 import QRCode from 'qrcode';
 import { say, sayOr } from '../../src/languages/messages.ts';
+import { apiExhibits } from './gallery-api.ts';
 import { customExhibits } from './gallery-custom.ts';
 import { deviceExhibits } from './gallery-devices.ts';
 import { paperExhibits } from './gallery-paper.ts';
@@ -394,6 +395,7 @@ export const exhibits: Exhibit[] = [
     },
   },
   { name: 'inbox, empty', view: 'inbox', model: { messages: [] } },
+  ...apiExhibits,
   ...customExhibits,
   ...recoveryExhibits,
   ...deviceExhibits,

@@ -56,6 +56,21 @@ onSqlite.test('every documented operation exists at the server, and the server h
   for (const path of [`/realms/${realm.name}/nothing`, '/nothing/at/all']) t.is((await admin.call('GET', path)).status, 404);
 });
 
+onSqlite.test('the page of the API shows every operation to whoever asks, runs nothing and loads nothing from elsewhere', async (t) => {
+  const { server } = await world();
+  const page = await fetch(`${server.origin}/admin/api`);
+  t.is(page.status, 200);
+  t.regex(page.headers.get('content-security-policy') ?? '', /default-src 'none'/);
+  const html = await page.text();
+  for (const { id, path } of await documentedOperations(server)) {
+    t.true(html.includes(` id="${id}"`), id);
+    t.true(html.includes(path), path);
+  }
+  t.notRegex(html, /https?:\/\/(?!app\.example)/);
+  t.is((await fetch(`${server.origin}/admin/api/`)).status, 404);
+  t.log(`${html.length} characters`);
+});
+
 onSqlite.test('errors are as the document has them', async (t) => {
   const { server, admin } = await world();
   const realm = await server.realm();
