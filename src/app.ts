@@ -24,7 +24,7 @@ import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
 import { answerUnreadable } from './http/unreadable.ts';
-import { deliveriesOf, type Installation, metricsOf, operatorOf } from './installation.ts';
+import { courierOf, deliveriesOf, type Installation, metricsOf, operatorOf } from './installation.ts';
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
 import { signInDirectly } from './login/direct.ts';
@@ -81,6 +81,8 @@ export async function startServer(options: { installation: Installation; log: Lo
   for (const missing of missingChannels(config)) options.log.warn(missing);
   server.on('request', createApp({ ...options, deliveries, batch, metrics, now, listening: () => url }).callback());
   deliveries.postman.start();
+  const courier = courierOf(options.installation, options.log);
+  courier.start();
 
   const sweeping = setInterval(() => {
     sweepExpired(db, now()).catch((error: unknown) => options.log.warn({ err: error }, 'expired rows could not be removed'));
@@ -100,6 +102,7 @@ export async function startServer(options: { installation: Installation; log: Lo
       clearTimeout(limit);
       await deliveries.close();
       await batch.flush();
+      await courier.close();
       await metrics?.close();
     },
   };

@@ -22,6 +22,7 @@ import { channelsIn } from './delivery/channels.ts';
 import { createDeliveries, type Deliveries } from './delivery/delivery.ts';
 import type { LetterHtml } from './delivery/letter.ts';
 import { createNotices, type Notices } from './delivery/notices.ts';
+import { Courier } from './delivery/webhooks/courier.ts';
 import { cannotStart } from './errors.ts';
 import { customFactorsOf } from './factors/custom/factors.ts';
 import { type LoadedModule, loadFactorModules } from './factors/custom/modules.ts';
@@ -40,6 +41,7 @@ import { AUDIT_KEY, CANARY, insertInstallationValue, installationValue } from '.
 import { type HookCall, hookCalled } from './telemetry/hook-calls.ts';
 import type { Log } from './telemetry/log.ts';
 import type { ServedMetrics } from './telemetry/serve-metrics.ts';
+import { webhookCalled } from './telemetry/webhook-calls.ts';
 
 export interface Installation {
   config: Config;
@@ -117,6 +119,12 @@ export async function openDatabaseOf(config: Config, log: Log): Promise<Database
 export function deliveriesOf({ config, db, keyring }: Installation, log: Log): Deliveries {
   const connect = createGuardedConnect({ allow: config.outboundAllow });
   return createDeliveries({ db, keyring, config, log, now: () => Date.now(), html: letters(config), connect });
+}
+
+/** What tells webhooks. Whoever makes it closes it. */
+export function courierOf({ config, db, keyring }: Installation, log: Log): Courier {
+  const send = createGuardedClient({ allow: config.outboundAllow });
+  return new Courier({ db, keyring, send, now: () => Date.now(), log, report: webhookCalled });
 }
 
 /** What a command tells users: it is left in the outbox, for the server to send. */

@@ -146,6 +146,10 @@ type ResourceEvent =
   /** Which factors a realm uses. */
   | { type: 'factor.enabled' | 'factor.disabled' | 'factor.removed'; details: { factor: string } }
   | { type: 'factor.added'; details: { factor: string; host: string } }
+  /** Where events are told; `host` is that of the address. */
+  | { type: 'webhook.created'; details: { webhook: string; host: string; events: string[] } }
+  | { type: 'webhook.updated'; details: { webhook: string; host: string; fields: string[] } }
+  | { type: 'webhook.deleted' | 'webhook.secret-rotated'; details: { webhook: string } }
   /** `accepted`: how many secrets of a webhook are good now. */
   | { type: 'factor.secret-rotated'; details: { factor: string; accepted: number } }
   /** Pauses after wrong passwords and codes were lifted: how many there were. */

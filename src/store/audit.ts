@@ -108,14 +108,19 @@ const toRecord = (row: AuditRow) => ({
 /** A list that grows in the order in which things happened; `seq` and `hash` are null for rows outside of the chain. */
 export type ListedRow = ReturnType<typeof fromRecord>;
 
+/** 1 where the realm has a webhook: the row is then told by whoever finds the mark (store/webhook-deliveries.ts). */
+const untold = (knex: Knex, { realmId }: AuditRow): Knex.Raw =>
+  knex.raw('(SELECT 1 FROM webhooks WHERE webhooks.realm_id = ? AND webhooks.enabled LIMIT 1)', [realmId]);
+
 export async function insertAuditRows(knex: Knex, rows: readonly AuditRow[]): Promise<void> {
-  await knex('audit_events').insert(rows.map(toRecord));
+  await knex('audit_events').insert(rows.map((row) => ({ ...toRecord(row), untold: untold(knex, row) })));
 }
 
 export async function insertChainedRows(trx: Knex, rows: readonly ChainedRow[]): Promise<void> {
   await trx('audit_events').insert(
     rows.map((row) => ({
       ...toRecord(row),
+      untold: untold(trx, row),
       seq: row.seq,
       prev: row.prev,
       hash: row.hash,

@@ -15,6 +15,7 @@ import { sealedOutbox } from './outbox.ts';
 import { sealedRealms } from './realms.ts';
 import { sealedRecoveries } from './recoveries.ts';
 import { sealedSigningKeys } from './signing-keys.ts';
+import { sealedWebhooks } from './webhooks.ts';
 
 export interface SealedColumn {
   table: string;
@@ -46,6 +47,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   sealedHardwareTokens,
   sealedDeliveryAccounts,
   sealedFactorWebhooks,
+  sealedWebhooks,
   sealedLogins,
   sealedRecoveries,
   sealedOutbox,

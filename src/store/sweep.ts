@@ -39,6 +39,8 @@ const EXPIRING: readonly Expiring[] = [
   { table: 'delivery_counts', column: 'updated_at', key: ['realm_id', 'subject'], grace: 2 * DAY },
   // Long after the last try. What was delivered has no payload any more.
   { table: 'outbox', column: 'due_at', key: ['realm_id', 'id'], grace: 30 * DAY },
+  // For as long as somebody asks whether a message has arrived.
+  { table: 'webhook_deliveries', column: 'finished_at', key: ['realm_id', 'id'], grace: 7 * DAY },
 ];
 
 function grantsOfSession(this: Knex.QueryBuilder): void {

@@ -157,6 +157,10 @@ const TABLE: Table = {
   'factor.removed': null,
   'factor.added': null,
   'factor.secret-rotated': null,
+  'webhook.created': null,
+  'webhook.updated': null,
+  'webhook.deleted': null,
+  'webhook.secret-rotated': null,
 };
 
 /** What an event counts as, if it does. */

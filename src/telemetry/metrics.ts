@@ -12,6 +12,7 @@ import type { Coverage } from '../store/coverage.ts';
 import { COUNTERS, type CounterName, countedAs, factorLabel } from './counted.ts';
 import { onHookCall } from './hook-calls.ts';
 import { routeClass } from './route-class.ts';
+import { onWebhookCall } from './webhook-calls.ts';
 
 const PREFIX = 'cardea_';
 /** Users are counted at most this often, and for no more than a hundredth of the time. */
@@ -45,7 +46,7 @@ export interface Metrics {
 export function createMetrics(sources: MetricsSources): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: PREFIX });
-  const stops = [countEvents([registry]), measureHooks([registry])];
+  const stops = [countEvents([registry]), measureHooks([registry]), measureWebhooks([registry])];
   measurePasswords([registry], sources);
   showCoverage([registry], sources);
   return {
@@ -108,6 +109,27 @@ function measureHooks(registers: Registry[]): () => void {
   return onHookCall(({ factor, hook, ms, fault }) => {
     const kind = factor.startsWith('webhook-') ? 'webhook' : 'module';
     seconds.observe({ kind, hook, result: fault === undefined ? 'ok' : 'failed' }, ms / 1000);
+  });
+}
+
+function measureWebhooks(registers: Registry[]): () => void {
+  const messages = new Counter({
+    name: `${PREFIX}webhook_messages_total`,
+    help: 'Attempts to tell webhooks by how they ended, and messages that were dropped because too many waited',
+    labelNames: ['result'],
+    registers,
+  });
+  const seconds = new Histogram({
+    name: `${PREFIX}webhook_seconds`,
+    help: 'Attempts to tell webhooks',
+    labelNames: ['result'],
+    buckets: SECONDS_OF_A_REQUEST,
+    registers,
+  });
+  return onWebhookCall((call) => {
+    const { result } = call;
+    messages.inc({ result }, result === 'dropped' ? call.count : 1);
+    if (result !== 'dropped') seconds.observe({ result }, call.ms / 1000);
   });
 }
 

@@ -17,6 +17,7 @@ import { roleOperations } from './roles.ts';
 import { userGroupOperations } from './user-groups.ts';
 import { userSessionOperations } from './user-sessions.ts';
 import { userOperations } from './users.ts';
+import { webhookOperations } from './webhooks.ts';
 
 export const operations: readonly Operation[] = [
   ...realmOperations,
@@ -36,4 +37,5 @@ export const operations: readonly Operation[] = [
   ...mfaExceptionOperations,
   ...mfaEnrolmentPassOperations,
   ...auditOperations,
+  ...webhookOperations,
 ];
