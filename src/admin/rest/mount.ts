@@ -5,14 +5,14 @@
 import { Readable } from 'node:stream';
 import type Koa from 'koa';
 import type { z } from 'zod';
-import { AppError, badInput, notFound } from '../../errors.ts';
+import { AppError, badInput, forbidden, notFound } from '../../errors.ts';
 import { type Alarm, metBy } from '../../http/alarm.ts';
 import { inEnglish } from '../../languages/messages.ts';
 import type { Database } from '../../store/database.ts';
 import { realmByName } from '../../store/realms.ts';
 import { placeOf } from '../resources/context.ts';
 import type { FactorOperator } from '../resources/factor-operator.ts';
-import { type Access, accessOf, accessTo, type Caller, NotEnough, requireLevel } from './access.ts';
+import { type Access, accessOf, accessTo, type Caller, mayCreateRealms, NotEnough, requireLevel } from './access.ts';
 import { readJson, readPlainText } from './body.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Answer, Operation, Outbound } from './operation.ts';
@@ -147,7 +147,12 @@ async function admitted(deps: RestDeps, ctx: Koa.Context, operation: Operation, 
     ...deps.operator(caller.userId, deps.now()),
     from: { ip: ctx.ip, userAgent: ctx.get('user-agent') || null },
   };
-  if (!operation.inRealm) return { call: { operator }, access: accessOf(caller, new Set()) };
+  if (!operation.inRealm) {
+    // Before anything else of the request is looked at.
+    if (operation.access === 'create-realm' && !(await mayCreateRealms(deps.db.knex, caller)))
+      throw forbidden('This needs the role create-realm of realm master.');
+    return { call: { operator }, access: accessOf(caller, new Set()) };
+  }
   const realm = await realmByName(deps.db.knex, params.realm ?? '');
   const access: Access | undefined = realm && (await accessTo(deps.db.knex, caller, realm));
   // Whoever has nothing to do with a realm is not told whether there is one.
