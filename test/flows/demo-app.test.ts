@@ -48,7 +48,7 @@ test('what Cardea says is shown, in the page and under a policy that allows no s
   t.is(page.url, `${demo.url}/`);
   t.is(heading(page), `You are ${user.username}`);
   t.regex(page.html, /id="acr">aal1</);
-  t.is(page.html.match(/<tr role="row" class="marked">/g)?.length, 6);
+  t.is(page.html.match(/<tr role="row" class="marked">/g)?.length, 7, 'acr, amr and auth_time in both tokens; userinfo has the time, as in Keycloak');
   t.false(page.html.includes('<script'));
   t.regex(page.headers.get('content-security-policy') ?? '', /default-src 'none'/);
   t.is(heading(await press(agent, page, '/refresh')), `You are ${user.username}`);
