@@ -37,7 +37,7 @@ export interface NoticeDeps {
 export type Notice =
   | { kind: 'methodAdded' | 'methodRemoved' | 'methodChanged' | 'methodDisabled'; method: Words; label?: string }
   | { kind: 'numberChanged'; waitMs: number }
-  | { kind: 'passwordChanged' | 'passwordReset' | 'recoveryMade' | 'passIssued' | 'passUsed' }
+  | { kind: 'passwordChanged' | 'passwordReset' | 'emailChanged' | 'recoveryMade' | 'passIssued' | 'passUsed' }
   | { kind: 'recoveryUsed'; left: number }
   | { kind: 'newDevice'; device: string; address: string | null };
 

@@ -84,7 +84,7 @@ async function decided(request: Proving, login: Transaction, { user, known, proo
     decision = decide({ ...rules.facts, now: at, proofs });
   }
   if (decision.ask !== 'nothing') return refuse(request, login, user, insteadOf(decision));
-  if (pendingActions(known).length > 0) return refuse(request, login, user, { status: 400, reason: UNFINISHED });
+  if (pendingActions(known, realm.realm.settings).length > 0) return refuse(request, login, user, { status: 400, reason: UNFINISHED });
   return { ok: true, user, known, proofs, facts: { ...rules.facts, now: at, proofs }, decision, transaction: login.row.id };
 }
 

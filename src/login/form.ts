@@ -34,6 +34,10 @@ export const loginForm = z.object({
   number: z.string().optional(),
   serial: z.string().optional(),
   confirm: z.string().optional(),
+  /** Of the profile, by Keycloak's names. */
+  firstName: z.string().optional(),
+  lastName: z.string().optional(),
+  email: z.string().optional(),
   ...newPasswordFields,
 });
 export type LoginForm = z.infer<typeof loginForm>;
@@ -69,6 +73,15 @@ export const retyped = (form: LoginForm) => ({
   ...(form.label === undefined ? {} : { label: form.label.slice(0, 200) }),
   ...(form.number === undefined ? {} : { number: form.number.slice(0, 64) }),
   ...(form.serial === undefined ? {} : { serial: form.serial.slice(0, 64) }),
+  ...(form.firstName === undefined && form.lastName === undefined && form.email === undefined
+    ? {}
+    : {
+        profile: {
+          firstName: form.firstName?.slice(0, 300) ?? '',
+          lastName: form.lastName?.slice(0, 300) ?? '',
+          email: form.email?.slice(0, 300) ?? '',
+        },
+      }),
   // Two codes in a row were typed: what is wrong is said on their page.
   ...(form.next_code === undefined ? {} : { resyncing: true }),
 });

@@ -291,7 +291,8 @@ function begun(state: LoginState, event: Event<'begun'>, rules: LoginRules, now:
 
 function takenUp(state: LoginState, event: Event<'begun'>, rules: LoginRules, now: number): LoginState {
   if (state.step !== null) return event.again === true ? { ...state, step: event.step } : state;
-  if (state.due === null || mayTakeUp(state, rules, now)) return { ...state, step: event.step };
+  const isRequired = rules.offers.some(({ action, after }) => action === state.due && after === 'always');
+  if (state.due === null || isRequired || mayTakeUp(state, rules, now)) return { ...state, step: event.step };
   return answered(state, state.due, rules, now);
 }
 

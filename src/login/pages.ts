@@ -20,7 +20,7 @@ import { enrolling } from './enrolment.ts';
 import { challengeOf, decisionOf, type LoginState } from './machine.ts';
 import { offeredFactor } from './offers.ts';
 import { isOffered, recoveryAddress } from './recovery/room.ts';
-import { newPasswordPage, UPDATE_PASSWORD } from './required.ts';
+import { requiredAction } from './required-actions.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { contextOf, knownOf, requireFactor, rulesOf } from './steps.ts';
 import { questionPage, unavailabilityOf } from './verification.ts';
@@ -33,6 +33,7 @@ export interface Shown {
   remember?: boolean;
   number?: string;
   serial?: string;
+  profile?: { firstName: string; lastName: string; email: string };
   /** What was done, such as that a code was sent again. */
   notice?: Words;
   /** The page of a token that is out of step. */
@@ -69,7 +70,7 @@ const FIELDS: Partial<Record<LoginState['at'], readonly string[]>> = {
   password: ['password'],
   challenge: ['code', 'next_code'],
   enrol: ['code', 'next_code', 'label', 'number', 'serial', 'confirm'],
-  action: ['code', 'label', 'confirm', 'password-new', 'password-confirm'],
+  action: ['code', 'label', 'confirm', 'password-new', 'password-confirm', 'firstName', 'lastName', 'email'],
 };
 
 /** What is wrong with a form, next to its field if the page has it. */
@@ -117,7 +118,7 @@ async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promis
     case 'challenge':
       return challengePage(request, login, shown);
     case 'action':
-      return state.due === UPDATE_PASSWORD ? newPasswordPage(request, login) : enrolmentPage(request, login, shown);
+      return requiredAction(login)?.page(request, login, shown) ?? enrolmentPage(request, login, shown);
     case 'enrol':
       return enrolmentPage(request, login, shown);
     default:

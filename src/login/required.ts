@@ -1,17 +1,27 @@
 /**
  * What an administrator wants of a user at the next sign-in (Keycloak's required actions). An enrolment is asked for like
- * one that the application wishes (`kc_action`): what the user owns is shown first. A new password is an action of its own,
- * after the last proof.
+ * one that the application wishes (`kc_action`): what the user owns is shown first. A new password, the profile and a verified
+ * address are actions of their own, after the last proof (required-actions.ts).
  */
 import { enrollableFactors } from '../factors/owned.ts';
 import { actionFactor } from '../policy/request.ts';
 import type { KnownUser } from '../sessions/facts.ts';
 import { userById } from '../store/users.ts';
 import type { LoginRules, Offer } from './machine.ts';
+import { pendingActions } from './pending.ts';
 import type { Login, LoginRequest } from './room.ts';
 
 /** As the machine has it due. */
 export const UPDATE_PASSWORD = 'required:UPDATE_PASSWORD';
+export const UPDATE_PROFILE = 'required:UPDATE_PROFILE';
+export const VERIFY_EMAIL = 'required:VERIFY_EMAIL';
+
+/** In this order: an address may change, and is verified after that. */
+const ACTIONS: readonly [name: string, action: string][] = [
+  ['UPDATE_PASSWORD', UPDATE_PASSWORD],
+  ['UPDATE_PROFILE', UPDATE_PROFILE],
+  ['VERIFY_EMAIL', VERIFY_EMAIL],
+];
 
 /**
  * The first enrolment that is wanted and can be made here, and what has to be done besides. What the application wishes
@@ -24,8 +34,8 @@ export function requiredOf(
   known: KnownUser,
   done: string | undefined,
 ): { enrolment: string | undefined; offers: Offer[] } {
-  const wanted = known.requiredActions.filter((action) => action !== done);
-  const offers: Offer[] = wanted.includes('UPDATE_PASSWORD') ? [{ action: UPDATE_PASSWORD, after: 'always' }] : [];
+  const wanted = pendingActions(known, request.realm.realm.settings).filter((action) => action !== done);
+  const offers: Offer[] = ACTIONS.filter(([name]) => wanted.includes(name)).map(([, action]) => ({ action, after: 'always' }));
   const wished = request.asked.params.kc_action;
   if (typeof wished === 'string' && actionFactor(wished) !== undefined) return { enrolment: undefined, offers };
   const enrolment = wanted.find((action) => {

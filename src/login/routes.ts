@@ -24,10 +24,9 @@ import { beginEnrolment, declineStep, enrolStep, skipStep } from './enrolment.ts
 import { fieldsOf, hasAnswer, type LoginForm, type Posted, readPosted, retyped } from './form.ts';
 import { type LoginState, next, start } from './machine.ts';
 import { hasPage, problemOn, showLost, showPage } from './pages.ts';
-import { UPDATE_PASSWORD } from './required.ts';
+import { requiredAction } from './required-actions.ts';
 import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
 import { auditOrigin, chooseStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
-import { updatePasswordStep } from './update-password.ts';
 
 /** Answers `GET` and `POST /realms/{realm}/login/{uid}`. */
 export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: RealmContext, port: LoginPort, uid: string): Promise<void> {
@@ -73,6 +72,8 @@ async function getPage(request: LoginRequest, login: Login): Promise<void> {
   if (isLost(request.ctx, state)) return showLost(request, login);
   if (state.at === 'enrol' && state.step === null && !((state.factor ?? '') in state.unavailable))
     return apply(request, login, await beginEnrolment(request, login), {});
+  const required = state.step === null ? requiredAction(login)?.begin : undefined;
+  if (required) return apply(request, login, await required(request, login), {});
   if (mustBegin(request, login)) return apply(request, login, await beginChallenge(request, login), {});
   const fresh = await rediscover(request, login);
   if (fresh) return apply(request, login, fresh, {});
@@ -172,7 +173,8 @@ const STEPS: Partial<Record<LoginState['at'], Step>> = {
     return hasAnswer(form) && login.state.step !== null ? enrolStep(request, login, form) : undefined;
   },
   action: async (request, login, form) => {
-    if (login.state.due === UPDATE_PASSWORD) return form['password-new'] === undefined ? undefined : updatePasswordStep(request, login, form);
+    const required = requiredAction(login);
+    if (required) return required.step(request, login, form);
     if (form.do === 'skip' || form.do === 'never') return declineStep(request, login, form.do);
     if (form.do === 'accept' || form.do === 'resend') return beginEnrolment(request, login);
     return hasAnswer(form) && login.state.step !== null ? enrolStep(request, login, form) : undefined;

@@ -135,6 +135,8 @@ export const realmSettings = z.object({
 
   /** Whether users may set a new password by a mail to their address. It is not offered where the realm cannot send mail. */
   resetPasswordAllowed: z.boolean().default(true),
+  /** Whether everybody who signs in with an address that is not verified has to verify it. */
+  verifyEmail: z.boolean().default(false),
   /** Whether a second administrator has to approve what lets somebody set up new factors in the place of those that are lost. */
   dualControl: z.boolean().default(false),
   passwordMinLength: z.number().int().min(8).max(128).default(8),

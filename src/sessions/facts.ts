@@ -20,6 +20,7 @@ export interface KnownUser extends Pick<Facts, 'user' | 'exception' | 'grace' | 
   /** All of the user's, oldest first. */
   credentials: CredentialRow[];
   email: string | null;
+  emailVerified: boolean;
   /** What the user is to do at the next sign-in, by Keycloak's names. */
   requiredActions: string[];
   /** The attributes of the client that was asked for. */
@@ -34,6 +35,7 @@ export const NOBODY: KnownUser = {
   risk: [],
   credentials: [],
   email: null,
+  emailVerified: false,
   requiredActions: [],
   clientAttributes: {},
 };
@@ -56,6 +58,7 @@ export async function knownUser(knex: Queries, on: Policed, of: { userId: string
     risk: isAfterReset(row.resetAt, now) ? ['after-reset'] : [],
     credentials: row.credentials,
     email: user?.email ?? null,
+    emailVerified: user?.emailVerified ?? false,
     requiredActions: row.requiredActions,
     clientAttributes: row.client,
   };

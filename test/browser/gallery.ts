@@ -9,6 +9,7 @@ import { customExhibits } from './gallery-custom.ts';
 import { deviceExhibits } from './gallery-devices.ts';
 import { paperExhibits } from './gallery-paper.ts';
 import { recoveryExhibits } from './gallery-recovery.ts';
+import { requiredExhibits } from './gallery-required.ts';
 import { sentExhibits } from './gallery-sent.ts';
 
 export interface Exhibit {
@@ -398,6 +399,7 @@ export const exhibits: Exhibit[] = [
   ...apiExhibits,
   ...customExhibits,
   ...recoveryExhibits,
+  ...requiredExhibits,
   ...deviceExhibits,
   ...paperExhibits,
   ...sentExhibits,

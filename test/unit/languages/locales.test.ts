@@ -105,7 +105,7 @@ const MADE_UP = [
   // By what is unusual about a sign-in (src/admin/resources/policy-words.ts).
   /^policy\.risk\.[\w-]+$/,
   // By what there is to tell (src/delivery/notices.ts).
-  /^mail\.(method|number|password|recovery|newDevice|signIns|pass)\w*\.(subject|said|fine|notYou)$/,
+  /^mail\.(method|number|password|email|recovery|newDevice|signIns|pass)\w*\.(subject|said|fine|notYou)$/,
 ];
 
 test('every text is used', (t) => {

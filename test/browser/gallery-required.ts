@@ -1,0 +1,36 @@
+/** The pages of what has to be done before a sign-in is complete: a verified address, a profile looked over. */
+import { say } from '../../src/languages/messages.ts';
+import type { Exhibit } from './gallery.ts';
+
+const realm = { name: 'acme', displayName: 'Acme Workshop' };
+const login = { realm, client: { name: 'Parts Catalogue', uri: 'https://parts.example.com/' }, version: 7 };
+const code = { digits: 8, valid: 300, wait: 30, address: 'a•••@example.com', unavailable: null };
+const profile = { username: 'ada', firstName: 'Ada', lastName: 'Lindqvist', email: 'ada@example.com', needsEmail: true };
+
+export const requiredExhibits: Exhibit[] = [
+  { name: 'verify an address', view: 'login/verify-email', model: { ...login, ...code } },
+  {
+    name: 'verify an address, wrong code',
+    view: 'login/verify-email',
+    model: { ...login, ...code, wait: 0, errors: [{ field: 'code', message: say('login.code.wrong') }] },
+    status: 400,
+  },
+  {
+    name: 'verify an address, nothing sent',
+    view: 'login/verify-email',
+    model: { ...login, ...code, unavailable: say('login.unavailable.failed') },
+  },
+  { name: 'profile', view: 'login/update-profile', model: { ...login, ...profile } },
+  {
+    name: 'profile, wrong',
+    view: 'login/update-profile',
+    model: {
+      ...{ ...login, ...profile, firstName: '', email: 'ada at example' },
+      errors: [
+        { field: 'firstName', message: say('login.profile.firstName.type') },
+        { field: 'email', message: say('login.profile.email.wrong') },
+      ],
+    },
+    status: 400,
+  },
+];
