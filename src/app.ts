@@ -11,6 +11,7 @@ import { retireOldKeys } from './admin/resources/data-keys.ts';
 import type { Caller } from './admin/rest/access.ts';
 import { handleRest, type RestDeps } from './admin/rest/mount.ts';
 import { handleReference } from './admin/rest/reference.ts';
+import { handleRegistration } from './admin/rest/registrations.ts';
 import { AuditBatch } from './audit/batch.ts';
 import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
@@ -219,6 +220,11 @@ export function createApp(options: {
   };
   router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?)$/, (ctx) => handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`));
   router.get('/admin/api', (ctx) => handleReference(shown, ctx));
+  router.all(/^\/realms\/([^/]+)\/clients-registrations(\/.+)$/, async (ctx) => {
+    const [name = '', path = ''] = ctx.captures ?? [];
+    const { room } = await requireRealm(ctx, name);
+    await handleRegistration(rest, ctx, room.context.realm, path);
+  });
   router.get(/^\/admin\/?$/, redirectToConsole);
   router.all(/^\/admin\/master\/console(\/.*)?$/, async (ctx) => {
     const { room } = await requireRealm(ctx, 'master');

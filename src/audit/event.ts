@@ -119,6 +119,9 @@ type ResourceEvent =
   /** Which fields of a client were changed, never what they held. */
   | { type: 'client.updated'; details: { name: string; fields: string[] } }
   | { type: 'client.deleted' | 'client.registration-token-made' | 'client.secret-ended'; details: { name: string } }
+  /** A token by which so many clients may register. */
+  | { type: 'client.initial-access-made'; details: { id: string; count: number } }
+  | { type: 'client.initial-access-removed'; details: { id: string } }
   /** `until`: how long the secret of before stays good; missing when it ended at once. */
   | { type: 'client.secret-regenerated'; details: { name: string; until?: number } }
   | { type: 'role.created' | 'role.deleted' | 'user.role-added' | 'user.role-removed'; details: NamedRole }

@@ -124,6 +124,8 @@ const TABLE: Table = {
   'client.secret-regenerated': null,
   'client.secret-ended': null,
   'client.registration-token-made': null,
+  'client.initial-access-made': null,
+  'client.initial-access-removed': null,
   'user.created': null,
   'user.deleted': null,
   'user.updated': null,

@@ -16,6 +16,7 @@ const CLASSES: readonly [pattern: RegExp, name: string][] = [
   [/^\/realms\/[^/]+\/login\//, 'sign-in'],
   [/^\/realms\/[^/]+\/login-actions(?:\/|$)/, 'recovery'],
   [/^\/realms\/[^/]+\/account(?:\/|$)/, 'account'],
+  [/^\/realms\/[^/]+\/clients-registrations\//, 'registration'],
   [/^\/realms\/[^/]+$/, 'realm'],
   [/^\/admin\/(?:realms|serverinfo|openapi\.json)(?:\/|$)/, 'admin-api'],
   [/^\/admin(?:\/|$)/, 'admin-console'],

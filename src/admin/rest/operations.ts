@@ -6,6 +6,7 @@ import { clientSessionOperations } from './client-sessions.ts';
 import { clientOperations } from './clients.ts';
 import { credentialOperations } from './credentials.ts';
 import { groupOperations } from './groups.ts';
+import { initialAccessOperations } from './initial-access.ts';
 import { mfaCoverageOperations } from './mfa-coverage.ts';
 import { mfaEnrolmentPassOperations } from './mfa-enrolment-passes.ts';
 import { mfaExceptionOperations } from './mfa-exceptions.ts';
@@ -32,6 +33,7 @@ export const operations: readonly Operation[] = [
   ...clientOperations,
   ...clientSecretOperations,
   ...clientSessionOperations,
+  ...initialAccessOperations,
   ...mfaPolicyOperations,
   ...mfaCoverageOperations,
   ...mfaExceptionOperations,

@@ -1,0 +1,169 @@
+/** Clients that register and manage themselves, over HTTP. */
+import { type Admin, adminOf } from '../support/admin.ts';
+import { type Cardea, REDIRECT_URI, startCardea } from '../support/cardea.ts';
+import { forEachEngine } from '../support/databases.ts';
+import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
+
+forEachEngine((engine) => {
+  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
+  const world = () => {
+    shared ??= engine.database().then(async (db) => {
+      const server = await startCardea(db);
+      return { server, admin: await adminOf(server) };
+    });
+    return shared;
+  };
+  const realmOf = async () => {
+    const { server, admin } = await world();
+    const realm = await server.realm({ mfa: 'off' });
+    const at = async (method: string, path: string, token: string | null, body?: unknown) => {
+      const url = path.startsWith('http') ? path : `${server.origin}/realms/${realm.name}/clients-registrations/${path}`;
+      const answer = await fetch(url, {
+        method,
+        headers: {
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await answer.text();
+      return { status: answer.status, headers: answer.headers, body: text === '' ? undefined : JSON.parse(text) };
+    };
+    const client = keycloakClient(server, realm, admin.token);
+    const initialAccess = async (count = 1, expiration = 0) => {
+      const { body } = await admin.call('POST', `/realms/${realm.name}/clients-initial-access`, { body: { count, expiration } });
+      return { id: String(body.id), token: String(body.token) };
+    };
+    return { server, admin, realm, client, at, initialAccess };
+  };
+
+  engine.test('an application registers by OpenID Connect, reads, changes and deletes itself', async (t) => {
+    const { server, realm, client, at, initialAccess } = await realmOf();
+    const { token } = await initialAccess();
+    const made = await at('POST', 'openid-connect', token, {
+      client_name: 'Wiki',
+      redirect_uris: [REDIRECT_URI],
+      backchannel_logout_uri: 'https://app.example/out',
+      scope: 'openid',
+    });
+    t.is(made.status, 201);
+    t.like(made.body, {
+      client_name: 'Wiki',
+      redirect_uris: [REDIRECT_URI],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'client_secret_basic',
+      client_secret_expires_at: 0,
+      backchannel_logout_uri: 'https://app.example/out',
+    });
+    const { registration_client_uri: uri, registration_access_token: own, client_id: clientId } = made.body;
+    t.is(made.headers.get('location'), uri);
+    t.is(made.headers.get('cache-control'), 'no-store');
+    const [shown] = await client.clients.find({ clientId });
+    t.like(shown, { consentRequired: true, enabled: true, fullScopeAllowed: true });
+    t.is(shown?.attributes?.['cardea.administration'], 'false');
+
+    t.deepEqual((await at('GET', uri, own)).body, made.body);
+    const changed = await at('PUT', uri, own, { client_id: clientId, redirect_uris: [`${REDIRECT_URI}2`] });
+    t.is(changed.status, 200);
+    t.like(changed.body, { redirect_uris: [`${REDIRECT_URI}2`], client_name: undefined, client_secret: made.body.client_secret });
+    t.is((await at('GET', uri, own)).body.backchannel_logout_uri, undefined);
+    const row = await server.db.knex('clients').where({ realm_id: realm.id, client_id: clientId }).first();
+    t.false(JSON.stringify(row).includes(own), 'only the hash is kept');
+
+    t.is((await at('DELETE', uri, own)).status, 204);
+    t.is((await at('GET', uri, own)).status, 401);
+    t.deepEqual(await client.clients.find({ clientId }), []);
+  });
+
+  engine.test('an initial access token lets in as many as it says, until it says, and what is refused is not counted', async (t) => {
+    const { realm, client, at, initialAccess } = await realmOf();
+    const { id, token } = await initialAccess(2);
+    const metadata = { redirect_uris: [REDIRECT_URI] };
+    const bad = await at('POST', 'openid-connect', token, { redirect_uris: ['javascript:alert(1)'] });
+    t.deepEqual([bad.status, bad.body.error], [400, 'invalid_redirect_uri']);
+    const all = await Promise.all([1, 2, 3, 4].map(() => at('POST', 'openid-connect', token, metadata)));
+    t.deepEqual(all.map(({ status }) => status).sort(), [201, 201, 401, 401]);
+    const [listed] = await client.realms.getClientsInitialAccess({ realm: realm.name });
+    t.like(listed, { id, count: 2, remainingCount: 0, token: undefined });
+    const short = await initialAccess(5, 1);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    t.is((await at('POST', 'openid-connect', short.token, metadata)).status, 401);
+    const gone = await initialAccess(5);
+    await client.realms.delClientsInitialAccess({ realm: realm.name, id: gone.id });
+    t.is((await at('POST', 'openid-connect', gone.token, metadata)).status, 401);
+    t.is((await refusal(client.realms.delClientsInitialAccess({ realm: realm.name, id: gone.id }))).status, 404);
+    for (const nobody of [null, 'a-guess']) {
+      const refused = await at('POST', 'openid-connect', nobody, metadata);
+      t.deepEqual([refused.status, refused.headers.get('www-authenticate')], [401, 'Bearer error="invalid_token"']);
+    }
+  });
+
+  engine.test('an application says of itself what it knows, and not what it may do', async (t) => {
+    const { admin, realm, client, at, initialAccess } = await realmOf();
+    const { token } = await initialAccess();
+    const made = await at('POST', 'default', token, {
+      clientId: 'self-made',
+      name: 'Self-made',
+      redirectUris: [REDIRECT_URI],
+      consentRequired: false,
+      directAccessGrantsEnabled: true,
+      attributes: { 'access.token.lifespan': '999999', 'pkce.code.challenge.method': 'S256', 'cardea.administration': 'true' },
+    });
+    t.is(made.status, 201);
+    t.like(made.body, { clientId: 'self-made', consentRequired: true, directAccessGrantsEnabled: false });
+    t.regex(made.body.secret, /^[\w-]{43}$/);
+    t.is(made.body.attributes['access.token.lifespan'], undefined);
+    t.is(made.body.attributes['pkce.code.challenge.method'], 'S256');
+    t.is(made.body.attributes['cardea.administration'], 'false');
+    const own = made.body.registrationAccessToken;
+    const changed = await at('PUT', 'default/self-made', own, { ...made.body, enabled: false, fullScopeAllowed: false, description: 'It is me' });
+    t.like(changed.body, { enabled: true, fullScopeAllowed: true, description: 'It is me' });
+    t.is((await at('PUT', 'default/self-made', own, { clientId: 'somebody-else' })).body.error, 'invalid_client_metadata');
+    t.is((await at('PUT', 'default/account-console', own, { name: 'x' })).status, 401);
+
+    // A token that an administrator makes takes the place of the one that there was.
+    const { registrationAccessToken: newer } = await client.clients.generateRegistrationAccessToken({ id: made.body.id });
+    t.is((await at('GET', 'default/self-made', own)).status, 401);
+    t.is((await at('GET', 'default/self-made', newer ?? '')).status, 200);
+    t.is((await at('GET', `default/${made.body.id}`, newer ?? '')).status, 200);
+    // No other kind of token does.
+    t.is((await at('GET', 'default/self-made', admin.token)).status, 401);
+    t.is((await at('GET', 'default/self-made', null)).status, 401);
+    t.is((await at('GET', 'saml2-entity-descriptor/self-made', newer ?? '')).status, 404);
+    t.is((await at('PATCH', 'default/self-made', newer ?? '')).status, 405);
+    t.is((await at('DELETE', 'openid-connect/self-made', newer ?? '')).status, 204);
+    t.is((await admin.call('GET', `/realms/${realm.name}/clients/${made.body.id}`)).status, 404);
+  });
+
+  engine.test('metadata that is not offered is refused, and named', async (t) => {
+    const { at, initialAccess } = await realmOf();
+    const { token } = await initialAccess();
+    for (const [metadata, field] of [
+      [{}, 'redirect_uris'],
+      [{ redirect_uris: [REDIRECT_URI], grant_types: ['password'] }, 'grant_types'],
+      [{ redirect_uris: [REDIRECT_URI], response_types: ['token'] }, 'response_types'],
+      [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'private_key_jwt' }, 'token_endpoint_auth_method'],
+      [{ redirect_uris: [REDIRECT_URI], id_token_signed_response_alg: 'none' }, 'id.token.signed.response.alg'],
+      [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'none', grant_types: ['client_credentials'] }, 'serviceAccount'],
+      ['text', 'body'],
+    ] as const) {
+      const { status, body } = await at('POST', 'openid-connect', token, metadata);
+      t.is(status, 400, field);
+      t.regex(body.error, /^invalid_(client_metadata|redirect_uri)$/);
+      t.true(body.error_description.includes(field) || field === 'serviceAccount', `${field}: ${body.error_description}`);
+    }
+    t.is((await at('POST', 'openid-connect', token, { redirect_uris: [REDIRECT_URI] })).status, 201);
+  });
+
+  engine.test('who may let clients in', async (t) => {
+    const { server, realm } = await realmOf();
+    const { client: viewer } = await limitedClient(server, realm, ['view-clients']);
+    t.deepEqual(await viewer.realms.getClientsInitialAccess({ realm: realm.name }), []);
+    t.is((await refusal(viewer.realms.createClientsInitialAccess({ realm: realm.name }, { count: 1, expiration: 0 }))).status, 403);
+    const { client: maker } = await limitedClient(server, realm, ['create-client']);
+    const made: { count?: number } = Object(await maker.realms.createClientsInitialAccess({ realm: realm.name }, { count: 3, expiration: 60 }));
+    t.is(made.count, 3);
+    t.is((await refusal(maker.realms.createClientsInitialAccess({ realm: realm.name }, { count: 0, expiration: 0 }))).body.field, 'count');
+  });
+});
