@@ -15,7 +15,26 @@ const texts = (longestName: number) =>
     .refine((kept) => Object.values(kept).reduce((sum, { length }) => sum + length, 0) <= 4 * LONGEST_KEPT, 'are too long together')
     .default({});
 
+/** What a realm's administrator says of something that users can be asked to do at their next sign-in; what is not said is as it comes. */
+const requiredAction = z.object({
+  registered: z.boolean().default(true),
+  enabled: z.boolean().optional(),
+  /** Every new user is asked. */
+  defaultAction: z.boolean().optional(),
+  name: z.string().min(1).max(255).optional(),
+  priority: z.number().int().min(0).max(1_000_000).optional(),
+  config: z
+    .record(z.string().min(1).max(100), z.string().max(1_000))
+    .refine((config) => Object.keys(config).length <= 20, 'must have at most 20 names')
+    .optional(),
+});
+
 export const keycloakSettings = {
+  /** By Keycloak's aliases. */
+  requiredActions: z
+    .record(z.string().min(1).max(100), requiredAction)
+    .refine((actions) => Object.keys(actions).length <= 50, 'must be 50 at most')
+    .default({}),
   /** Whether refresh tokens of every client are replaced with each use; those of public clients always are. */
   revokeRefreshToken: z.boolean().default(false),
   /** How often a refresh token may be used again after it was replaced. */
@@ -25,3 +44,17 @@ export const keycloakSettings = {
   /** Fields of Keycloak's realms that have no effect here, or that say the same in other words: each as JSON. */
   kept: texts(100),
 };
+
+type Said = z.output<typeof requiredAction>;
+
+/** Whether users of the realm are asked to do this; a realm about which nothing was said asks. */
+export const isActionEnabled = ({ requiredActions }: { requiredActions: Readonly<Record<string, Said>> }, alias: string): boolean => {
+  const said = Object.hasOwn(requiredActions, alias) ? requiredActions[alias] : undefined;
+  return said === undefined || (said.registered && said.enabled !== false);
+};
+
+/** What every new user of the realm is asked to do. */
+export const defaultActionsOf = (settings: { requiredActions: Readonly<Record<string, Said>> }): string[] =>
+  Object.entries(settings.requiredActions).flatMap(([alias, said]) =>
+    said.defaultAction === true && isActionEnabled(settings, alias) ? [alias] : [],
+  );

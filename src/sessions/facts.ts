@@ -9,6 +9,7 @@ import { enrollableFactors, ownedFactors } from '../factors/owned.ts';
 import { rolesNamed } from '../policy/document.ts';
 import { clientFloor, type Facts, type FactsClient } from '../policy/policy.ts';
 import type { RequestFacts } from '../policy/request.ts';
+import { isActionEnabled } from '../realms/keycloak-settings.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { Queries } from '../store/rows.ts';
@@ -59,7 +60,7 @@ export async function knownUser(knex: Queries, on: Policed, of: { userId: string
     credentials: row.credentials,
     email: user?.email ?? null,
     emailVerified: user?.emailVerified ?? false,
-    requiredActions: row.requiredActions,
+    requiredActions: row.requiredActions.filter((action) => isActionEnabled(realm.settings, action)),
     clientAttributes: row.client,
   };
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Notices } from '../../delivery/notices.ts';
 import { badInput, conflict, notFound } from '../../errors.ts';
 import { MOST_BYTES } from '../../factors/password/rules.ts';
+import { defaultActionsOf } from '../../realms/keycloak-settings.ts';
 import { newPasswordCredential, storePassword } from '../../sessions/credential-changes.ts';
 import { type CredentialRow, insertCredential } from '../../store/credentials.ts';
 import { isUniqueViolation } from '../../store/database.ts';
@@ -84,7 +85,7 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
     await db.transaction(async (trx) => {
       await insertUser(trx, user);
       await replaceAttributes(trx, user, asked.attributes);
-      await addRequiredActions(trx, user, asked.requiredActions, now);
+      await addRequiredActions(trx, user, [...new Set([...asked.requiredActions, ...defaultActionsOf(realm.settings)])], now);
       await joinDefaultGroups(trx, realm.id, user.id);
       for (const { id } of groups) await insertMember(trx, realm.id, id, user.id);
       if (password) await insertCredential(trx, password);

@@ -1,6 +1,7 @@
 /** Every operation of the REST API: one line a resource. */
 import { attackDetectionOperations } from './attack-detection.ts';
 import { auditOperations } from './audit.ts';
+import { authenticationOperations } from './authentication.ts';
 import { clientSecretOperations } from './client-secrets.ts';
 import { clientSessionOperations } from './client-sessions.ts';
 import { clientOperations } from './clients.ts';
@@ -13,6 +14,7 @@ import { mfaExceptionOperations } from './mfa-exceptions.ts';
 import { mfaPolicyOperations } from './mfa-policy.ts';
 import type { Operation } from './operation.ts';
 import { realmOperations } from './realms.ts';
+import { requiredActionOperations } from './required-actions.ts';
 import { roleMappingOperations } from './role-mappings.ts';
 import { roleOperations } from './roles.ts';
 import { userGroupOperations } from './user-groups.ts';
@@ -40,4 +42,6 @@ export const operations: readonly Operation[] = [
   ...mfaEnrolmentPassOperations,
   ...auditOperations,
   ...webhookOperations,
+  ...authenticationOperations,
+  ...requiredActionOperations,
 ];
