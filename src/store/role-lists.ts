@@ -58,10 +58,12 @@ async function rows(query: Knex.QueryBuilder, place?: Place): Promise<ShownRole[
 
 /** @param search part of a name, whatever its case */
 export function findRoles(knex: Knex, realmId: string, owner: string | null, search: string | undefined, place: Place): Promise<ShownRole[]> {
-  const query = shown(knex, realmId, owner);
-  if (search !== undefined && search !== '')
-    query.whereRaw("lower(roles.name) LIKE ? ESCAPE '!'", [`%${search.toLowerCase().replace(/[!%_]/g, '!$&')}%`]);
-  return rows(query, place);
+  return rows(named(shown(knex, realmId, owner), search), place);
+}
+
+function named(query: ReturnType<typeof shown>, search: string | undefined): ReturnType<typeof shown> {
+  if (search === undefined || search === '') return query;
+  return query.whereRaw("lower(roles.name) LIKE ? ESCAPE '!'", [`%${search.toLowerCase().replace(/[!%_]/g, '!$&')}%`]);
 }
 
 export async function shownRole(knex: Knex, realmId: string, id: string): Promise<ShownRole | undefined> {
@@ -82,10 +84,10 @@ export function namedOrKnown(
   return rows(shown(knex, realmId, owner).where((either) => either.whereIn('roles.id', [...asked.ids]).orWhereIn('roles.name', [...asked.names])));
 }
 
-/** What a role contains itself. */
-export function containedRoles(knex: Knex, realmId: string, roleId: string, owner: Owner, place: Place): Promise<ShownRole[]> {
+/** What a role contains itself. @param search part of a name, whatever its case */
+export function containedRoles(knex: Knex, realmId: string, roleId: string, owner: Owner, place: Place, search?: string): Promise<ShownRole[]> {
   const children = knex('role_composites').where({ realm_id: realmId, role_id: roleId }).select('child_id');
-  return rows(shown(knex, realmId, owner).whereIn('roles.id', children), place);
+  return rows(named(shown(knex, realmId, owner).whereIn('roles.id', children), search), place);
 }
 
 export type Holder = { user: string } | { group: string };

@@ -103,10 +103,12 @@ forEachEngine((engine) => {
       [ids[1]],
     );
     const [first = ''] = ids;
-    t.deepEqual(
-      (await client.users.listGroups({ id: first })).map(({ path }) => path),
-      ['/sales'],
-    );
+    t.deepEqual(await client.users.listGroups({ id: first }), [{ id, name: 'sales', path: '/sales' }]);
+    t.like((await client.users.listGroups({ id: first, briefRepresentation: false }))[0], { id, attributes: {}, subGroups: [] });
+    // Exactly what is said of a user, without what the caller may do.
+    const { access, ...user } = (await client.users.findOne({ id: first })) ?? {};
+    t.true(access?.manage);
+    t.deepEqual((await client.groups.listMembers({ id }))[0], user);
     t.deepEqual(await client.users.countGroups({ id: first }), { count: 1 });
     t.deepEqual(await client.users.listGroups({ id: first, search: 'x' }), []);
     await client.users.addToGroup({ id: first, groupId: id });

@@ -84,6 +84,8 @@ forEachEngine((engine) => {
     t.true(outer?.composite);
     const names = async (list: Promise<{ name?: string }[]>) => (await list).map(({ name }) => name).sort();
     t.deepEqual(await names(client.roles.getCompositeRoles({ id: outerId })), ['editor', 'inner']);
+    t.deepEqual(await names(client.roles.getCompositeRoles({ id: outerId, search: 'EDI' })), ['editor']);
+    t.deepEqual(await names(client.roles.getCompositeRoles({ id: outerId, search: 'in_er' })), []);
     t.deepEqual(await names(client.roles.getCompositeRolesForRealm({ id: outerId })), ['inner']);
     t.deepEqual(await names(client.roles.getCompositeRolesForClient({ id: outerId, clientId: row.id })), ['editor']);
     t.is((await refusal(client.roles.createComposite({ roleId: innerId }, [{ id: outerId, name: 'outer' }]))).status, 409);

@@ -1,4 +1,5 @@
 /** Users, through Keycloak's own client. */
+import { UnmanagedAttributePolicy } from '@keycloak/keycloak-admin-client/lib/defs/userProfileMetadata.js';
 import { createGroup } from '../../src/admin/resources/groups.ts';
 import { giveRoles } from '../../src/admin/resources/roles.ts';
 import { auditEvents } from '../../src/store/audit.ts';
@@ -210,5 +211,12 @@ forEachEngine((engine) => {
     );
     t.deepEqual(await client.users.updateProfile({ ...profile, attributes: [] }), profile);
     t.is((await client.users.getProfileMetadata()).attributes?.length, 4);
+    // What Keycloak's clients say before they give users attributes is kept, for administrators write them anyway.
+    const open = await client.users.updateProfile({ ...profile, unmanagedAttributePolicy: UnmanagedAttributePolicy.Enabled });
+    t.is(open.unmanagedAttributePolicy, UnmanagedAttributePolicy.Enabled);
+    t.deepEqual(await client.users.getProfile(), open);
+    const closed = await refusal(client.users.updateProfile({ unmanagedAttributePolicy: UnmanagedAttributePolicy.AdminView }));
+    t.like(closed, { status: 501, body: { field: 'unmanagedAttributePolicy' } });
+    t.deepEqual(await client.users.updateProfile(profile), profile);
   });
 });

@@ -4,11 +4,11 @@ import type { ShownGroup } from '../../store/group-lists.ts';
 import type { Access } from './access.ts';
 import { attributesIn } from './user-representation.ts';
 
-export interface GroupRepresentation {
-  id: string;
-  name: string;
-  path: string;
-  parentId?: string | undefined;
+/** A group where others refer to it: which one it is, and where it stands. */
+export const namedGroup = z.object({ id: z.string(), name: z.string(), path: z.string(), parentId: z.string().optional() });
+export type NamedGroup = z.output<typeof namedGroup>;
+
+export interface GroupRepresentation extends NamedGroup {
   subGroupCount: number;
   subGroups: GroupRepresentation[];
   attributes?: Record<string, string[]> | undefined;
@@ -17,11 +17,7 @@ export interface GroupRepresentation {
   access: Record<string, boolean>;
 }
 
-export const groupRepresentation: z.ZodType<GroupRepresentation> = z.object({
-  id: z.string(),
-  name: z.string(),
-  path: z.string(),
-  parentId: z.string().optional(),
+export const groupRepresentation: z.ZodType<GroupRepresentation> = namedGroup.extend({
   subGroupCount: z.number().int(),
   get subGroups() {
     return z.array(groupRepresentation);
@@ -35,14 +31,16 @@ export const groupRepresentation: z.ZodType<GroupRepresentation> = z.object({
 /** What was given to a group, by names. */
 export type GroupRoles = Pick<GroupRepresentation, 'realmRoles' | 'clientRoles'>;
 
+export const shownName = ({ id, name, path, parentId }: ShownGroup): NamedGroup => ({ id, name, path, ...(parentId === null ? {} : { parentId }) });
+
+/** Named, or whole for whoever asks for that. */
+export const namedOrWhole = z.union([groupRepresentation, namedGroup]);
+
 /** @param options.brief without attributes and roles */
 export function representedGroup(group: ShownGroup, access: Access, options: { brief: boolean; roles?: GroupRoles }): GroupRepresentation {
   const manage = access.has('manage-users');
   return {
-    id: group.id,
-    name: group.name,
-    path: group.path,
-    ...(group.parentId === null ? {} : { parentId: group.parentId }),
+    ...shownName(group),
     subGroupCount: group.children,
     subGroups: [],
     ...(options.brief ? {} : { attributes: group.attributes, realmRoles: [], clientRoles: {}, ...options.roles }),

@@ -6,10 +6,10 @@ import { directRoles } from '../../store/role-lists.ts';
 import { changeDefaultGroup, groupsAbove, requireGroupAt, requireGroupById, setGroupAttributes } from '../resources/group-changes.ts';
 import { changeGroup, createGroup, removeGroup } from '../resources/groups.ts';
 import { requireGrantableGroup, requireTakeableGroup } from './grantable.ts';
-import { type GroupRepresentation, groupIn, groupRepresentation, representedGroup } from './group-representation.ts';
+import { type GroupRepresentation, groupIn, groupRepresentation, namedGroup, representedGroup, shownName } from './group-representation.ts';
 import { flag, id, inRealm, type ManagementRole, type Operation, paging, type RealmCall } from './operation.ts';
 import { userRepresentation } from './user-representation.ts';
-import { attributesOf, representedUsers } from './users.ts';
+import { attributesOf, representedMembers } from './users.ts';
 
 const tag = 'Groups';
 const path = '/realms/{realm}/groups';
@@ -247,7 +247,7 @@ const single: readonly Operation[] = [
     async run(call, { params, query }) {
       const group = await requireGroupById(call.operator, call.realm, params.id);
       const users = await membersOf(call.operator.db.knex, call.realm.id, group.id, place(query));
-      return { body: await representedUsers(call, users, query.briefRepresentation === true) };
+      return { body: await representedMembers(call, users, query.briefRepresentation === true) };
     },
   }),
 ];
@@ -261,10 +261,10 @@ const defaults: readonly Operation[] = [
     summary: 'The groups that every new user is put into',
     roles: ['view-realm', 'manage-realm'],
     status: 200,
-    answer: z.array(groupRepresentation),
-    async run({ operator, realm, access }) {
+    answer: z.array(namedGroup),
+    async run({ operator, realm }) {
       const groups = await defaultGroups(operator.db.knex, realm.id);
-      return { body: groups.map((group) => representedGroup(group, access, { brief: true })) };
+      return { body: groups.map(shownName) };
     },
   }),
   ...(['PUT', 'DELETE'] as const).map((method) =>

@@ -15,12 +15,12 @@ import {
 } from '../resources/role-changes.ts';
 import { createRole } from '../resources/roles.ts';
 import { requireGrantable, requireTakeable } from './grantable.ts';
-import { groupRepresentation, representedGroup } from './group-representation.ts';
+import { namedOrWhole, representedGroup, shownName } from './group-representation.ts';
 import { flag, id, inRealm, type ManagementRole, type Operation, paging, type RealmCall } from './operation.ts';
 import { clientOfRealm } from './role-clients.ts';
 import { representedRole, roleIn, roleRepresentation, rolesIn } from './role-representation.ts';
 import { emptied, userRepresentation } from './user-representation.ts';
-import { representedUsers } from './users.ts';
+import { representedMembers } from './users.ts';
 
 /** A role is reached by a name below the realm or a client, or by its id. */
 interface Door {
@@ -204,7 +204,7 @@ function composites(
       answer: z.array(roleRepresentation),
       async run(call, { params, query }) {
         const role = await roleOf(call, door, params, 'view');
-        const found = await containedRoles(call.operator.db.knex, call.realm.id, role.id, undefined, place(query));
+        const found = await containedRoles(call.operator.db.knex, call.realm.id, role.id, undefined, place(query), query.search);
         return { body: found.map((one) => representedRole(one, true)) };
       },
     }),
@@ -293,7 +293,7 @@ const holders = (door: Door): readonly Operation[] => [
     async run(call, { params, query }) {
       const role = await roleOf(call, door, params, 'view');
       const users = await usersWithRole(call.operator.db.knex, call.realm.id, role.id, { first: query.first ?? 0, max: query.max ?? 100 });
-      return { body: await representedUsers(call, users, query.briefRepresentation === true) };
+      return { body: await representedMembers(call, users, query.briefRepresentation === true) };
     },
   }),
   inRealm({
@@ -306,11 +306,15 @@ const holders = (door: Door): readonly Operation[] => [
     status: 200,
     params: byName,
     query: { ...paging, briefRepresentation: flag },
-    answer: z.array(groupRepresentation),
+    answer: z.array(namedOrWhole),
     async run(call, { params, query }) {
       const role = await roleOf(call, door, params, 'view');
       const groups = await groupsWithRole(call.operator.db.knex, call.realm.id, role.id, { first: query.first ?? 0, max: query.max ?? 100 });
-      return { body: groups.map((group) => representedGroup(group, call.access, { brief: query.briefRepresentation !== false })) };
+      return {
+        body: groups.map((group) =>
+          query.briefRepresentation === false ? representedGroup(group, call.access, { brief: false }) : shownName(group),
+        ),
+      };
     },
   }),
 ];

@@ -4,7 +4,7 @@ import { countGroupsOfUser, shownGroupsOfUser } from '../../store/group-lists.ts
 import { joinGroup, leaveGroup, requireGroupById } from '../resources/group-changes.ts';
 import { requireUserById } from '../resources/user-changes.ts';
 import { requireGrantableGroup, requireNoMore } from './grantable.ts';
-import { groupRepresentation, representedGroup } from './group-representation.ts';
+import { namedOrWhole, representedGroup, shownName } from './group-representation.ts';
 import { flag, id, inRealm, type Operation, paging } from './operation.ts';
 
 const tag = 'Users';
@@ -22,12 +22,14 @@ export const userGroupOperations: readonly Operation[] = [
     status: 200,
     params: { id },
     query: { search: text, ...paging, briefRepresentation: flag },
-    answer: z.array(groupRepresentation),
+    answer: z.array(namedOrWhole),
     async run({ operator, realm, access }, { params, query }) {
       const user = await requireUserById(operator, realm, params.id);
       const place = { first: query.first ?? 0, max: query.max ?? 100 };
       const groups = await shownGroupsOfUser(operator.db.knex, realm.id, user.id, { search: query.search }, place);
-      return { body: groups.map((group) => representedGroup(group, access, { brief: query.briefRepresentation !== false })) };
+      return {
+        body: groups.map((group) => (query.briefRepresentation === false ? representedGroup(group, access, { brief: false }) : shownName(group))),
+      };
     },
   }),
   inRealm({

@@ -1,5 +1,10 @@
-/** The profile of a user as Keycloak's clients ask for it. It is fixed: what else is known of a user are attributes, which administrators read and write. */
+/**
+ * The profile of a user as Keycloak's clients ask for it. It is fixed: what else is known of a user are attributes, which
+ * administrators read and write. Who else might, in Keycloak's words, is kept with the realm and shown again.
+ */
 import { z } from 'zod';
+import { AppError } from '../../errors.ts';
+import type { RealmSettings } from '../../realms/settings.ts';
 
 const field = z.object({
   name: z.string(),
@@ -12,8 +17,12 @@ const field = z.object({
 export const userProfile = z.object({
   attributes: z.array(field),
   groups: z.array(z.unknown()),
-  unmanagedAttributePolicy: z.literal('ADMIN_EDIT'),
+  unmanagedAttributePolicy: z.enum(['ADMIN_EDIT', 'ENABLED']),
 });
+type UserProfile = z.output<typeof userProfile>;
+
+/** What may be said of a profile. Attributes and groups are taken as they come, and stay as they are. */
+export const userProfileIn = z.looseObject({ unmanagedAttributePolicy: z.enum(['DISABLED', 'ADMIN_VIEW', 'ADMIN_EDIT', 'ENABLED']).nullish() });
 
 export const userProfileMetadata = z.object({
   attributes: z.array(
@@ -39,7 +48,10 @@ const FIELDS: readonly { name: string; validations: Record<string, unknown> }[] 
 
 const everybody = { view: ['admin', 'user'], edit: ['admin', 'user'] };
 
-export const USER_PROFILE: z.output<typeof userProfile> = {
+/** Among what a realm keeps of Keycloak's words. */
+const POLICY = 'unmanagedAttributePolicy';
+
+const PROFILE: Omit<UserProfile, typeof POLICY> = {
   attributes: FIELDS.map(({ name, validations }) => ({
     name,
     // Keycloak's consoles look such keys up in their own words.
@@ -49,8 +61,27 @@ export const USER_PROFILE: z.output<typeof userProfile> = {
     multivalued: false,
   })),
   groups: [],
-  unmanagedAttributePolicy: 'ADMIN_EDIT',
 };
+
+export const profileIn = ({ kept }: RealmSettings): UserProfile => ({ ...PROFILE, [POLICY]: kept[POLICY] === 'ENABLED' ? 'ENABLED' : 'ADMIN_EDIT' });
+
+/**
+ * A realm's settings with what was said of its profile.
+ * @throws AppError 501 for a profile that would keep administrators from attributes
+ */
+export function settingsWithProfile(settings: RealmSettings, given: z.output<typeof userProfileIn>): RealmSettings {
+  const { [POLICY]: policy } = given;
+  if (policy == null) return settings;
+  if (policy !== 'ENABLED' && policy !== 'ADMIN_EDIT')
+    throw new AppError({
+      code: 'not_implemented',
+      status: 501,
+      field: POLICY,
+      message: `${POLICY}: administrators always read and write the attributes of users here.`,
+    });
+  const { [POLICY]: _, ...kept } = settings.kept;
+  return { ...settings, kept: policy === 'ENABLED' ? { ...kept, [POLICY]: policy } : kept };
+}
 
 export const USER_PROFILE_METADATA: z.output<typeof userProfileMetadata> = {
   attributes: FIELDS.map(({ name, validations }) => ({

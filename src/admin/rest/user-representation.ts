@@ -22,7 +22,8 @@ export const userRepresentation = z.object({
   requiredActions: z.array(z.string()).optional(),
   /** Seconds. */
   notBefore: z.number().int().optional(),
-  access: z.record(z.string(), z.boolean()),
+  /** What the caller may do to the user. */
+  access: z.record(z.string(), z.boolean()).optional(),
 });
 export type UserRepresentation = z.output<typeof userRepresentation>;
 

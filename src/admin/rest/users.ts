@@ -4,11 +4,12 @@ import { AppError, badInput, conflict } from '../../errors.ts';
 import { countFoundUsers, findUsers, type UserSearch } from '../../store/user-search.ts';
 import type { UserRow } from '../../store/users.ts';
 import { requireGroup } from '../resources/groups.ts';
+import { changeRealm } from '../resources/realm-changes.ts';
 import { changeUser, detailsOfUsers, removeUser, requireUserById } from '../resources/user-changes.ts';
 import { createUser } from '../resources/users.ts';
 import { requireGrantableGroup, requireNoMore } from './grantable.ts';
 import { flag, id, inRealm, type Operation, paging, type RealmCall } from './operation.ts';
-import { USER_PROFILE, USER_PROFILE_METADATA, userProfile, userProfileMetadata } from './user-profile.ts';
+import { profileIn, settingsWithProfile, USER_PROFILE_METADATA, userProfile, userProfileIn, userProfileMetadata } from './user-profile.ts';
 import { emptied, passwordOf, profileOf, representedUser, type UserRepresentation, userIn, userRepresentation } from './user-representation.ts';
 
 const tag = 'Users';
@@ -106,19 +107,23 @@ export const userOperations: readonly Operation[] = [
     roles: ['view-realm', 'manage-realm', 'view-users', 'manage-users', 'query-users'],
     status: 200,
     answer: userProfile,
-    run: async () => ({ body: USER_PROFILE }),
+    run: async ({ realm }) => ({ body: profileIn(realm.settings) }),
   }),
   inRealm({
     id: 'users.profile.update',
     method: 'PUT',
     path: `${path}/profile`,
     tag,
-    summary: 'Accepted and not changed: the profile is fixed, and attributes besides it are kept',
+    summary: 'The profile is fixed; who may write attributes besides it, in Keycloak’s words, is kept without effect',
     roles: ['manage-realm'],
     status: 200,
-    body: z.record(z.string(), z.unknown()),
+    body: userProfileIn,
     answer: userProfile,
-    run: async () => ({ body: USER_PROFILE, headers: { Warning: '299 - "The user profile is fixed"' } }),
+    async run({ operator, realm }, { body }) {
+      const { displayName, enabled, settings } = realm;
+      const changed = await changeRealm(operator, realm, { displayName, enabled, settings: settingsWithProfile(settings, body) });
+      return { body: profileIn(changed.settings), headers: { Warning: '299 - "The user profile is fixed"' } };
+    },
   }),
   inRealm({
     id: 'users.profile.metadata',
@@ -195,6 +200,11 @@ export const userOperations: readonly Operation[] = [
 export async function representedUsers(call: RealmCall, users: readonly UserRow[], brief: boolean): Promise<UserRepresentation[]> {
   const details = brief ? undefined : await detailsOfUsers(call.operator, call.realm, users);
   return users.map((user) => representedUser(user, call.access, details?.(user)));
+}
+
+/** Users as members of something: Keycloak does not say of them what the caller may do. */
+export async function representedMembers(call: RealmCall, users: readonly UserRow[], brief: boolean): Promise<UserRepresentation[]> {
+  return (await representedUsers(call, users, brief)).map(({ access: _, ...user }) => user);
 }
 
 /** Service accounts are found by a name, and are in no list of people. */
