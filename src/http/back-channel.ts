@@ -7,7 +7,6 @@
 import { request } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import * as client from 'openid-client';
-import { CONSOLE_CLIENTS, type ConsoleName } from '../realms/consoles.ts';
 import { issuerOf } from '../realms/issuer.ts';
 
 /** Our own metadata, keys and tokens are a few KiB; whatever answers more is not us. */
@@ -19,15 +18,12 @@ const BODILESS = new Set([204, 205, 304]);
 const METADATA_MS = 10 * 60_000;
 
 /**
- * The consoles as openid-client knows them: public clients of their realm, which verify the signature of ID tokens though
- * they come straight from the token endpoint.
+ * Relying parties of ours as openid-client knows them: public clients of their realm, which verify the signature of ID
+ * tokens though they come straight from the token endpoint.
  *
  * Each call answers a configuration of its own, and so asks for the realm's keys anew: after a rotation none is missed.
  */
-export function consoleClients(options: {
-  origin: string;
-  listening(): string;
-}): (realmName: string, console: ConsoleName) => Promise<client.Configuration> {
+export function ownClients(options: { origin: string; listening(): string }): (realmName: string, clientId: string) => Promise<client.Configuration> {
   const call = backChannel(options);
   const insecure = options.origin.startsWith('http:') ? [client.allowInsecureRequests] : [];
   const metadata = new LRUCache<string, client.ServerMetadata>({ max: 1_000, ttl: METADATA_MS });
@@ -40,8 +36,7 @@ export function consoleClients(options: {
     return plain;
   }
 
-  return async (realmName, console) => {
-    const clientId = CONSOLE_CLIENTS[console];
+  return async (realmName, clientId) => {
     const issuer = issuerOf(options.origin, realmName);
     const configuration = new client.Configuration(metadata.get(issuer) ?? (await metadataOf(issuer, clientId)), clientId, undefined, client.None());
     configuration[client.customFetch] = call;
@@ -59,7 +54,7 @@ export function backChannel(options: { origin: string; listening(): string }): c
   const { host } = new URL(options.origin);
   return async (address, { method, headers, body, signal }) => {
     const url = new URL(address);
-    if (url.origin !== options.origin) throw new Error(`A console was told to call ${url.origin}, which is not its own origin.`);
+    if (url.origin !== options.origin) throw new Error(`A relying party of ours was told to call ${url.origin}, which is not its own origin.`);
     const { hostname, port } = new URL(options.listening());
     const form = textOf(body);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();

@@ -1,6 +1,6 @@
 /**
- * What a console remembers of a sign-in that it began: sealed, in a cookie of the browser that began it, under the
- * console's own path. Each sign-in has a cookie of its own, so that two tabs do not end each other's.
+ * What a relying party of ours (a console, the gate) remembers of a sign-in that it began: sealed, in a cookie of the
+ * browser that began it, under its own path. Each sign-in has a cookie of its own, so that two tabs do not end each other's.
  */
 import type Koa from 'koa';
 import { z } from 'zod';
@@ -8,7 +8,6 @@ import { safeEqual } from '../crypto/codes.ts';
 import { derive } from '../crypto/keyring.ts';
 import { openWith, type SealContext, sealWith } from '../crypto/seal.ts';
 import { AppError } from '../errors.ts';
-import type { ConsoleName } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
 
 const loginState = z.object({
@@ -25,12 +24,15 @@ const loginState = z.object({
 });
 export type LoginState = z.infer<typeof loginState>;
 
-/** Where the cookies of a console live. */
+/** Where the cookies of a relying party live. */
 export interface CookieJar {
   ctx: Koa.Context;
   realm: RealmContext;
-  console: ConsoleName;
-  /** The console's path. */
+  /** Whose they are: what was sealed for one opens for no other. */
+  owner: string;
+  /** How the names of its cookies begin, such as `cardea_account`. */
+  prefix: string;
+  /** Its path. */
   path: string;
   secure: boolean;
 }
@@ -55,7 +57,7 @@ export function takeLoginState(jar: CookieJar, state: string, now: number): Logi
   return kept !== undefined && safeEqual(kept.state, state) && kept.expiresAt > now ? kept : undefined;
 }
 
-/** Sets or removes a cookie that only this console sees. Lax, because the browser arrives from another page's redirect. */
+/** Sets or removes a cookie that only this relying party sees. Lax, because the browser arrives from another page's redirect. */
 export function setCookie(jar: CookieJar, name: string, value: string | null, maxAge?: number): void {
   jar.ctx.cookies.set(name, value, {
     path: jar.path,
@@ -96,11 +98,11 @@ function opened(jar: CookieJar, sealed: string): LoginState | undefined {
 }
 
 const keyOf = ({ realm }: CookieJar) => ({ id: 'console', bytes: derive(realm.rootSecret, 'console sign-ins') });
-const placeOf = ({ realm, console: name }: CookieJar): SealContext => ({
+const placeOf = ({ realm, owner }: CookieJar): SealContext => ({
   purpose: 'console-login',
   realm: realm.realm.id,
-  row: name,
+  row: owner,
   column: 'cookie',
 });
-const prefix = ({ console: name }: CookieJar): string => `cardea_${name}_login_`;
+const prefix = (jar: CookieJar): string => `${jar.prefix}_login_`;
 const cookieOf = (jar: CookieJar, state: string): string => `${prefix(jar)}${state.slice(0, 12)}`;

@@ -9,7 +9,6 @@
  * `decide` as everywhere says whether what was proved is still enough. Signing out elsewhere therefore ends it at once.
  */
 import type Koa from 'koa';
-import * as client from 'openid-client';
 import { randomToken, sha256 } from '../crypto/codes.ts';
 import type { Factors } from '../factors/index.ts';
 import { heldProofs } from '../factors/owned.ts';
@@ -27,8 +26,8 @@ import type { CredentialRow } from '../store/credentials.ts';
 import type { Database } from '../store/database.ts';
 import { liveSessionBySid, type SessionRow } from '../store/sessions.ts';
 import { type UserRow, userById } from '../store/users.ts';
-import { consoleClients } from './back-channel.ts';
-import { type CookieJar, keepLoginState, ownPath, setCookie, takeLoginState } from './login-state.ts';
+import { createCodeFlow, type Party } from './code-flow.ts';
+import { type CookieJar, ownPath, setCookie, takeLoginState } from './login-state.ts';
 import { askRecent, isRecent } from './recent.ts';
 
 export interface RelyingDeps {
@@ -88,6 +87,10 @@ export interface Relying {
   signOut(ctx: Koa.Context, realm: RealmContext, console: ConsoleName): Promise<void>;
 }
 
+interface ConsoleJar extends CookieJar {
+  console: ConsoleName;
+}
+
 /**
  * A rule's `maxAge` counts from so long ago, or whoever comes from a slow sign-in would be sent back to it, round in circles.
  */
@@ -95,43 +98,26 @@ const PAGES_STAY_FRESH_MS = 5 * 60_000;
 
 export function createRelying(deps: RelyingDeps): Relying {
   const { db, origin, now } = deps;
-  const clientOf = consoleClients(deps);
+  const flow = createCodeFlow(deps);
 
-  const jarOf = (ctx: Koa.Context, realm: RealmContext, console: ConsoleName): CookieJar => ({
+  const jarOf = (ctx: Koa.Context, realm: RealmContext, console: ConsoleName): ConsoleJar => ({
     ctx,
     realm,
     console,
+    owner: console,
+    prefix: `cardea_${console}`,
     path: consolePath(console, realm.realm.name),
     secure: origin.startsWith('https:'),
   });
+  const partyOf = ({ console, path }: ConsoleJar): Party => ({ clientId: CONSOLE_CLIENTS[console], redirectUri: `${origin}${path}/callback` });
 
   const begin: Relying['begin'] = async (ctx, realm, console, { returnTo, parameters = {} }) => {
     const jar = jarOf(ctx, realm, console);
-    const [state, nonce, verifier] = [client.randomState(), client.randomNonce(), client.randomPKCECodeVerifier()];
-    const startedAt = now();
-    keepLoginState(jar, {
-      state,
-      nonce,
-      verifier,
-      returnTo: ownPath(returnTo, jar.path),
-      action: parameters.kc_action ?? null,
-      startedAt,
-      expiresAt: startedAt + realm.realm.settings.accessCodeLifespanLogin * 1000,
-    });
-    const url = client.buildAuthorizationUrl(await clientOf(realm.realm.name, console), {
-      ...parameters,
-      redirect_uri: `${origin}${jar.path}/callback`,
-      scope: 'openid',
-      state,
-      nonce,
-      code_challenge: await client.calculatePKCECodeChallenge(verifier),
-      code_challenge_method: 'S256',
-    });
-    redirectTo(ctx, url.href);
+    redirectTo(ctx, await flow.begin(jar, partyOf(jar), { returnTo: ownPath(returnTo, jar.path), parameters, now: now() }));
   };
 
   /** Who this provider's session stands for now. */
-  async function standing({ realm, console }: CookieJar, sid: string, userId: string, at: number): Promise<ConsoleSession | undefined> {
+  async function standing({ realm, console }: ConsoleJar, sid: string, userId: string, at: number): Promise<ConsoleSession | undefined> {
     const session = await liveSessionBySid(db.knex, realm.realm.id, sid, at);
     if (!session || session.userId !== userId || !isAlive(session, realm.realm.settings, at)) return undefined;
     const user = await userById(db.knex, realm.realm.id, userId);
@@ -140,7 +126,7 @@ export function createRelying(deps: RelyingDeps): Relying {
     return { user, session, known, credentials: known.credentials };
   }
 
-  async function current(jar: CookieJar, at: number): Promise<ConsoleSession | undefined> {
+  async function current(jar: ConsoleJar, at: number): Promise<ConsoleSession | undefined> {
     const cookie = jar.ctx.cookies.get(sessionCookie(jar.console));
     if (!cookie) return undefined;
     const row = await consoleSession(db.knex, jar.realm.realm.id, sha256(cookie), jar.console, at);
@@ -187,47 +173,31 @@ export function createRelying(deps: RelyingDeps): Relying {
       await explain(jar, 'account.arrival.notBegun.title', 'account.arrival.notBegun.message');
       return undefined;
     }
-    const tokens = await exchange(jar, kept);
-    const claims = tokens?.claims();
-    if (!tokens || !claims) return undefined;
-    const sid = typeof claims.sid === 'string' ? claims.sid : '';
-    const signedIn = await standing(jar, sid, claims.sub, at);
+    const exchanged = await flow.exchange(jar, partyOf(jar), ctx.search, kept);
+    if (!exchanged.ok) {
+      await refuse(jar, exchanged);
+      return undefined;
+    }
+    const { userId, sid, idToken } = exchanged;
+    const signedIn = await standing(jar, sid, userId, at);
     if (!signedIn) {
       await explain(jar, 'account.arrival.ended.title', 'account.arrival.ended.message');
       return undefined;
     }
-    await replaceSession(jar, { userId: claims.sub, sid, idToken: tokens.id_token ?? '', createdAt: at, expiresAt: signedIn.session.endsAt });
+    await replaceSession(jar, { userId, sid, idToken, createdAt: at, expiresAt: signedIn.session.endsAt });
     return { ...signedIn, returnTo: ownPath(kept.returnTo, jar.path), action: kept.action, startedAt: kept.startedAt };
   };
 
-  /**
-   * Exchanges the code. `max_age` is not checked here: the provider counts it from the beginning of the sign-in, and the
-   * page that asked for it looks at the proofs themselves.
-   */
-  async function exchange(jar: CookieJar, kept: { state: string; nonce: string; verifier: string }) {
-    const url = new URL(`${jar.path}/callback${jar.ctx.search}`, origin);
-    try {
-      return await client.authorizationCodeGrant(await clientOf(jar.realm.realm.name, jar.console), url, {
-        expectedState: kept.state,
-        expectedNonce: kept.nonce,
-        pkceCodeVerifier: kept.verifier,
-        idTokenExpected: true,
-      });
-    } catch (error) {
-      const code = error instanceof client.AuthorizationResponseError || error instanceof client.ResponseBodyError ? error.error : undefined;
-      const said = REFUSALS.get(code ?? '');
-      if (said) await explain(jar, said.title, said.message);
-      else if (code !== undefined || error instanceof client.ClientError) {
-        deps.log.warn({ err: error, realm: jar.realm.realm.name, console: jar.console }, 'a sign-in to a console was refused');
-        await explain(jar, 'account.arrival.unfit.title', 'account.arrival.unfit.message');
-      } else throw error;
-      return undefined;
-    }
+  async function refuse(jar: ConsoleJar, { error, cause }: { error: string | null; cause: unknown }): Promise<void> {
+    const said = REFUSALS.get(error ?? '');
+    if (said) return explain(jar, said.title, said.message);
+    deps.log.warn({ err: cause, realm: jar.realm.realm.name, console: jar.console }, 'a sign-in to a console was refused');
+    await explain(jar, 'account.arrival.unfit.title', 'account.arrival.unfit.message');
   }
 
   /** A new cookie with every sign-in; the one of before is worth nothing from then on. */
   async function replaceSession(
-    jar: CookieJar,
+    jar: ConsoleJar,
     row: { userId: string; sid: string; idToken: string; createdAt: number; expiresAt: number },
   ): Promise<void> {
     const { id: realmId } = jar.realm.realm;
@@ -247,15 +217,11 @@ export function createRelying(deps: RelyingDeps): Relying {
     setCookie(jar, sessionCookie(console), null);
     if (!row) return redirectTo(ctx, `${jar.path}/`);
     await deleteConsoleSession(db.knex, realm.realm.id, row.id);
-    const url = client.buildEndSessionUrl(await clientOf(realm.realm.name, console), {
-      id_token_hint: row.idToken,
-      post_logout_redirect_uri: `${origin}${jar.path}/`,
-    });
-    redirectTo(ctx, url.href);
+    redirectTo(ctx, await flow.endSession(jar, CONSOLE_CLIENTS[console], { idToken: row.idToken, back: `${origin}${jar.path}/` }));
   };
 
   /** Says what happened, with the way back to the console. */
-  async function explain({ ctx, realm, path, console }: CookieJar, title: MessageKey, message: MessageKey): Promise<void> {
+  async function explain({ ctx, realm, path, console }: ConsoleJar, title: MessageKey, message: MessageKey): Promise<void> {
     const { name, displayName } = realm.realm;
     const link = { href: `${path}/`, label: say(console === 'account' ? 'account.arrival.toAccount' : 'account.arrival.toAdmin') };
     await deps.render(
