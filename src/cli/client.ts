@@ -1,11 +1,12 @@
-/** `cardea client`: the applications of a realm are made and listed. */
+/** `cardea client`: the applications of a realm are made, listed, changed and deleted. */
 import type { Command } from 'commander';
 import { allClients, createClient } from '../admin/resources/clients.ts';
 import { requireRealm } from '../admin/resources/context.ts';
-import type { ClientRow } from '../store/clients.ts';
 import type { Invocation } from './cli.ts';
+import { describeClientChanges } from './client-changes.ts';
+import { documentOfClient } from './client-document.ts';
 import { withOperator } from './open.ts';
-import { examples, isoTime } from './output.ts';
+import { examples } from './output.ts';
 
 interface CreateOptions {
   realm: string;
@@ -20,11 +21,22 @@ interface CreateOptions {
   json?: boolean;
 }
 
-export function describeClient(client: Command, { terminal, output }: Invocation): void {
+export function describeClient(client: Command, invocation: Invocation): void {
   client.addHelpText(
     'after',
-    examples('cardea client create --realm staff --client-id wiki --redirect-uri https://wiki.example/callback', 'cardea client list --realm staff'),
+    examples(
+      'cardea client create --realm staff --client-id wiki --redirect-uri https://wiki.example/callback',
+      'cardea client list --realm staff',
+      'cardea client update --realm staff --client-id wiki --name "The wiki" --disable',
+      'cardea client secret --realm staff --client-id wiki --new',
+    ),
   );
+  describeCreate(client, invocation);
+  describeList(client, invocation);
+  describeClientChanges(client, invocation);
+}
+
+function describeCreate(client: Command, { terminal, output }: Invocation): void {
   client
     .command('create')
     .description('make a client; the secret of a confidential one is printed, this once')
@@ -58,14 +70,16 @@ export function describeClient(client: Command, { terminal, output }: Invocation
           webOrigins: options.webOrigin,
           serviceAccount: options.serviceAccount && !options.public,
         });
-        const document = { ...documentOf(made, realm.name), ...(secret !== null && { secret }) };
+        const document = { ...documentOfClient(made, realm.name), ...(secret !== null && { secret }) };
         await output.answer(options.json, document, () => [
           `Made client ${made.clientId} in realm ${realm.name}.`,
           ...(secret === null ? [] : [`Secret  ${secret}`]),
         ]);
       }),
     );
+}
 
+function describeList(client: Command, { terminal, output }: Invocation): void {
   client
     .command('list')
     .description('list the clients of a realm by client_id')
@@ -76,7 +90,7 @@ export function describeClient(client: Command, { terminal, output }: Invocation
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, name);
         await output.list(json, allClients(operator, realm), {
-          document: (row) => documentOf(row, realm.name),
+          document: (row) => documentOfClient(row, realm.name),
           columns: [
             { title: 'CLIENT ID', value: (row) => row.clientId },
             { title: 'NAME', value: (row) => row.name ?? '' },
@@ -88,18 +102,3 @@ export function describeClient(client: Command, { terminal, output }: Invocation
       }),
     );
 }
-
-const documentOf = (row: ClientRow, realm: string) => ({
-  id: row.id,
-  realm,
-  clientId: row.clientId,
-  name: row.name,
-  enabled: row.enabled,
-  public: row.publicClient,
-  firstParty: !row.consentRequired,
-  serviceAccount: row.serviceAccount,
-  redirectUris: row.redirectUris,
-  postLogoutRedirectUris: row.postLogoutRedirectUris,
-  webOrigins: row.webOrigins,
-  createdAt: isoTime(row.createdAt),
-});

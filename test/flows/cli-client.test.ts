@@ -1,0 +1,59 @@
+/** `cardea client` on both engines: a client is shown, changed, given another secret and deleted. */
+import type { ExecutionContext } from 'ava';
+import { runCardea, settingsFor } from '../support/command.ts';
+import { forEachEngine } from '../support/databases.ts';
+
+type Env = Record<string, string>;
+
+async function ok(t: ExecutionContext, env: Env, args: string[]) {
+  const { status, stdout, stderr } = await runCardea([...args, '--json'], env);
+  t.is(status, 0, `cardea ${args.join(' ')}: ${stderr}`);
+  return JSON.parse(stdout);
+}
+
+async function refused(t: ExecutionContext, env: Env, args: string[], says: RegExp): Promise<void> {
+  const { status, stdout, stderr } = await runCardea(args, env);
+  t.is(status, 1, stderr);
+  t.is(stdout, '');
+  t.regex(stderr, says);
+}
+
+forEachEngine((engine) => {
+  engine.test('a client is shown, changed, given another secret and deleted', async (t) => {
+    const env = settingsFor(await engine.settings({ empty: true }));
+    await ok(t, env, ['realm', 'create', 'staff']);
+    const wiki = (...args: string[]) => [...args.slice(0, 2), '--realm', 'staff', '--client-id', 'wiki', ...args.slice(2)];
+    const made = await ok(t, env, wiki('client', 'create', '--redirect-uri', 'https://wiki.example/callback'));
+    t.like(await ok(t, env, wiki('client', 'get')), { id: made.id, clientId: 'wiki', enabled: true, firstParty: false });
+    t.regex((await runCardea(wiki('client', 'get'), env)).stdout, /Redirect URIs +https:\/\/wiki\.example\/callback/);
+
+    const changed = await ok(
+      t,
+      env,
+      wiki('client', 'update', '--name', 'The wiki', '--disable', '--first-party', '--attribute', 'access.token.lifespan=60', 'x=a=b'),
+    );
+    t.like(changed, { name: 'The wiki', enabled: false, firstParty: true, redirectUris: ['https://wiki.example/callback'] });
+    t.deepEqual(changed.attributes, { 'access.token.lifespan': '60', x: 'a=b' });
+    t.deepEqual((await ok(t, env, wiki('client', 'update', '--enable', '--name', '', '--attribute', 'x='))).attributes, {
+      'access.token.lifespan': '60',
+    });
+    t.regex((await runCardea(wiki('client', 'update', '--enable'), env)).stdout, /is so already/);
+    await refused(t, env, wiki('client', 'update', '--enable', '--disable'), /opposite/);
+    await refused(t, env, wiki('client', 'update', '--redirect-uri', '*'), /^cardea: redirectUris: /);
+    await refused(t, env, wiki('client', 'update', '--attribute', 'nothing'), /name=value/);
+
+    t.is((await ok(t, env, wiki('client', 'secret'))).secret, made.secret);
+    const next = await ok(t, env, wiki('client', 'secret', '--new', '--overlap', '3600'));
+    t.not(next.secret, made.secret);
+    t.true(Date.parse(next.oldUntil) > Date.now() + 3_000_000);
+    t.is((await ok(t, env, wiki('client', 'secret', '--end-old'))).oldUntil, null);
+    await refused(t, env, wiki('client', 'secret', '--end-old'), /rotated secret/);
+    await refused(t, env, wiki('client', 'secret', '--overlap', '5'), /goes with --new/);
+    await ok(t, env, wiki('client', 'update', '--public'));
+    await refused(t, env, wiki('client', 'secret'), /has no secret/);
+
+    t.like(await ok(t, env, wiki('client', 'delete')), { clientId: 'wiki', deleted: true });
+    await refused(t, env, wiki('client', 'get'), /no client "wiki"/);
+    await refused(t, env, ['client', 'delete', '--realm', 'staff', '--client-id', 'account-console'], /comes with the realm/);
+  });
+});
