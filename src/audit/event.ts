@@ -158,7 +158,29 @@ type ResourceEvent =
   /** Pauses after wrong passwords and codes were lifted: how many there were. */
   | { type: 'user.unlocked'; details: { pauses: number } };
 
-export type AuditEvent = LoginEvent | ChallengeEvent | FactorEvent | PolicyEvent | RecoveryEvent | DeliveryEvent | SecurityEvent | ResourceEvent;
+/** What tokens say: client scopes, protocol mappers and scope mappings. */
+type TokenContentEvent =
+  | { type: 'client-scope.created' | 'client-scope.deleted'; details: { name: string } }
+  | { type: 'client-scope.updated'; details: { name: string; fields: string[] } }
+  /** Of one client, or without one of every new client of the realm. */
+  | { type: 'client-scope.assigned' | 'client-scope.unassigned'; details: { name: string; client: string | null; as: 'default' | 'optional' } }
+  /** `of` is the client or the client scope. */
+  | { type: 'protocol-mapper.created' | 'protocol-mapper.updated' | 'protocol-mapper.deleted'; details: { name: string; of: NamedParent } }
+  | { type: 'scope-mapping.added' | 'scope-mapping.removed'; details: NamedRole & { of: NamedParent } };
+
+/** A client by its client_id, or a client scope by its name. */
+export type NamedParent = { client: string } | { scope: string };
+
+export type AuditEvent =
+  | LoginEvent
+  | ChallengeEvent
+  | FactorEvent
+  | PolicyEvent
+  | RecoveryEvent
+  | DeliveryEvent
+  | SecurityEvent
+  | ResourceEvent
+  | TokenContentEvent;
 
 /**
  * The details that name or describe the subject. A new event with such a detail is named here, or erasing a person

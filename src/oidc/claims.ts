@@ -1,13 +1,14 @@
 /** What tokens and userinfo say: what every token says, and what mappers say besides (mapped.ts). */
 import Provider, { type Account, type AccountClaims, errors, type JWTStructured, type KoaContextWithOIDC } from 'oidc-provider';
+import { accessTokenPayload, idTokenClaims, userinfoClaims } from '../realms/mappers/payload.ts';
 import type { Mapper } from '../realms/mappers/prepare.ts';
 import { claimNames } from '../realms/mappers/types.ts';
 import { userWith, type Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
 import { type Clients, type OidcClient, rowOf } from './clients.ts';
-import { audienceOf, mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
+import { mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
 import { requestCache } from './request-cache.ts';
-import type { RealmRoom } from './room.ts';
+import { DEFAULT_AUDIENCE, type RealmRoom } from './room.ts';
 
 interface Parts {
   room: RealmRoom;
@@ -58,8 +59,8 @@ async function clientAtHand(clients: Clients): Promise<OidcClient | undefined> {
 async function accountClaims({ room, clients }: Parts, user: UserRow, use: 'id' | 'userinfo', scope: string): Promise<AccountClaims> {
   const client = await clientAtHand(clients);
   const signIn = Provider.ctx && signInOf(Provider.ctx);
-  const { claims } = client ? await mapped(room, { client, user, scope, signIn }, use) : { claims: {} };
-  return { ...passing(claims), sub: user.id, ...(use === 'id' ? { typ: 'ID' } : {}) };
+  const said = client ? await mapped(room, { client, user, scope, signIn }, use) : { claims: {}, audience: [] };
+  return { ...passing(said.claims), ...(use === 'id' ? idTokenClaims : userinfoClaims)(said, user.id), sub: user.id };
 }
 
 /** How the user signed in, from what a token is made of, or from the access token that is shown. */
@@ -87,16 +88,9 @@ export async function customizeJwt(
   const user = service ? await serviceUser(room, client) : accountUser(ctx.oidc.account);
   if (!user) throw new Error(`An access token of client ${client.row.clientId} is about nobody.`);
   const signIn = service ? undefined : signInOf(ctx);
-  const { claims, audience } = await mapped(room, { client, user, scope: token.scope, signIn }, 'access');
-  jwt.payload = {
-    ...claims,
-    ...jwt.payload,
-    sub: user.id,
-    typ: 'Bearer',
-    azp: token.clientId,
-    ...(service ? {} : { sid: token.sid }),
-    aud: audienceOf(jwt.payload.aud, audience),
-  };
+  const said = await mapped(room, { client, user, scope: token.scope, signIn }, 'access');
+  const about = { sub: user.id, azp: token.clientId, sid: service ? undefined : token.sid, aud: DEFAULT_AUDIENCE };
+  jwt.payload = accessTokenPayload({ ...jwt.payload }, about, said);
 }
 
 /** The user that a service account's own tokens are about. */

@@ -23,12 +23,10 @@ export const CLIENT_METADATA = ['cardea_row', 'cardea_rotated'] as const;
 
 export interface OidcClient {
   row: ClientRow;
-  /** Scopes that apply unasked, and those that may be asked for. */
+  /** Scopes that apply unasked and that tokens name, and those that may be asked for. */
   scopes: {
     defaults: string[];
     optional: string[];
-    /** All that apply unasked, also those that no token names. */
-    applied: string[];
   };
   /** What its tokens say. */
   mappers: ClientMappers;
@@ -103,7 +101,7 @@ export class Clients {
       ...(rotated === undefined ? {} : { cardea_rotated: rotated }),
     };
     const { defaults, optional } = scopes;
-    return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional, applied: defaults }, mappers, metadata };
+    return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional }, mappers, metadata };
   }
 }
 

@@ -7,15 +7,14 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import { allMappers, appliedMappers } from '../realms/mappers/applied.ts';
 import { isRecord } from '../realms/mappers/claim.ts';
 import type { Use } from '../realms/mappers/mapper.ts';
-import { claimsOf, introspected, type Said, type Source, wantedFor } from '../realms/mappers/token-claims.ts';
-import { webOriginsOf } from '../realms/web-origins.ts';
-import { LIGHTWEIGHT } from '../store/clients.ts';
+import { audienceOf } from '../realms/mappers/payload.ts';
+import { claimsOf, introspected, isLightweight, ofClient, type Said, type Source, wantedFor } from '../realms/mappers/token-claims.ts';
 import { userWith, type Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
 import type { Clients, OidcClient } from './clients.ts';
 import { requestCache } from './request-cache.ts';
 import { rolesWithin } from './roles.ts';
-import { DEFAULT_AUDIENCE, type RealmRoom } from './room.ts';
+import type { RealmRoom } from './room.ts';
 
 /** Where tokens say how the user signed in, and how: the code or the refresh token that they are made from. */
 export interface SignedIn {
@@ -33,7 +32,6 @@ export interface About {
   signIn: SignedIn | undefined;
 }
 
-const isLightweight = ({ row }: OidcClient): boolean => row.attributes[LIGHTWEIGHT] === 'true';
 const isService = ({ user }: About): boolean => user.serviceAccountOf !== null;
 
 /** What mappers say about a user in one place. */
@@ -42,16 +40,15 @@ export const mapped = (room: RealmRoom, about: About, use: Use): Promise<Said> =
 
 /** What is wanted with the user's row where the client's mappers will be asked for these uses. */
 export const wantedOf = (client: OidcClient | undefined, uses: readonly Use[]): Wanted =>
-  client ? wantedFor(allMappers(client.mappers), uses, isLightweight(client)) : { attributes: false, groups: false };
+  client ? wantedFor(allMappers(client.mappers), uses, isLightweight(client.row)) : { attributes: false, groups: false };
 
 function sourceOf(room: RealmRoom, { client, user, scope, signIn }: About): Source {
   const cache = requestCache();
   const { knex } = room.db;
   return {
     user,
-    client: { clientId: client.row.clientId, origins: webOriginsOf(client.row) },
+    ...ofClient(client.row),
     signIn: signIn && { acr: signIn.acr, amr: signIn.amr, authTime: signIn.authTime, sid: signIn.sid },
-    lightweight: isLightweight(client),
     async about(wanted) {
       const read = cache.about;
       if (read?.userId === user.id && (read.wanted.attributes || !wanted.attributes) && (read.wanted.groups || !wanted.groups)) return read.about;
@@ -66,12 +63,6 @@ function sourceOf(room: RealmRoom, { client, user, scope, signIn }: About): Sour
       return cache.roles.roles;
     },
   };
-}
-
-/** The audience of an access token: the usual one, and whom mappers add. */
-export function audienceOf(usual: unknown, added: readonly string[]): unknown {
-  const others = [...new Set(added)].filter((name) => name !== DEFAULT_AUDIENCE && name !== usual).sort();
-  return others.length > 0 ? [...[usual ?? DEFAULT_AUDIENCE].flat(), ...others] : usual;
 }
 
 /** Travels with what an account says, through the library's copies of it. */
@@ -128,13 +119,16 @@ async function completeIntrospection({ room, clients }: { room: RealmRoom; clien
   // Of a service account nothing was read so far, and mostly nothing has to be.
   const account = (): Promise<UserRow | undefined> =>
     userWith(room.db.knex, client.row.realmId, { serviceAccountOf: client.row.id }, { attributes: false, groups: false }).then((one) => one?.user);
-  const answer = await introspected(mappers, body, isLightweight(client), async () => {
+  const answer = await introspected(mappers, body, isLightweight(client.row), async () => {
     const subject = user ?? (await account());
     return subject && sourceOf(room, { client, user: subject, scope, signIn });
   });
   if (!answer) return;
-  ctx.body = { ...answer.claims, aud: audienceOf(body.aud, answer.audience) };
+  ctx.body = { ...answer.claims, ...(isAudience(body.aud) ? { aud: audienceOf(body.aud, answer.audience) } : {}) };
 }
 
 const isActive = (body: unknown): body is Record<string, unknown> =>
   typeof body === 'object' && body !== null && 'active' in body && body.active === true;
+
+const isAudience = (aud: unknown): aud is string | string[] =>
+  typeof aud === 'string' || (Array.isArray(aud) && aud.every((one) => typeof one === 'string'));

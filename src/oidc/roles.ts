@@ -2,6 +2,7 @@
  * The roles of a user that a client may be told of, and use. One query a token, and nothing about a user is kept: a role that
  * was taken is missing in the next token. Where tokens name them is the business of mappers.
  */
+import { roleScopeFor } from '../realms/mappers/applied.ts';
 import { type EffectiveRole, effectiveRoles, type RoleScope } from '../store/effective-roles.ts';
 import type { OidcClient } from './clients.ts';
 import type { RealmRoom } from './room.ts';
@@ -13,8 +14,5 @@ import type { RealmRoom } from './room.ts';
 export const rolesWithin = (room: RealmRoom, client: OidcClient, userId: string, scope: string | undefined): Promise<EffectiveRole[]> =>
   effectiveRoles(room.db.knex, client.row.realmId, userId, roleScopeOf(client, scope));
 
-const scopesOf = ({ scopes }: OidcClient, scope: string | undefined): string[] => [...scopes.applied, ...(scope?.split(' ') ?? [])];
-
 /** The roles that a client may be told of, and use; undefined for all. */
-export const roleScopeOf = (client: OidcClient, scope: string | undefined): RoleScope | undefined =>
-  client.row.fullScope ? undefined : { clientId: client.row.id, scopes: scopesOf(client, scope) };
+export const roleScopeOf = ({ row, mappers }: OidcClient, scope: string | undefined): RoleScope | undefined => roleScopeFor(row, mappers, scope);

@@ -173,6 +173,13 @@ export function waysTo(knex: Knex, realmId: string, table: string, roles: Knex.Q
 const realmRole = (knex: Knex, realmId: string, name: string): Knex.QueryBuilder =>
   knex('roles').where({ realm_id: realmId, name }).whereNull('client_id').select({ id: 'id', holder_id: 'id' });
 
+/** Ids of all roles that the scope lets pass. */
+export const passingRoles = (knex: Knex, realmId: string, within: RoleScope): Knex.QueryBuilder =>
+  knex
+    .withRecursive('passing', withContained(knex, realmId, 'passing', rolesOfScope(knex, realmId, within)))
+    .from('passing')
+    .select('passing.id');
+
 function rolesOfScope(knex: Knex, realmId: string, { clientId, scopes }: RoleScope): Knex.QueryBuilder {
   const names = [...new Set(scopes)];
   return knex('roles')

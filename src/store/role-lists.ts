@@ -1,9 +1,10 @@
 /** Roles as lists show them: of a realm or a client, of what contains them, of whom they were given to. */
 import type { Knex } from 'knex';
-import { waysTo } from './effective-roles.ts';
+import { passingRoles, type RoleScope, waysTo } from './effective-roles.ts';
 import { type Bearer, givenTo, memberGroupsOf } from './privileges.ts';
 import { type RoleRecord, type RoleRow, roleFromRecord } from './roles.ts';
 import { bool, fromJson, stringLists } from './rows.ts';
+import { type MappingParent, mappingColumns } from './scope-mappings.ts';
 import { type UserRecord, type UserRow, userFromRecord } from './users.ts';
 
 export interface Place {
@@ -90,9 +91,13 @@ export function containedRoles(knex: Knex, realmId: string, roleId: string, owne
   return rows(named(shown(knex, realmId, owner).whereIn('roles.id', children), search), place);
 }
 
-export type Holder = { user: string } | { group: string };
+/** Whom roles are given to. */
+export type RoleBearer = { user: string } | { group: string };
 
-/** What was given to a user or a group itself. */
+/** The same, or what they are mapped to. */
+export type Holder = RoleBearer | MappingParent;
+
+/** What was given to a user or a group itself, or is mapped to a client or a client scope. */
 export const directRoles = (knex: Knex, realmId: string, holder: Holder, owner: Owner): Promise<ShownRole[]> =>
   rows(shown(knex, realmId, owner).whereIn('roles.id', directly(knex, realmId, holder)));
 
@@ -112,7 +117,19 @@ export function heldRoles(knex: Knex, realmId: string, holder: Bearer, owner: st
   return rows(shown(knex, realmId, owner).whereIn('roles.id', held));
 }
 
+/** The roles of one owner that tokens may name within a scope; or with `not`, that they may not. All of them without one. */
+export function rolesOfScope(knex: Knex, realmId: string, within: RoleScope | undefined, owner: string | null, not = false): Promise<ShownRole[]> {
+  const query = shown(knex, realmId, owner);
+  if (within) void query[not ? 'whereNotIn' : 'whereIn']('roles.id', passingRoles(knex, realmId, within));
+  else if (not) void query.whereRaw('1 = 0');
+  return rows(query, { first: 0, max: 10_000 });
+}
+
 function directly(knex: Knex, realmId: string, holder: Holder): Knex.QueryBuilder {
+  if ('client' in holder || 'scope' in holder)
+    return knex('scope_mappings')
+      .where({ realm_id: realmId, ...mappingColumns(holder) })
+      .select('role_id');
   return 'user' in holder
     ? knex('user_roles').where({ realm_id: realmId, user_id: holder.user }).select('role_id')
     : knex('group_roles').where({ realm_id: realmId, group_id: holder.group }).select('role_id');

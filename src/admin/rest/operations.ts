@@ -2,10 +2,12 @@
 import { attackDetectionOperations } from './attack-detection.ts';
 import { auditOperations } from './audit.ts';
 import { authenticationOperations } from './authentication.ts';
+import { clientScopeOperations } from './client-scopes.ts';
 import { clientSecretOperations } from './client-secrets.ts';
 import { clientSessionOperations } from './client-sessions.ts';
 import { clientOperations } from './clients.ts';
 import { credentialOperations } from './credentials.ts';
+import { evaluateScopeOperations } from './evaluate-scopes.ts';
 import { groupOperations } from './groups.ts';
 import { initialAccessOperations } from './initial-access.ts';
 import { mfaCoverageOperations } from './mfa-coverage.ts';
@@ -13,10 +15,12 @@ import { mfaEnrolmentPassOperations } from './mfa-enrolment-passes.ts';
 import { mfaExceptionOperations } from './mfa-exceptions.ts';
 import { mfaPolicyOperations } from './mfa-policy.ts';
 import type { Operation } from './operation.ts';
+import { protocolMapperOperations } from './protocol-mappers.ts';
 import { realmOperations } from './realms.ts';
 import { requiredActionOperations } from './required-actions.ts';
 import { roleMappingOperations } from './role-mappings.ts';
 import { roleOperations } from './roles.ts';
+import { scopeMappingOperations } from './scope-mappings.ts';
 import { userGroupOperations } from './user-groups.ts';
 import { userSessionOperations } from './user-sessions.ts';
 import { userOperations } from './users.ts';
@@ -36,6 +40,10 @@ export const operations: readonly Operation[] = [
   ...clientSecretOperations,
   ...clientSessionOperations,
   ...initialAccessOperations,
+  ...clientScopeOperations,
+  ...protocolMapperOperations,
+  ...scopeMappingOperations,
+  ...evaluateScopeOperations,
   ...mfaPolicyOperations,
   ...mfaCoverageOperations,
   ...mfaExceptionOperations,

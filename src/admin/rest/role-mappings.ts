@@ -1,6 +1,6 @@
 /** Roles of users and of groups over REST: what they were given, what could be given, and what they have in the end. */
 import { z } from 'zod';
-import { availableRoles, directRoles, type Holder, heldRoles, type ShownRole } from '../../store/role-lists.ts';
+import { availableRoles, directRoles, heldRoles, type RoleBearer, type ShownRole } from '../../store/role-lists.ts';
 import { requireGroupById } from '../resources/group-changes.ts';
 import { giveRolesTo, type RoleHolder, rolesMeant, takeRolesOf } from '../resources/role-changes.ts';
 import { requireUserById } from '../resources/user-changes.ts';
@@ -15,7 +15,8 @@ const VIEW = ['view-users', 'manage-users'] as const;
 const MANAGE = ['manage-users'] as const;
 
 const roleList = z.array(roleRepresentation);
-const mappings = z.object({
+/** Keycloak's MappingsRepresentation. */
+export const mappings = z.object({
   realmMappings: roleList.optional(),
   clientMappings: z.record(z.string(), z.object({ id: z.string(), client: z.string(), mappings: roleList })).optional(),
 });
@@ -29,13 +30,27 @@ async function holderOf({ operator, realm }: RealmCall, kind: Kind, { id: holder
   return kind === 'users' ? { user: await requireUserById(operator, realm, holder) } : { group: await requireGroupById(operator, realm, holder) };
 }
 
-const keyOf = (holder: RoleHolder): Holder => ('user' in holder ? { user: holder.user.id } : { group: holder.group.id });
+const keyOf = (holder: RoleHolder): RoleBearer => ('user' in holder ? { user: holder.user.id } : { group: holder.group.id });
 
 /** The row id of the client in a path; null where the path is about the realm's roles. */
 const ownerOf = async ({ operator, realm }: RealmCall, { client }: Params): Promise<string | null> =>
   client === undefined ? null : (await clientOfRealm(operator, realm, client)).id;
 
 const shown = (roles: readonly ShownRole[], brief = true) => roles.map((role) => representedRole(role, brief));
+
+/** Roles of the realm and of its clients, each for itself. */
+export function givenMappings(roles: readonly ShownRole[]): z.output<typeof mappings> {
+  const ofClients = Map.groupBy(
+    roles.filter(({ client }) => client !== null),
+    ({ client }) => client ?? '',
+  );
+  const ofRealm = roles.filter(({ client }) => client === null);
+  const byClient = [...ofClients].map(([client, mine]) => [client, { id: mine[0]?.clientId ?? '', client, mappings: shown(mine) }] as const);
+  return {
+    ...(ofRealm.length > 0 ? { realmMappings: shown(ofRealm) } : {}),
+    ...(byClient.length > 0 ? { clientMappings: Object.fromEntries(byClient) } : {}),
+  };
+}
 
 function all(kind: Kind): Operation {
   return inRealm({
@@ -50,24 +65,7 @@ function all(kind: Kind): Operation {
     answer: mappings,
     async run(call, { params }) {
       const holder = keyOf(await holderOf(call, kind, params));
-      const roles = await directRoles(call.operator.db.knex, call.realm.id, holder, undefined);
-      const ofClients = Map.groupBy(
-        roles.filter(({ client }) => client !== null),
-        ({ client }) => client ?? '',
-      );
-      const ofRealm = roles.filter(({ client }) => client === null);
-      return {
-        body: {
-          ...(ofRealm.length > 0 ? { realmMappings: shown(ofRealm) } : {}),
-          ...(ofClients.size > 0
-            ? {
-                clientMappings: Object.fromEntries(
-                  [...ofClients].map(([client, mine]) => [client, { id: mine[0]?.clientId ?? '', client, mappings: shown(mine) }]),
-                ),
-              }
-            : {}),
-        },
-      };
+      return { body: givenMappings(await directRoles(call.operator.db.knex, call.realm.id, holder, undefined)) };
     },
   });
 }

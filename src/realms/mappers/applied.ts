@@ -1,5 +1,6 @@
 /** Which mappers count for a client and for what was asked: those of the scopes that apply, and its own. */
-import type { ClientScopeRow } from '../../store/clients.ts';
+import type { ClientRow, ClientScopeRow } from '../../store/clients.ts';
+import type { RoleScope } from '../../store/effective-roles.ts';
 import type { ProtocolMapperRow } from '../../store/protocol-mappers.ts';
 import { CLAIM_PROTOCOL } from './defaults.ts';
 import { type Mapper, prepared } from './prepare.ts';
@@ -60,3 +61,13 @@ export const appliedMappers = (client: ClientMappers, scope: string | undefined,
 
 /** Every mapper that may count for a client, whatever is asked. */
 export const allMappers = ({ scopes, own }: ClientMappers): readonly Mapper[] => [...scopes.flatMap(({ mappers }) => mappers), ...own];
+
+/** The roles that a client may be told of, and use; undefined for all. */
+export const roleScopeFor = (
+  row: Pick<ClientRow, 'id' | 'fullScope'>,
+  { scopes }: ClientMappers,
+  scope: string | undefined,
+): RoleScope | undefined =>
+  row.fullScope
+    ? undefined
+    : { clientId: row.id, scopes: [...scopes.flatMap(({ name, isDefault }) => (isDefault ? [name] : [])), ...(scope?.split(' ') ?? [])] };

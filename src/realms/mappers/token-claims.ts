@@ -1,7 +1,9 @@
 /** What one token says beyond what every token says: the mappers that stand there, each asked in turn. */
+import { type ClientRow, LIGHTWEIGHT } from '../../store/clients.ts';
 import type { EffectiveRole } from '../../store/effective-roles.ts';
 import type { About, Wanted } from '../../store/token-subject.ts';
 import type { UserRow } from '../../store/users.ts';
+import { webOriginsOf } from '../web-origins.ts';
 import { put, take } from './claim.ts';
 import type { Facts, Use } from './mapper.ts';
 import { type Mapper, needsOf, standing } from './prepare.ts';
@@ -19,6 +21,14 @@ export interface Source {
   /** Of the user, as far as the client may be told. */
   roles(): Promise<readonly EffectiveRole[]>;
 }
+
+export const isLightweight = ({ attributes }: ClientRow): boolean => attributes[LIGHTWEIGHT] === 'true';
+
+/** What mappers are told of a client. */
+export const ofClient = (row: ClientRow): Pick<Source, 'client' | 'lightweight'> => ({
+  client: { clientId: row.clientId, origins: webOriginsOf(row) },
+  lightweight: isLightweight(row),
+});
 
 export interface Said {
   claims: Record<string, unknown>;
