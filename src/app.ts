@@ -30,6 +30,7 @@ import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
 import { signInDirectly } from './login/direct.ts';
 import type { LoginState } from './login/machine.ts';
+import { inviteUser } from './login/recovery/invite.ts';
 import { Recoveries } from './login/recovery/recoveries.ts';
 import { handleRecovery } from './login/recovery/routes.ts';
 import type { LoginDeps } from './login/room.ts';
@@ -215,6 +216,7 @@ export function createApp(options: {
     alarm,
     outbound: { fetch: createGuardedClient({ allow: config.outboundAllow }), allow: config.outboundAllow },
     callerOf,
+    invite: (realm, user, invitation) => inviteUser(recovery, realm, user, invitation),
     operator: (actor, at) => ({ db, keyring, passwords, factors, origin, notices, actor, now: at }),
     refusedToken,
   };

@@ -34,8 +34,17 @@ export const sealedRecoveries: SealedColumn = {
   place: ({ realmId, key }) => recoverySeal({ realmId, id: key }),
 };
 
-export async function recoveryByCookie(knex: Knex, realmId: string, cookieHash: string): Promise<RecoveryRow | undefined> {
-  const row = await knex('recoveries').where({ realm_id: realmId, cookie_hash: cookieHash }).first();
+export const recoveryByCookie = (knex: Knex, realmId: string, cookieHash: string): Promise<RecoveryRow | undefined> =>
+  recoveryWhere(knex, { realm_id: realmId, cookie_hash: cookieHash });
+
+export const recoveryById = (knex: Knex, realmId: string, id: string): Promise<RecoveryRow | undefined> =>
+  recoveryWhere(knex, { realm_id: realmId, id });
+
+async function recoveryWhere(
+  knex: Knex,
+  which: { realm_id: string; cookie_hash: string } | { realm_id: string; id: string },
+): Promise<RecoveryRow | undefined> {
+  const row = await knex('recoveries').where(which).first();
   return (
     row && {
       realmId: row.realm_id,
@@ -71,7 +80,7 @@ export async function insertRecovery(knex: Knex, row: RecoveryRow): Promise<void
 export async function advanceRecovery(
   knex: Knex,
   row: Pick<RecoveryRow, 'realmId' | 'id' | 'version'>,
-  change: Pick<RecoveryRow, 'userId' | 'at' | 'state' | 'cookieHash' | 'linkHash'>,
+  change: Pick<RecoveryRow, 'userId' | 'at' | 'state' | 'cookieHash' | 'linkHash' | 'expiresAt'>,
 ): Promise<boolean> {
   const changed = await knex('recoveries')
     .where({ realm_id: row.realmId, id: row.id, version: row.version })
@@ -81,6 +90,7 @@ export async function advanceRecovery(
       state: change.state,
       cookie_hash: change.cookieHash,
       link_hash: change.linkHash,
+      expires_at: change.expiresAt,
       version: row.version + 1,
     });
   return changed === 1;

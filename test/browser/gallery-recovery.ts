@@ -24,6 +24,13 @@ export const recoveryExhibits: Exhibit[] = [
   { name: 'forgotten password, sent', view: 'login/recovery/sent', model: { realm, minutes: 30, again: '#', back } },
   { name: 'link of the mail', view: 'login/recovery/link', model: { realm, key: 'x'.repeat(43) } },
   {
+    name: 'link of an administrator',
+    view: 'login/recovery/invited',
+    model: { realm, key: 'x'.repeat(80), todo: [say('recovery.invited.todo.password'), say('recovery.invited.todo.app')] },
+  },
+  { name: 'link of an administrator, all done', view: 'login/recovery/invited-done', model: { realm, back, later: false } },
+  { name: 'link of an administrator, more later', view: 'login/recovery/invited-done', model: { realm, back, later: true } },
+  {
     name: 'choose, for a new password',
     view: 'login/recovery/choose',
     model: { ...login, purpose: 'challenge', skip: null, choices: [choice('totp'), choice('recovery-codes')] },

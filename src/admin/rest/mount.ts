@@ -12,6 +12,7 @@ import type { Database } from '../../store/database.ts';
 import { realmByName } from '../../store/realms.ts';
 import { placeOf } from '../resources/context.ts';
 import type { FactorOperator } from '../resources/factor-operator.ts';
+import type { Invite } from '../resources/user-actions.ts';
 import { type Access, accessOf, accessTo, type Caller, mayCreateRealms, NotEnough, requireLevel } from './access.ts';
 import { readJson, readPlainText } from './body.ts';
 import { openApiDocument } from './openapi.ts';
@@ -30,6 +31,7 @@ export interface RestDeps {
   refusedToken(address: string): Promise<void>;
   alarm: Alarm;
   outbound: Outbound;
+  invite: Invite;
   log: { warn(details: object, message: string): void; error(details: object, message: string): void; info(details: object, message: string): void };
 }
 
@@ -94,7 +96,12 @@ async function answer(deps: RestDeps, ctx: Koa.Context, path: string): Promise<v
   send(deps, ctx, operation, path, result);
 }
 
-const aroundOf = ({ origin, outbound }: RestDeps, ctx: Koa.Context) => ({ origin, outbound, header: (name: string) => ctx.get(name) });
+const aroundOf = ({ origin, outbound, invite }: RestDeps, ctx: Koa.Context) => ({
+  origin,
+  outbound,
+  invite,
+  header: (name: string) => ctx.get(name),
+});
 
 /** Only what is spelt in one way is found: no empty, dotted or doubly encoded segments. */
 function match(path: string): { route: Route; params: Record<string, string> } | undefined {

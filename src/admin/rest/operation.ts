@@ -10,6 +10,7 @@ import type { AllowedTarget } from '../../config/outbound.ts';
 import type { FetchGuarded } from '../../http/guarded-client.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { FactorOperator } from '../resources/factor-operator.ts';
+import type { Invite } from '../resources/user-actions.ts';
 import type { Access } from './access.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -23,6 +24,8 @@ export interface Call {
   /** A header of the request, empty when it is not there. */
   header(name: string): string;
   outbound: Outbound;
+  /** Links that users are sent. */
+  invite: Invite;
 }
 
 /** The way to addresses that the caller chose. */

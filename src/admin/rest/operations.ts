@@ -21,6 +21,7 @@ import { requiredActionOperations } from './required-actions.ts';
 import { roleMappingOperations } from './role-mappings.ts';
 import { roleOperations } from './roles.ts';
 import { scopeMappingOperations } from './scope-mappings.ts';
+import { userActionOperations } from './user-actions.ts';
 import { userGroupOperations } from './user-groups.ts';
 import { userSessionOperations } from './user-sessions.ts';
 import { userOperations } from './users.ts';
@@ -29,6 +30,7 @@ import { webhookOperations } from './webhooks.ts';
 export const operations: readonly Operation[] = [
   ...realmOperations,
   ...userOperations,
+  ...userActionOperations,
   ...roleOperations,
   ...groupOperations,
   ...userGroupOperations,

@@ -1,7 +1,7 @@
 /** What is said where a recovery cannot go on, with the way to begin again here. */
 import { languageOf } from '../../http/language.ts';
 import { type MessageKey, say } from '../../languages/messages.ts';
-import { type RecoveryRequest, realmModel } from './room.ts';
+import { isOffered, type RecoveryRequest, realmModel } from './room.ts';
 
 /** Of neither can anything be learnt about the link, or about anybody. */
 const TOLD = {
@@ -15,7 +15,7 @@ export type Told = keyof typeof TOLD;
 
 export async function explain(request: RecoveryRequest, what: Told): Promise<void> {
   const { status, title, message } = TOLD[what];
-  const link = { href: addressOf(request, null), label: say('recovery.again') };
+  const link = isOffered(request, request.realm) ? { href: addressOf(request, null), label: say('recovery.again') } : null;
   const model = { realm: realmModel(request), title: say(title), message: say(message), hint: null, reference: null, link };
   await request.render(request.ctx, 'message', model, status);
 }

@@ -36,6 +36,8 @@ export interface RecoveryState {
   login: string | null;
   /** The language that it was asked for in, such as `de`. */
   language: string;
+  /** Of a link that an administrator has sent: what it is for, and where its user goes after it. */
+  asked?: { actions: string[]; back: string | null };
 }
 
 export interface Way {
@@ -111,6 +113,20 @@ export const ask = (from: Pick<RecoveryState, 'login' | 'language'>): RecoverySt
   shown: null,
   refusal: null,
   ...from,
+});
+
+/** A link that was sent without being asked for: it is on its way. */
+export const invited = ({
+  userId,
+  email,
+  asked,
+  language,
+}: Required<Pick<RecoveryState, 'userId' | 'email' | 'asked' | 'language'>>): RecoveryState => ({
+  ...ask({ login: null, language }),
+  at: 'sent',
+  userId,
+  email,
+  asked,
 });
 
 /** Where an event takes the recovery. Returns the same object when the event does not fit. */
@@ -190,6 +206,9 @@ const isAmong = (way: Way, { ways }: RecoveryRules): boolean =>
 /** Goes where the rules point. Returns the same object when that is where it stands. */
 function proceed(state: RecoveryState, rules: RecoveryRules): RecoveryState {
   if (state.userId === null) return state;
+  // No password is set: what stands in its way is none of this link's business.
+  if (state.asked && !state.asked.actions.includes('UPDATE_PASSWORD'))
+    return rules.barrier === 'changed' ? refuse(state, rules.barrier) : place(state, 'done', null);
   if (rules.barrier !== null) return refuse(state, rules.barrier);
   if (rules.ways.length === 0 || (state.shown !== null && isAmong(state.shown, rules))) return place(state, 'password', null);
   const [only, ...others] = factorsOf(rules);

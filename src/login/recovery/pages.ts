@@ -6,6 +6,7 @@ import { consolePath } from '../../realms/consoles.ts';
 import { lostModel } from '../pages.ts';
 import { questionPage } from '../verification.ts';
 import { addressOf, explain } from './answers.ts';
+import { laterOf } from './invite.ts';
 import { factorsOf, type RecoveryState } from './machine.ts';
 import type { Recovery } from './recoveries.ts';
 import { type RecoveryRequest, realmModel, wayBack } from './room.ts';
@@ -58,6 +59,10 @@ async function pageOf(request: RecoveryRequest, recovery: Recovery, shown: PageS
       return { view: 'login/recovery/password', model: { username: judged.user.username, least } };
     }
     case 'done':
+      if (state.asked) {
+        const back = state.asked.back ?? `${consolePath('account', request.realm.realm.name)}/`;
+        return { view: 'login/recovery/invited-done', model: { back, later: laterOf(state.asked.actions).length > 0 } };
+      }
       return { view: 'login/recovery/done', model: { back: wayBack(request, state.login) ?? consolePath('account', request.realm.realm.name) } };
     default:
       return undefined;

@@ -4,8 +4,8 @@ import { randomToken, safeEqual, sha256 } from '../../crypto/codes.ts';
 import type { Keyring } from '../../crypto/keyring.ts';
 import { corrupted } from '../../errors.ts';
 import type { Database } from '../../store/database.ts';
-import { advanceRecovery, insertRecovery, type RecoveryRow, recoveryByCookie, recoverySeal } from '../../store/recoveries.ts';
-import type { Transaction } from '../../store/rows.ts';
+import { advanceRecovery, insertRecovery, type RecoveryRow, recoveryByCookie, recoveryById, recoverySeal } from '../../store/recoveries.ts';
+import type { Queries, Transaction } from '../../store/rows.ts';
 import type { RecoveryState } from './machine.ts';
 
 export interface Recovery {
@@ -19,6 +19,8 @@ interface Move {
   renew?: boolean;
   /** What the link in the mail holds from now on; null when it was used. As it was when this is not said. */
   link?: string | null;
+  /** When it ends from now on, if that is sooner. */
+  endsBy?: number;
   /** What is to happen in the same transaction, only if the move does. */
   within?: (trx: Transaction) => Promise<void>;
 }
@@ -35,7 +37,15 @@ export class Recoveries {
   /** The recovery of the browser that has this cookie, unless it has expired. */
   async load(realmId: string, cookie: string | undefined, now: number): Promise<Recovery | undefined> {
     if (cookie === undefined) return undefined;
-    const row = await recoveryByCookie(this.#db.knex, realmId, sha256(cookie));
+    return this.#opened(await recoveryByCookie(this.#db.knex, realmId, sha256(cookie)), now);
+  }
+
+  /** The recovery of that id, for a link that names it. */
+  async byId(realmId: string, id: string, now: number): Promise<Recovery | undefined> {
+    return this.#opened(await recoveryById(this.#db.knex, realmId, id), now);
+  }
+
+  async #opened(row: RecoveryRow | undefined, now: number): Promise<Recovery | undefined> {
     if (!row || row.expiresAt <= now) return undefined;
     const state: unknown = JSON.parse(await this.#keyring.openText(recoverySeal(row), row.state));
     if (!isRecoveryState(state)) throw corrupted('A stored recovery is not one.');
@@ -55,6 +65,21 @@ export class Recoveries {
     return { cookie, recovery: { row, state } };
   }
 
+  /** One that begins with its link, and in no browser. */
+  async prepare(start: { realmId: string; state: RecoveryState; link: string; now: number; expiresAt: number }): Promise<RecoveryRow> {
+    const { realmId, state, link, now, expiresAt } = start;
+    const id = randomUUID();
+    return {
+      ...{ realmId, id, userId: state.userId, at: state.at, state: await this.#seal({ realmId, id }, state), version: 1 },
+      // A cookie that nobody has.
+      ...{ cookieHash: sha256(randomToken()), linkHash: sha256(link), createdAt: now, expiresAt },
+    };
+  }
+
+  insert(queries: Queries, row: RecoveryRow): Promise<void> {
+    return insertRecovery(queries, row);
+  }
+
   /**
    * Moves a recovery to another state if nobody else moved it first.
    *
@@ -63,7 +88,7 @@ export class Recoveries {
   async advance(
     { row }: Recovery,
     state: RecoveryState,
-    { renew = false, link, within }: Move = {},
+    { renew = false, link, endsBy, within }: Move = {},
   ): Promise<{ cookie?: string; recovery: Recovery } | undefined> {
     const cookie = renew ? randomToken() : undefined;
     const change = {
@@ -72,6 +97,7 @@ export class Recoveries {
       state: await this.#seal(row, state),
       cookieHash: cookie === undefined ? row.cookieHash : sha256(cookie),
       linkHash: link === undefined ? row.linkHash : link === null ? null : sha256(link),
+      expiresAt: Math.min(row.expiresAt, endsBy ?? row.expiresAt),
     };
     const moved = await this.#db.transaction(async (trx) => {
       if (!(await advanceRecovery(trx, row, change))) return false;

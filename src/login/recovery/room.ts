@@ -4,6 +4,7 @@
  *
  *     GET/POST reset-credentials          a name is typed; the answer is the same whoever's it is     (ask.ts)
  *     a mail, once the answer is out      a link, for half an hour, once, in the browser that asked
+ *     or a mail that an administrator has sent, with more to do than that                           (invite.ts)
  *     GET/POST action-token?key=…         a page that does nothing by itself, and its button         (link.ts)
  *     GET/POST reset-credentials/continue the page that is due: a factor, the new password            (steps.ts)
  *

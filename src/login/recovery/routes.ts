@@ -43,17 +43,21 @@ export async function handleRecovery(deps: RecoveryDeps, ctx: Koa.Context, realm
   askLanguage(ctx, ctx.query);
   const method = ctx.method === 'HEAD' ? 'GET' : ctx.method;
   const found = ROUTES.find(([wanted, pattern]) => wanted === method && pattern === path);
-  if (!found || !isOffered(deps, realm)) throw notFound(say('error.noPage'));
+  // A link that an administrator has sent is good where nobody can ask for one (`linked`, `current`).
+  if (!found || (isAsking(path) && !isOffered(deps, realm))) throw notFound(say('error.noPage'));
   if (method === 'POST' && !sameOrigin(ctx.req.headers, deps.origin)) throw forbidden(say('error.foreignForm'), 'foreign_origin');
   const passwords = deps.passwords.from(clientAddress(ctx.ip));
   const [, , handler] = found;
   await handler({ ...deps, passwords, ctx, realm, base: basePath(realm.realm.name), at: deps.now() });
 }
 
+const isAsking = (path: string): boolean => path === '/reset-credentials' || path === '/reset-credentials/sent';
+
 /** The recovery of this browser, once its link was used; a page has said so where there is none. */
 async function current(request: RecoveryRequest): Promise<Recovery | undefined> {
   const { recoveries, realm, at, ctx } = request;
   const recovery = await recoveries.load(realm.realm.id, cookieOf(request), at);
+  if (!recovery?.state.asked && !isOffered(request, realm)) throw notFound(say('error.noPage'));
   if (!recovery || recovery.row.at === VOID || recovery.state.at === 'asked' || recovery.state.at === 'sent') {
     await explain(request, recovery ? 'link' : 'browser');
     return undefined;

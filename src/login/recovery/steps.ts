@@ -13,6 +13,7 @@ import { confirmEmail, lockUser } from '../../store/users.ts';
 import { hasAnswer, type LoginForm } from '../form.ts';
 import { requireFactor } from '../steps.ts';
 import { answerQuestion, beginQuestion, isUnbegun, type Question } from '../verification.ts';
+import { settleInvitation } from './invite.ts';
 import { challengeOf, next, type RecoveryEvent, type RecoveryState } from './machine.ts';
 import type { PageShown } from './pages.ts';
 import type { Recovery } from './recoveries.ts';
@@ -155,6 +156,7 @@ async function passwordStep(request: RecoveryRequest, recovery: Recovery, form: 
         await noteReset(trx, whose, at);
         // The link was read in that mailbox.
         if (recovery.state.email !== null) await confirmEmail(trx, user, recovery.state.email, at);
+        await settleInvitation(trx, user, state, at);
         await record(trx, origin, { type: 'recovery.done', details: { factor: state.shown?.factor ?? null } });
         await tell(trx);
       },
