@@ -1,14 +1,18 @@
-/** `cardea user`: users are made and listed, their passwords set, and roles given to them. */
+/** `cardea user`: users are made, their passwords set, and roles given to them; the rest of it stands in files of its own. */
 import type { Command } from 'commander';
 import { unlockUser } from '../admin/resources/attempts.ts';
 import { requireRealm } from '../admin/resources/context.ts';
 import { giveRoles, takeRoles } from '../admin/resources/roles.ts';
-import { allUsers, createUser, requireUser, setPassword } from '../admin/resources/users.ts';
-import type { UserRow } from '../store/users.ts';
+import { createUser, requireUser, setPassword } from '../admin/resources/users.ts';
 import type { Invocation } from './cli.ts';
 import { readNewPassword } from './input.ts';
 import { withFactorOperator, withOperator } from './open.ts';
-import { examples, isoTime } from './output.ts';
+import { examples } from './output.ts';
+import { describeResetPassword, describeUserDelete, describeUserUpdate } from './user-change.ts';
+import { documentOf } from './user-document.ts';
+import { describeUserImport } from './user-import.ts';
+import { describeUserGet, describeUserList } from './user-list.ts';
+import { describeUserCredentials, describeUserLogout, describeUserSessions } from './user-standing.ts';
 
 interface CreateOptions {
   realm: string;
@@ -26,8 +30,16 @@ interface CreateOptions {
 export function describeUser(user: Command, invocation: Invocation): void {
   user.addHelpText('after', examples('cardea user create --realm staff --username erin --email erin@example.com', 'cardea user list --realm staff'));
   describeCreate(user, invocation);
-  describeList(user, invocation);
+  describeUserList(user, invocation);
+  describeUserGet(user, invocation);
+  describeUserUpdate(user, invocation);
+  describeUserDelete(user, invocation);
+  describeUserImport(user, invocation);
   describeSetPassword(user, invocation);
+  describeResetPassword(user, invocation);
+  describeUserSessions(user, invocation);
+  describeUserLogout(user, invocation);
+  describeUserCredentials(user, invocation);
   describeUnlock(user, invocation);
   describeRoles(user, invocation, {
     name: 'add-role',
@@ -74,30 +86,6 @@ function describeCreate(user: Command, { terminal, output }: Invocation): void {
         await output.answer(options.json, documentOf(made, realm.name), () => [`Made user ${made.username} in realm ${realm.name}.`]);
       });
     });
-}
-
-function describeList(user: Command, { terminal, output }: Invocation): void {
-  user
-    .command('list')
-    .description('list the users of a realm by username')
-    .requiredOption('--realm <realm>', 'the realm')
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('cardea user list --realm staff', 'cardea user list --realm staff --json'))
-    .action(({ realm: name, json }: { realm: string; json?: boolean }) =>
-      withOperator(terminal, async (operator) => {
-        const realm = await requireRealm(operator, name);
-        await output.list(json, allUsers(operator, realm), {
-          document: (row) => documentOf(row, realm.name),
-          columns: [
-            { title: 'USERNAME', value: (row) => row.username },
-            { title: 'EMAIL', value: (row) => row.email ?? '' },
-            { title: 'NAME', value: (row) => [row.firstName, row.lastName].filter((part) => part !== null).join(' ') },
-            { title: 'ENABLED', value: (row) => (row.enabled ? 'yes' : 'no') },
-          ],
-          none: `Realm ${realm.name} has no user.`,
-        });
-      }),
-    );
 }
 
 function describeSetPassword(user: Command, { terminal, output }: Invocation): void {
@@ -188,15 +176,3 @@ function describeRoles(
       }),
     );
 }
-
-const documentOf = (row: UserRow, realm: string) => ({
-  id: row.id,
-  realm,
-  username: row.username,
-  email: row.email,
-  emailVerified: row.emailVerified,
-  firstName: row.firstName,
-  lastName: row.lastName,
-  enabled: row.enabled,
-  createdAt: isoTime(row.createdAt),
-});

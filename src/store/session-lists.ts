@@ -27,6 +27,24 @@ export async function sessionsOfUser(knex: Knex, realmId: string, userId: string
   return withClients(knex, realmId, standing(knex, realmId, alive).where('sessions.user_id', userId), false);
 }
 
+/** The sessions of a realm that still stand, newest first, one page: those behind the session `after`. */
+export async function sessionsOfRealm(
+  knex: Knex,
+  realmId: string,
+  alive: Alive,
+  after: { createdAt: number; id: string } | undefined,
+): Promise<{ sessions: ListedSession[]; isLast: boolean }> {
+  const page = standing(knex, realmId, alive);
+  if (after)
+    void page.where((behind) =>
+      behind
+        .where('sessions.created_at', '<', after.createdAt)
+        .orWhere((same) => same.where('sessions.created_at', after.createdAt).where('sessions.id', '>', after.id)),
+    );
+  const sessions = await withClients(knex, realmId, page, false);
+  return { sessions, isLast: sessions.length < MOST };
+}
+
 /** Sessions of a user with an offline token for a client, alive or not: the token outlives its session. */
 export async function offlineSessionsOfUser(knex: Knex, realmId: string, userId: string, clientRowId: string): Promise<ListedSession[]> {
   const sessions = knex('sessions')

@@ -5,7 +5,7 @@ import { endSessionsIn } from '../../sessions/sessions.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { deleteGrants } from '../../store/oidc-payloads.ts';
 import type { RealmRow } from '../../store/realms.ts';
-import { normalise } from '../../store/rows.ts';
+import { normalise, type Transaction } from '../../store/rows.ts';
 import { grantsOfUser } from '../../store/sessions.ts';
 import {
   attributesOfUsers,
@@ -51,7 +51,7 @@ export async function detailsOfUsers(
   return ({ id }) => ({ attributes: attributes.get(id) ?? {}, requiredActions: actions.get(id) ?? [], otp: otp.has(id) });
 }
 
-const changedUser = z.object({
+export const changedUser = z.object({
   username: usernameInput.optional(),
   email: emailInput.nullable().optional(),
   /** An address that changes is not verified, unless this says so. */
@@ -70,29 +70,39 @@ export type ChangedUser = z.input<typeof changedUser>;
  * @throws AppError 400 on the field that is wrong, 404, 409 on `username` or `email` when it is somebody else's
  */
 export async function changeUser(operator: Operator, realm: RealmRow, id: string, input: ChangedUser): Promise<UserRow> {
-  const { attributes, requiredActions, ...profile } = validated(changedUser, input);
-  const { db, now } = operator;
+  const asked = validated(changedUser, input);
+  const { db } = operator;
   try {
-    return await db.transaction(async (trx) => {
-      await lockUser(trx, realm.id, id);
-      const user = await userById(trx, realm.id, id);
-      if (!user) throw notFound('User not found');
-      if (user.serviceAccountOf !== null && profile.username !== undefined && profile.username !== user.username)
-        throw badInput('username', 'username: a service account is named after its client.');
-      const changes = changesOf(user, profile);
-      if (Object.keys(changes).length > 0) await updateUser(trx, user, changes, now);
-      if (attributes) await replaceAttributes(trx, user, attributes);
-      if (requiredActions) await replaceRequiredActions(trx, user, requiredActions, now);
-      if (changes.enabled === false) await endSessionsIn(trx, realm.id, { userId: id }, now);
-      const fields = [...Object.keys(changes), ...(attributes ? ['attributes'] : []), ...(requiredActions ? ['requiredActions'] : [])];
-      if (fields.length > 0) await audit(operator, { realmId: realm.id, subject: id }, { type: 'user.updated', details: { fields } }, trx);
-      return { ...user, ...changes };
-    });
+    return (await db.transaction((trx) => changeUserWithin(trx, operator, realm, id, asked))).user;
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-    const namesake = profile.username === undefined ? undefined : await userByUsername(db.knex, realm.id, profile.username);
+    const namesake = asked.username === undefined ? undefined : await userByUsername(db.knex, realm.id, asked.username);
     throw namesake && namesake.id !== id ? conflict('User exists with same username', 'username') : conflict('User exists with same email', 'email');
   }
+}
+
+/** The same within a transaction, with what came of it: the user as it is now and the fields that are other. */
+export async function changeUserWithin(
+  trx: Transaction,
+  operator: Operator,
+  realm: RealmRow,
+  id: string,
+  { attributes, requiredActions, ...profile }: z.output<typeof changedUser>,
+): Promise<{ user: UserRow; fields: string[] }> {
+  const { now } = operator;
+  await lockUser(trx, realm.id, id);
+  const user = await userById(trx, realm.id, id);
+  if (!user) throw notFound('User not found');
+  if (user.serviceAccountOf !== null && profile.username !== undefined && profile.username !== user.username)
+    throw badInput('username', 'username: a service account is named after its client.');
+  const changes = changesOf(user, profile);
+  if (Object.keys(changes).length > 0) await updateUser(trx, user, changes, now);
+  if (attributes) await replaceAttributes(trx, user, attributes);
+  if (requiredActions) await replaceRequiredActions(trx, user, requiredActions, now);
+  if (changes.enabled === false) await endSessionsIn(trx, realm.id, { userId: id }, now);
+  const fields = [...Object.keys(changes), ...(attributes ? ['attributes'] : []), ...(requiredActions ? ['requiredActions'] : [])];
+  if (fields.length > 0) await audit(operator, { realmId: realm.id, subject: id }, { type: 'user.updated', details: { fields } }, trx);
+  return { user: { ...user, ...changes }, fields };
 }
 
 type Profile = Pick<UserRow, 'username' | 'email' | 'emailVerified' | 'firstName' | 'lastName' | 'enabled'>;

@@ -6,7 +6,7 @@ import { isUniqueViolation } from '../../store/database.ts';
 import { deleteIdentity, insertIdentity, type LinkedIdentity } from '../../store/identities.ts';
 import { deleteGrants } from '../../store/oidc-payloads.ts';
 import type { RealmRow } from '../../store/realms.ts';
-import { deleteConsent, grantsAt, offlineGrants, someOpenSessions } from '../../store/session-lists.ts';
+import { deleteConsent, grantsAt, type ListedSession, offlineGrants, sessionsOfRealm, someOpenSessions } from '../../store/session-lists.ts';
 import { grantsOfUser } from '../../store/sessions.ts';
 import { updateUser } from '../../store/user-changes.ts';
 import { lockUser, type UserRow } from '../../store/users.ts';
@@ -41,6 +41,16 @@ export async function endSession(operator: Operator, realm: RealmRow, id: string
     await deleteGrants(trx, realm.id, grants);
     await audit(operator, { realmId: realm.id }, { type: 'session.ended', details: { sessions: 1 } }, trx);
   });
+}
+
+/** Every session of a realm that still stands, newest first, page by page. */
+export async function* allSessions({ db, now }: Pick<Operator, 'db' | 'now'>, realm: RealmRow): AsyncGenerator<ListedSession> {
+  for (let after: ListedSession | undefined; ; ) {
+    const { sessions, isLast } = await sessionsOfRealm(db.knex, realm.id, aliveIn(realm, now), after);
+    yield* sessions;
+    if (isLast) return;
+    after = sessions.at(-1);
+  }
 }
 
 const BATCH = 100;

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Notices } from '../../delivery/notices.ts';
-import { badInput, conflict, notFound } from '../../errors.ts';
+import { type AppError, badInput, conflict, notFound } from '../../errors.ts';
 import { MOST_BYTES } from '../../factors/password/rules.ts';
 import { defaultActionsOf } from '../../realms/keycloak-settings.ts';
 import { newPasswordCredential, storePassword } from '../../sessions/credential-changes.ts';
@@ -12,6 +12,7 @@ import { joinDefaultGroups } from '../../store/group-lists.ts';
 import { insertMember } from '../../store/groups.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
+import type { Queries } from '../../store/rows.ts';
 import { addRequiredActions, replaceAttributes } from '../../store/user-changes.ts';
 import { insertUser, listUsers, lockUser, type UserRow, userByUsername } from '../../store/users.ts';
 import { audit, type Operator, plainText, requireRealmRole, validated } from './context.ts';
@@ -56,10 +57,29 @@ const newUser = z.object({
 });
 export type NewUser = z.input<typeof newUser>;
 
-/** Makes a user, with a password when one is given. 400 names the field that is wrong, 409 a username or address that is taken. */
-export async function createUser(operator: Operator, realm: RealmRow, input: NewUser): Promise<UserRow> {
+/** A user who is ready to be stored: what is looked up or hashed was, before any transaction is open. */
+export interface PreparedUser {
+  user: UserRow;
+  store(trx: Queries): Promise<void>;
+}
+
+/** Where roles and groups are looked up; whoever makes many users remembers what was found. */
+export interface UserLookUp {
+  /** The id of a realm role, or a 400 on `realmRoles`. */
+  realmRole(name: string): Promise<string>;
+  /** The group at a path, or a 404. */
+  group(path: string): Promise<{ id: string }>;
+}
+
+export const userLookUp = (operator: Pick<Operator, 'db'>, realm: RealmRow): UserLookUp => ({
+  realmRole: (name) => requireRealmRole(operator, realm, name, 'realmRoles'),
+  group: (path) => requireGroup(operator, realm, path),
+});
+
+/** Everything about a new user but storing it. 400 names the field that is wrong. */
+export async function prepareUser(operator: Operator, realm: RealmRow, input: NewUser, lookUp = userLookUp(operator, realm)): Promise<PreparedUser> {
   const asked = validated(newUser, input);
-  const { db, now } = operator;
+  const { now } = operator;
   const user: UserRow = {
     realmId: realm.id,
     id: randomUUID(),
@@ -75,14 +95,11 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
     updatedAt: now,
   };
   const password = asked.password === undefined ? undefined : await passwordCredential(operator, realm, user.id, asked.password);
-  const roles = await Promise.all(
-    [defaultRoleName(realm.name), ...asked.realmRoles].map((name) => requireRealmRole(operator, realm, name, 'realmRoles')),
-  );
-
-  const groups = await Promise.all(asked.groups.map((path) => requireGroup(operator, realm, path)));
-
-  try {
-    await db.transaction(async (trx) => {
+  const roles = await Promise.all([defaultRoleName(realm.name), ...asked.realmRoles].map(lookUp.realmRole));
+  const groups = await Promise.all(asked.groups.map(lookUp.group));
+  return {
+    user,
+    async store(trx) {
       await insertUser(trx, user);
       await replaceAttributes(trx, user, asked.attributes);
       await addRequiredActions(trx, user, [...new Set([...asked.requiredActions, ...defaultActionsOf(realm.settings)])], now);
@@ -91,15 +108,32 @@ export async function createUser(operator: Operator, realm: RealmRow, input: New
       if (password) await insertCredential(trx, password);
       for (const roleId of roles) await assignRole(trx, realm.id, user.id, roleId);
       await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.created', details: { name: user.username } }, trx);
-    });
+    },
+  };
+}
+
+/** Makes a user, with a password when one is given. 400 names the field that is wrong, 409 a username or address that is taken. */
+export async function createUser(operator: Operator, realm: RealmRow, input: NewUser): Promise<UserRow> {
+  const { db } = operator;
+  const { user, store } = await prepareUser(operator, realm, input);
+  try {
+    await db.transaction(store);
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-    const sameName = await userByUsername(db.knex, realm.id, asked.username);
-    throw sameName
-      ? conflict(`There is a user "${asked.username}" in realm "${realm.name}" already.`, 'username')
-      : conflict(`Somebody in realm "${realm.name}" has the email address "${asked.email}" already.`, 'email');
+    throw await takenBy(operator, realm, user);
   }
   return user;
+}
+
+/** What of a user is somebody else's already. */
+export async function takenBy(
+  { db }: Pick<Operator, 'db'>,
+  realm: RealmRow,
+  { username, email }: Pick<UserRow, 'username' | 'email'>,
+): Promise<AppError> {
+  return (await userByUsername(db.knex, realm.id, username))
+    ? conflict(`There is a user "${username}" in realm "${realm.name}" already.`, 'username')
+    : conflict(`Somebody in realm "${realm.name}" has the email address "${email}" already.`, 'email');
 }
 
 /** Sets a password and ends every session of its user, who is told where the operator can tell. */
@@ -140,10 +174,15 @@ export async function* allUsers(operator: Pick<Operator, 'db'>, realm: RealmRow)
   }
 }
 
-/** A password that fits the realm's rules, sealed. */
-export async function passwordCredential(operator: Operator, realm: RealmRow, userId: string, password: string): Promise<CredentialRow> {
+/** Whether a password fits the realm's rules; 400 where it does not. */
+export function checkPassword(realm: RealmRow, password: string): void {
   const shortest = realm.settings.passwordMinLength;
   if ([...password].length < shortest) throw badInput('password', `The password must have at least ${shortest} characters.`);
   if (Buffer.byteLength(password) > MOST_BYTES) throw badInput('password', `The password must not be longer than ${MOST_BYTES} bytes.`);
+}
+
+/** A password that fits the realm's rules, sealed. */
+export async function passwordCredential(operator: Operator, realm: RealmRow, userId: string, password: string): Promise<CredentialRow> {
+  checkPassword(realm, password);
   return newPasswordCredential(operator, { realmId: realm.id, userId }, password, operator.now);
 }

@@ -1,0 +1,78 @@
+/**
+ * Users from JSON as Keycloak exports them: `{ "users": [ … ] }`, or the list alone. One user is in memory at a time,
+ * however long the file is.
+ */
+import { createReadStream } from 'node:fs';
+import { z } from 'zod';
+import type { ImportEntry } from '../admin/resources/user-import.ts';
+import { REQUIRED_ACTIONS } from '../admin/resources/users.ts';
+import { AppError, badInput } from '../errors.ts';
+import { reasonOf } from './files.ts';
+import { elementsOf } from './json-elements.ts';
+import type { UserFile } from './user-file.ts';
+
+/** What a representation shows and nobody imports. */
+const SHOWN = ['id', 'createdTimestamp', 'totp', 'access', 'disableableCredentialTypes', 'notBefore', 'self', 'origin', 'userProfileMetadata'];
+const TAKEN = ['username', 'email', 'emailVerified', 'firstName', 'lastName', 'enabled', 'attributes', 'groups', 'realmRoles', 'clientRoles'];
+
+const credentials = z.array(z.object({ type: z.string(), value: z.string().nullish(), temporary: z.boolean().nullish() }));
+
+export async function* jsonUsers(file: UserFile): AsyncGenerator<ImportEntry> {
+  const source = createReadStream(file.path, { encoding: 'utf8' });
+  source.on('data', (chunk) => file.read(Buffer.byteLength(chunk)));
+  try {
+    for await (const { index, text } of elementsOf(source, 'users')) yield { at: `users[${index}]`, ...entryOf(text, file) };
+  } catch (error) {
+    throw error instanceof AppError ? error : badInput('file', `The file cannot be read: ${reasonOf(error)}.`);
+  }
+}
+
+function entryOf(text: string, file: UserFile): Omit<ImportEntry, 'at'> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text, (key, inner) => (key === '__proto__' ? undefined : inner));
+  } catch {
+    return { wrong: { field: '', reason: 'is not JSON' } };
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { wrong: { field: '', reason: 'is no object' } };
+  const given = new Map<string, unknown>(Object.entries(value).filter(([, inner]) => inner !== null && inner !== ''));
+  const user: Record<string, unknown> = Object.fromEntries([...given].filter(([name]) => TAKEN.includes(name)));
+  if (given.has('serviceAccountClientId')) return { user, passed: 'is the service account of a client, which makes its own' };
+  const attributes = given.get('attributes');
+  if (attributes !== undefined) user.attributes = asLists(attributes);
+  for (const [name, inner] of given) {
+    if (name === 'credentials') takeCredentials(inner, user, file);
+    else if (name === 'requiredActions') user.requiredActions = knownActions(inner, file);
+    else if (!TAKEN.includes(name) && !SHOWN.includes(name) && !isEmpty(inner)) file.leaveOut(name);
+  }
+  return { user };
+}
+
+/** A password as it is typed; hashes and second factors are left out. */
+function takeCredentials(given: unknown, user: Record<string, unknown>, file: UserFile): void {
+  const read = credentials.safeParse(given);
+  if (!read.success) file.leaveOut('credentials');
+  for (const { type, value, temporary } of read.data ?? []) {
+    if (type !== 'password' || value == null) file.leaveOut(`credentials (${type})`);
+    else Object.assign(user, { password: value, temporary: temporary === true });
+  }
+}
+
+function knownActions(given: unknown, file: UserFile): string[] {
+  const named: unknown[] = Array.isArray(given) ? given : [];
+  return named.flatMap((action) => {
+    if (REQUIRED_ACTIONS.some((one) => one === action)) return [String(action)];
+    file.leaveOut(`requiredActions (${String(action)})`);
+    return [];
+  });
+}
+
+/** A value is a list of itself, as in Keycloak. */
+function asLists(attributes: unknown): unknown {
+  if (typeof attributes !== 'object' || attributes === null || Array.isArray(attributes)) return attributes;
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, value]: [string, unknown]) => [name, Array.isArray(value) ? value : [String(value)]]),
+  );
+}
+
+const isEmpty = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
