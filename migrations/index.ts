@@ -19,6 +19,7 @@ import * as factorWebhooks from './0013_factor_webhooks.ts';
 import * as defaultGroups from './0014_default_groups.ts';
 import * as protocolMappers from './0015_protocol_mappers.ts';
 import * as clientAdministration from './0016_client_administration.ts';
+import * as components from './0017_components.ts';
 import * as webhooks from './0018_webhooks.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
@@ -40,6 +41,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0015_protocol_mappers', protocolMappers],
   ['0016_client_administration', clientAdministration],
   ['0018_webhooks', webhooks],
+  ['0017_components', components],
 ]);
 
 /** What knex asks for migrations. */

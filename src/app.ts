@@ -222,6 +222,7 @@ export function createApp(options: {
   };
   router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?)$/, (ctx) => handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`));
   router.get('/admin/api', (ctx) => handleReference(shown, ctx));
+    deliveries: options.deliveries,
   router.all(/^\/realms\/([^/]+)\/clients-registrations(\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
     const { room } = await requireRealm(ctx, name);

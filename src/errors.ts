@@ -60,6 +60,9 @@ export const gone = (message: Words, code = 'expired'): AppError => new AppError
 export const tooMany = (message: Words, retryAfter: number): AppError =>
   new AppError({ code: 'too_many_attempts', status: 429, message, retryAfter });
 
+/** 501: Keycloak has it, and we leave it out on purpose. The message says what there is instead. */
+export const notOffered = (message: Words, field?: string): AppError => new AppError({ code: 'not_implemented', status: 501, message, field });
+
 /** 503: a bounded resource is full; trying again shortly will work. */
 export const busy = (message: Words, retryAfter = 1): AppError => new AppError({ code: 'busy', status: 503, message, retryAfter });
 

@@ -113,6 +113,8 @@ type SecurityEvent =
 type ResourceEvent =
   | { type: 'realm.created' | 'client.created' | 'user.created'; details: { name: string } }
   | { type: 'realm.updated'; details: { changes: PolicyChange[] } }
+  /** A key, or what is kept by Keycloak's name for it. */
+  | { type: 'component.created' | 'component.updated' | 'component.deleted'; details: { component: string; name: string; provider: string } }
   /** In master: the realm itself has no rows any more. */
   | { type: 'realm.deleted'; details: { name: string; id: string } }
   | { type: 'realm.renamed'; details: { from: string; to: string } }

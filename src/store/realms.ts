@@ -55,7 +55,7 @@ export async function realmByName(knex: Knex, name: string): Promise<RealmRow | 
 
 /** Whether a realm has this name, however it is written. */
 export async function realmNameTaken(knex: Knex, name: string): Promise<boolean> {
-  const row = await knex<RealmRecord>('realms').whereRaw('lower(name) = ?', [name.toLowerCase()]).first('id');
+  const row = await knex('realms').where({ name_key: name.toLowerCase() }).orWhere({ name }).first('id');
   return row !== undefined;
 }
 
@@ -75,6 +75,7 @@ export async function insertRealm(trx: Knex, realm: RealmRow): Promise<void> {
   await trx('realms').insert({
     id: realm.id,
     name: realm.name,
+    name_key: realm.name.toLowerCase(),
     display_name: realm.displayName,
     enabled: realm.enabled,
     settings: JSON.stringify(realm.settings),

@@ -6,6 +6,7 @@
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
 import { sealedClients, sealedRotated } from './clients.ts';
+import { sealedComponents } from './components.ts';
 import { sealedCredentials } from './credentials.ts';
 import { sealedDeliveryAccounts } from './delivery-accounts.ts';
 import { sealedFactorWebhooks } from './factor-webhooks.ts';
@@ -41,6 +42,7 @@ export interface SealedValue {
 export const SEALED_COLUMNS: readonly SealedColumn[] = [
   sealedRealms,
   sealedSigningKeys,
+  sealedComponents,
   sealedClients,
   sealedRotated,
   sealedCredentials,

@@ -61,6 +61,18 @@ export async function insertSigningKey(trx: Knex, key: SigningKeyRow): Promise<v
   });
 }
 
+/** When it is published, signs and ends. */
+export async function updateSigningKeyTimes(trx: Knex, key: SigningKeyRow): Promise<void> {
+  await trx('signing_keys')
+    .where({ realm_id: key.realmId, id: key.id })
+    .update({ publish_at: key.publishAt, sign_from: key.signFrom, retire_at: key.retireAt });
+}
+
+/** False when it was not there. */
+export async function deleteSigningKey(trx: Knex, realmId: string, id: string): Promise<boolean> {
+  return (await trx('signing_keys').where({ realm_id: realmId, id }).delete()) === 1;
+}
+
 /** Gives every older key of an algorithm its end, unless it has an earlier one. */
 export async function retireOlderKeys(trx: Knex, key: SigningKeyRow, retireAt: number): Promise<void> {
   await trx('signing_keys')

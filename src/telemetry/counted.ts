@@ -118,6 +118,9 @@ const TABLE: Table = {
   'realm.created': null,
   'realm.deleted': null,
   'realm.renamed': null,
+  'component.created': null,
+  'component.updated': null,
+  'component.deleted': null,
   'client.created': null,
   'client.updated': null,
   'client.deleted': null,
@@ -178,4 +181,7 @@ const TABLE: Table = {
 /** What an event counts as, if it does. */
 export function countedAs<T extends AuditEvent['type']>(event: { type: T; details: DetailsOf<T> }): Counted | undefined {
   return TABLE[event.type]?.(event.details);
+/** Every type that there is. */
+export const EVENT_TYPES: readonly string[] = Object.keys(TABLE);
+
 }

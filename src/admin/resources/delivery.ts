@@ -35,6 +35,8 @@ import { audit, type Operator, validated } from './context.ts';
 import { type AlongWith, updateRealmSettings } from './realm-settings.ts';
 
 type Channel = 'mail' | 'sms';
+/** As much of the delivery room as one message needs. */
+type Sending = Pick<Deliveries, 'html' | 'db' | 'log'> & { channels: Pick<Deliveries['channels'], 'of'> };
 
 const newMail = z.object({
   host: mailHost,
@@ -145,11 +147,21 @@ export function plannedRemoval(realm: RealmRow, channel: Channel): PlannedAccoun
  * Sends one mail by whatever the realm sends by. It counts against the realm's budget.
  * @throws AppError 400 for an address that is none, 409 when nothing is set up, 429 when the budget is used up, 502 when it was not taken over
  */
-export async function testMail(operator: Operator, realm: RealmRow, to: string, deliveries: Deliveries): Promise<void> {
+export async function testMail(operator: Operator, realm: RealmRow, to: string, deliveries: Sending): Promise<void> {
   if (!isMailAddress(to)) throw badInput('to', 'This is not an email address.');
   const letter = { language: ENGLISH, realm: realm.displayName, name: to, subject: sayPlainly('mail.test.subject', { realm: realm.displayName }) };
   const said = [{ kind: 'text' as const, words: sayPlainly('mail.test.said', { realm: realm.displayName }) }];
   await test(operator, realm, deliveries, { kind: 'mail', value: to }, { to, ...(await write({ ...letter, parts: said }, deliveries.html)) });
+}
+
+/** The same by an account that is not stored. */
+export async function tryMail(operator: Operator, realm: RealmRow, account: MailAccount, to: string, deliveries: Deliveries): Promise<void> {
+  const channel = deliveries.channels.unkept(account);
+  try {
+    await testMail(operator, realm, to, { ...deliveries, channels: { of: async () => channel } });
+  } finally {
+    channel.close();
+  }
 }
 
 /** Sends one text message, as `testMail` sends a mail. */
@@ -167,7 +179,7 @@ const REFUSED_NUMBER = {
   kind: 'This is not a mobile number.',
 } as const;
 
-async function test(operator: Operator, realm: RealmRow, deliveries: Deliveries, to: Address, message: Payload): Promise<void> {
+async function test(operator: Operator, realm: RealmRow, deliveries: Sending, to: Address, message: Payload): Promise<void> {
   const { db, keyring, now } = operator;
   const channel = await deliveries.channels.of(realm, to.kind);
   if (!channel) throw conflict(`Nothing is set up that realm "${realm.name}" could send by.`);

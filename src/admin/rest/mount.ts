@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import type Koa from 'koa';
 import type { z } from 'zod';
 import { AppError, badInput, forbidden, notFound } from '../../errors.ts';
+import type { Deliveries } from '../../delivery/delivery.ts';
 import { type Alarm, metBy } from '../../http/alarm.ts';
 import { inEnglish } from '../../languages/messages.ts';
 import type { Database } from '../../store/database.ts';
@@ -32,6 +33,7 @@ export interface RestDeps {
   alarm: Alarm;
   outbound: Outbound;
   invite: Invite;
+  deliveries: Deliveries;
   log: { warn(details: object, message: string): void; error(details: object, message: string): void; info(details: object, message: string): void };
 }
 
@@ -96,10 +98,8 @@ async function answer(deps: RestDeps, ctx: Koa.Context, path: string): Promise<v
   send(deps, ctx, operation, path, result);
 }
 
-const aroundOf = ({ origin, outbound, invite }: RestDeps, ctx: Koa.Context) => ({
-  origin,
-  outbound,
-  invite,
+const aroundOf = ({ origin, outbound, deliveries, invite }: RestDeps, ctx: Koa.Context) => ({
+  ...{ origin, outbound, deliveries, invite },
   header: (name: string) => ctx.get(name),
 });
 

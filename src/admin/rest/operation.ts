@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import type { AllowedTarget } from '../../config/outbound.ts';
+import type { Deliveries } from '../../delivery/delivery.ts';
 import type { FetchGuarded } from '../../http/guarded-client.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { FactorOperator } from '../resources/factor-operator.ts';
@@ -26,6 +27,8 @@ export interface Call {
   outbound: Outbound;
   /** Links that users are sent. */
   invite: Invite;
+  /** What sends mail while somebody waits. */
+  deliveries: Deliveries;
 }
 
 /** The way to addresses that the caller chose. */

@@ -6,8 +6,10 @@ import { clientScopeOperations } from './client-scopes.ts';
 import { clientSecretOperations } from './client-secrets.ts';
 import { clientSessionOperations } from './client-sessions.ts';
 import { clientOperations } from './clients.ts';
+import { componentOperations } from './components.ts';
 import { credentialOperations } from './credentials.ts';
 import { evaluateScopeOperations } from './evaluate-scopes.ts';
+import { eventOperations } from './events.ts';
 import { groupOperations } from './groups.ts';
 import { initialAccessOperations } from './initial-access.ts';
 import { mfaCoverageOperations } from './mfa-coverage.ts';
@@ -16,6 +18,7 @@ import { mfaExceptionOperations } from './mfa-exceptions.ts';
 import { mfaPolicyOperations } from './mfa-policy.ts';
 import type { Operation } from './operation.ts';
 import { protocolMapperOperations } from './protocol-mappers.ts';
+import { realmActionOperations } from './realm-actions.ts';
 import { realmOperations } from './realms.ts';
 import { requiredActionOperations } from './required-actions.ts';
 import { roleMappingOperations } from './role-mappings.ts';
@@ -39,6 +42,10 @@ export const operations: readonly Operation[] = [
   ...userSessionOperations,
   ...attackDetectionOperations,
   ...clientOperations,
+  ...componentOperations,
+  ...eventOperations,
+  ...realmActionOperations,
+  ...serverInfoOperations,
   ...clientSecretOperations,
   ...clientSessionOperations,
   ...initialAccessOperations,

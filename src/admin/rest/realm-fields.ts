@@ -78,6 +78,7 @@ export const REALM_FIELDS: readonly RealmField[] = [
   ].map((name) => field(name, name, whole)),
   field('revokeRefreshToken', 'revokeRefreshToken', flag),
   field('resetPasswordAllowed', 'resetPasswordAllowed', flag),
+  field('verifyEmail', 'verifyEmail', flag),
   field('passwordPolicy', 'passwordMinLength', text(4_000), { show: passwordPolicyOf, take: minLengthOf }),
 
   // Guessing is always bounded here; these are the numbers that mean the same.

@@ -3,6 +3,7 @@
  * Keycloak's defaults until then. What would promise something that is not so is refused.
  */
 import { z } from 'zod';
+import { LANGUAGES } from '../../languages/languages.ts';
 
 export interface KeptField {
   readonly name: string;
@@ -78,7 +79,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
     registrationAllowed: false,
     registrationEmailAsUsername: false,
     rememberMe: true,
-    verifyEmail: false,
     loginWithEmailAllowed: true,
     editUsernameAllowed: false,
     offlineSessionMaxLifespanEnabled: true,
@@ -101,7 +101,7 @@ export const KEPT_FIELDS: readonly KeptField[] = [
   ...kept(never('two users cannot have the same address here'), { duplicateEmailsAllowed: false }),
   ...kept(never('a code is accepted once'), { otpPolicyCodeReusable: false }),
   ...kept(list, {
-    supportedLocales: ['de', 'en', 'es', 'fr', 'it'],
+    supportedLocales: Object.keys(LANGUAGES).sort(),
     requiredCredentials: ['password'],
     otpSupportedApplications: ['totpAppFreeOTPName', 'totpAppGoogleName', 'totpAppMicrosoftAuthenticatorName'],
     webAuthnPolicyExtraOrigins: [],

@@ -1,6 +1,6 @@
 /** Realms over REST: listed, made, read, changed and deleted, with Keycloak's RealmRepresentation. */
 import { z } from 'zod';
-import { AppError, badInput, forbidden } from '../../errors.ts';
+import { AppError, badInput, forbidden, notOffered } from '../../errors.ts';
 import { defaultRealmSettings } from '../../realms/settings.ts';
 import { hasRealmRole } from '../../store/effective-roles.ts';
 import type { RealmRow } from '../../store/realms.ts';
@@ -152,12 +152,7 @@ function revokes({ settings }: RealmRow, { notBefore }: Record<string, unknown>)
 /** A name stands in the issuer of every token, in cookies, in redirect addresses of the consoles and in rules of policies. */
 function requireSameName(realm: RealmRow, body: RealmIn): void {
   if (body.realm == null || body.realm === '' || body.realm === realm.name) return;
-  throw new AppError({
-    code: 'not_implemented',
-    status: 501,
-    field: 'realm',
-    message: 'realm: a realm keeps its name, which every token and application of it holds. Make another one, and import into it.',
-  });
+  throw notOffered('realm: a realm keeps its name, which every token and application of it holds. Make another one, and import into it.', 'realm');
 }
 
 /** Keycloak's field is called otherwise than ours. */
