@@ -24,6 +24,7 @@ import { requiredActionOperations } from './required-actions.ts';
 import { roleMappingOperations } from './role-mappings.ts';
 import { roleOperations } from './roles.ts';
 import { scopeMappingOperations } from './scope-mappings.ts';
+import { serverInfoOperations } from './server-info.ts';
 import { userActionOperations } from './user-actions.ts';
 import { userGroupOperations } from './user-groups.ts';
 import { userSessionOperations } from './user-sessions.ts';
@@ -41,11 +42,11 @@ export const operations: readonly Operation[] = [
   ...credentialOperations,
   ...userSessionOperations,
   ...attackDetectionOperations,
-  ...clientOperations,
   ...componentOperations,
   ...eventOperations,
   ...realmActionOperations,
   ...serverInfoOperations,
+  ...clientOperations,
   ...clientSecretOperations,
   ...clientSessionOperations,
   ...initialAccessOperations,
