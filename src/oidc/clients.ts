@@ -84,12 +84,7 @@ export class Clients {
       ...(row.name === null ? {} : { client_name: row.name }),
       ...(secret === undefined ? {} : { client_secret: secret }),
       token_endpoint_auth_method: row.publicClient ? 'none' : 'client_secret_basic',
-      grant_types: [
-        ...(authorizes ? ['authorization_code'] : []),
-        ...(row.directAccess ? ['password'] : []),
-        ...(authorizes || row.directAccess ? ['refresh_token'] : []),
-        ...(row.serviceAccount && !row.publicClient && !row.kept.bearerOnly ? ['client_credentials'] : []),
-      ],
+      grant_types: grantTypesOf(row, authorizes),
       response_types: authorizes ? ['code'] : [],
       redirect_uris: authorizes ? [PLACEHOLDER] : [],
       post_logout_redirect_uris: [],
@@ -103,6 +98,17 @@ export class Clients {
     const { defaults, optional } = scopes;
     return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional }, mappers, metadata };
   }
+}
+
+/** What a client may ask tokens for; one that only receives them may ask for none. */
+function grantTypesOf({ kept, directAccess, serviceAccount, publicClient }: ClientRow, authorizes: boolean): string[] {
+  if (kept.bearerOnly) return [];
+  return [
+    ...(authorizes ? ['authorization_code'] : []),
+    ...(directAccess ? ['password'] : []),
+    ...(authorizes || directAccess ? ['refresh_token'] : []),
+    ...(serviceAccount && !publicClient ? ['client_credentials'] : []),
+  ];
 }
 
 /** Our row behind a client of the library. */

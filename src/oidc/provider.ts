@@ -137,12 +137,16 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       Session: settings.ssoSessionMaxLifespan,
       // A grant lives as long as any refresh token of its may.
       Grant: Math.max(settings.ssoSessionMaxLifespan, settings.offlineSessionMaxLifespan),
-      RefreshToken: (ctx, token) => {
+      RefreshToken: (ctx, token, client) => {
         // Idleness is judged by when it was last used, not by when it was issued: without rotation it is issued once.
-        const longest = token.scopes.has('offline_access') ? settings.offlineSessionMaxLifespan : settings.ssoSessionMaxLifespan;
-        const grantEnds = ctx?.oidc.grant?.exp;
-        const left = grantEnds === undefined ? longest : grantEnds - Math.floor(room.now() / 1000);
-        return Math.max(1, Math.min(longest, left));
+        const offline = token.scopes.has('offline_access');
+        const longest = offline ? settings.offlineSessionMaxLifespan : settings.ssoSessionMaxLifespan;
+        const seconds = Math.floor(room.now() / 1000);
+        const left = (ctx?.oidc.grant?.exp ?? seconds + longest) - seconds;
+        // A client's own bound counts from the first token of the family.
+        const own = secondsOf(rowOf(client), offline ? 'client.offline.session.max.lifespan' : 'client.session.max.lifespan');
+        const ownLeft = own === undefined ? longest : (token.iiat ?? seconds) + own - seconds;
+        return Math.max(1, Math.min(longest, left, ownLeft));
       },
     },
   });

@@ -174,8 +174,10 @@ forEachEngine((engine) => {
       [{ clientId: 'x', attributes: { 'pkce.code.challenge.method': 'plain' } }, 400, /^attributes\.pkce/],
       [{ clientId: 'x', attributes: { 'access.token.lifespan': 'soon' } }, 400, /^attributes\.access/],
       [{ clientId: 'x', attributes: { 'access.token.signed.response.alg': 'none' } }, 400, /^attributes\.access/],
-      [{ clientId: 'x', attributes: { 'post.logout.redirect.uris': 'data:,' } }, 400, /^postLogoutRedirectUris/],
-      [{ clientId: 'x', publicClient: true, serviceAccountsEnabled: true }, 400, /public client/],
+      [{ clientId: 'x', attributes: { 'post.logout.redirect.uris': 'data:,' } }, 400, /^attributes\.post\.logout/],
+      [{ clientId: 'x', publicClient: true, serviceAccountsEnabled: true }, 400, /^serviceAccountsEnabled: .*public client/],
+      [{ clientId: 'x', notBefore: -1 }, 400, /^notBefore/],
+      [{ clientId: 'x', description: 'a\u0007b' }, 400, /^description/],
       [{ clientId: 'x', protocol: 'saml' }, 501, /^protocol/],
       [{ clientId: 'x', protocol: 'carrier pigeon' }, 400, /^protocol/],
       [{ clientId: 'x', enabled: 'yes' }, 400, /^enabled/],
@@ -199,6 +201,9 @@ forEachEngine((engine) => {
     const { body } = await admin.call('GET', `/realms/master/clients?clientId=${realm.name}-realm`);
     t.is((await admin.call('DELETE', `/realms/master/clients/${body[0].id}`)).status, 400);
     t.is((await admin.call('PUT', `/realms/master/clients/${body[0].id}`, { body: { clientId: 'x' } })).status, 400);
+    // Roles of a client that is called so would manage a realm.
+    t.is((await admin.call('POST', '/realms/master/clients', { body: { clientId: 'to-come-realm' } })).body.field, 'clientId');
+    t.is((await client.clients.create({ clientId: 'of-another-realm' })).id?.length, 36);
   });
 
   engine.test('a client of another realm is not there', async (t) => {
@@ -273,6 +278,30 @@ forEachEngine((engine) => {
     t.is(await asked({ code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256' }), null);
     await client.clients.update({ id }, { attributes: { 'pkce.code.challenge.method': '', 'require.pushed.authorization.requests': 'true' } });
     t.is(await asked(), 'invalid_request');
+  });
+
+  engine.test('an API that only receives tokens gets none; a session at a client ends when the client says', async (t) => {
+    const { server, realm, client } = await realmOf();
+    const user = await server.user(realm);
+    const secret = 'the secret of the shop';
+    const { id } = await client.clients.create({
+      clientId: 'shop',
+      description: 'Two\nlines',
+      secret,
+      redirectUris: [REDIRECT_URI],
+      serviceAccountsEnabled: true,
+      attributes: { 'client.session.max.lifespan': '2', 'client.offline.session.max.lifespan': '600' },
+    });
+    const rp = await appOf(server, realm, 'shop', secret);
+    const { tokens } = await signIn(server, rp, user);
+    t.true(Number(tokens.refresh_expires_in) <= 2);
+    const offline = (await signIn(server, rp, user, { parameters: { scope: 'openid offline_access' } })).tokens;
+    t.true(Number(offline.refresh_expires_in) > 500 && Number(offline.refresh_expires_in) <= 600);
+    t.is((await credentials(server, realm, 'shop', secret)).status, 200);
+    await client.clients.update({ id }, { bearerOnly: true });
+    t.is((await credentials(server, realm, 'shop', secret)).error, 'unauthorized_client');
+    await t.throwsAsync(openid.refreshTokenGrant(rp.configuration, offline.refresh_token ?? ''));
+    t.true((await openid.tokenIntrospection(rp.configuration, offline.access_token)).active, 'it may still ask about tokens');
   });
 
   engine.test('a secret made anew leaves the one of before good for a while, and that is ended when it is asked', async (t) => {

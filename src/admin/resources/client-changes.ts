@@ -12,7 +12,7 @@ import type { RealmRow } from '../../store/realms.ts';
 import type { Transaction } from '../../store/rows.ts';
 import { deleteUser, updateUser } from '../../store/user-changes.ts';
 import { serviceAccountUser } from '../../store/users.ts';
-import { type ClientFields, checkAddresses, checkAttributes, clientFields, mergedAttributes } from './client-input.ts';
+import { type ClientFields, checkAddresses, checkAttributes, checkName, clientFields, mergedAttributes } from './client-input.ts';
 import { newServiceAccount, serviceAccountName } from './clients.ts';
 import { audit, type Operator, validated } from './context.ts';
 import { defaultClients } from './realm-defaults.ts';
@@ -103,6 +103,7 @@ async function changed(operator: Operator, realm: RealmRow, before: ClientRow, a
     throw badInput('serviceAccount', 'A public client cannot keep a secret, so it cannot have a service account.');
   if (fields.clientId !== before.clientId && isBuiltIn(realm, before))
     throw badInput('clientId', `clientId: client "${before.clientId}" comes with the realm, and keeps its name.`);
+  if (fields.clientId !== before.clientId) checkName(realm, fields.clientId);
   const after: ClientRow = { ...fields, ...(await secretOf(operator, before, fields, asked.secret)) };
   const names = Object.entries(after).flatMap(([name, value]) => (isDeepStrictEqual(value, Object(before)[name]) ? [] : [name]));
   if (names.length === 0) return undefined;
@@ -201,13 +202,15 @@ async function accountChange(operator: Operator, realm: RealmRow, before: Client
 
 /**
  * Deletes a client with its roles, its service account and all that was issued to it.
+ * @param also what goes with it, in the same transaction
  * @throws AppError 400 for one that the realm cannot do without, 404
  */
-export async function removeClient(operator: Operator, realm: RealmRow, id: string): Promise<void> {
+export async function removeClient(operator: Operator, realm: RealmRow, id: string, also?: (trx: Transaction) => Promise<void>): Promise<void> {
   const client = await requireClientById(operator, realm, id);
   if (isBuiltIn(realm, client)) throw badInput('id', `Client "${client.clientId}" comes with the realm, which cannot do without it.`);
   const { db } = operator;
   await db.transaction(async (trx) => {
+    await also?.(trx);
     await endGrantsOfClient(trx, realm.id, id);
     const user = await serviceAccountUser(trx, realm.id, id);
     if (user) await deleteUser(trx, realm.id, user.id);

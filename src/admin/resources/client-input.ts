@@ -5,6 +5,7 @@ import { ALGORITHMS } from '../../realms/keys.ts';
 import { validRedirectUri } from '../../realms/redirect-uris.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { keptFields } from '../../store/kept-of-client.ts';
+import type { RealmRow } from '../../store/realms.ts';
 import { plainText } from './context.ts';
 
 /** RFC 6749 appendix A.1 allows any visible character; a colon would not survive Basic authentication unescaped, but clients escape it. */
@@ -24,6 +25,14 @@ const address = z
     'must be an http or https address',
   );
 
+/** Like `plainText`, of several lines. */
+const paragraph = z
+  .string()
+  .trim()
+  .min(1)
+  .max(2_000)
+  .refine((text) => !/[^\P{Cc}\n\r\t]|[\u202a-\u202e\u2066-\u2069]/u.test(text), 'must not contain control characters');
+
 const addresses = z.array(z.string().max(2_000)).max(500);
 
 /** Null takes one away. */
@@ -36,7 +45,7 @@ export const clientFields = z
   .object({
     clientId: clientIdInput,
     name: plainText(255).nullable(),
-    description: plainText(1_000).nullable(),
+    description: paragraph.nullable(),
     enabled: z.boolean(),
     publicClient: z.boolean(),
     consentRequired: z.boolean(),
@@ -83,21 +92,29 @@ function isWebOrigin(text: string): boolean {
   return /^https?:\/\/[^/\s]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text.toLowerCase();
 }
 
-const SECONDS = /^(?:[1-9]\d{0,8})$/;
-/** A life that nothing is said of: that of the realm. */
-const NOT_SAID = ['-1', '0'];
+/** 0 and -1 say nothing of it: it is that of the realm. */
+function isSeconds(value: string): boolean {
+  return /^(?:0|-1|[1-9]\d{0,8})$/.test(value);
+}
 
 /** Attributes whose values have an effect, and what they may be. */
 const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: string }>> = {
   'pkce.code.challenge.method': { fits: (value) => value === 'S256', says: 'must be S256; "plain" protects nothing (RFC 7636 section 7.2)' },
   'access.token.signed.response.alg': signature(),
   'id.token.signed.response.alg': signature(),
-  'access.token.lifespan': { fits: (value) => SECONDS.test(value) || NOT_SAID.includes(value), says: 'must be a number of seconds' },
-  'client.session.max.lifespan': { fits: (value) => SECONDS.test(value) || NOT_SAID.includes(value), says: 'must be a number of seconds' },
+  'access.token.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
+  'client.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
+  'client.offline.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
 };
 
 function signature() {
   return { fits: (value: string) => ALGORITHMS.some((algorithm) => algorithm === value), says: `must be one of ${ALGORITHMS.join(', ')}` };
+}
+
+/** Roles of a client that is called so in master manage a realm: only a realm that is made brings one. */
+export function checkName(realm: Pick<RealmRow, 'name'>, clientId: string): void {
+  if (realm.name === 'master' && clientId.endsWith('-realm'))
+    throw badInput('clientId', 'clientId: names that end in -realm are for the clients that manage realms');
 }
 
 /** @throws AppError 400 on an attribute that would have an effect, and cannot have this one */

@@ -11,7 +11,7 @@ import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
 import type { Queries } from '../../store/rows.ts';
 import { insertUser, type UserRow } from '../../store/users.ts';
-import { checkAddresses, checkAttributes, clientFields, clientIdInput, mergedAttributes } from './client-input.ts';
+import { checkAddresses, checkAttributes, checkName, clientFields, clientIdInput, mergedAttributes } from './client-input.ts';
 import { audit, type Operator, requireRealmRole, validated } from './context.ts';
 import { type DefaultClient, defaultRoleName } from './realm-defaults.ts';
 
@@ -30,8 +30,16 @@ const newClient = clientFields.extend({
 });
 export type NewClient = z.input<typeof newClient>;
 
-/** Makes a client and, for a confidential one, its secret. 400 names the field that is wrong, 409 a client_id that is taken. */
-export async function createClient(operator: Operator, realm: RealmRow, input: NewClient): Promise<{ client: ClientRow; secret: string | null }> {
+/**
+ * Makes a client and, for a confidential one, its secret. 400 names the field that is wrong, 409 a client_id that is taken.
+ * @param also what is made with it, in the same transaction
+ */
+export async function createClient(
+  operator: Operator,
+  realm: RealmRow,
+  input: NewClient,
+  also?: (trx: Queries, client: ClientRow) => Promise<void>,
+): Promise<{ client: ClientRow; secret: string | null }> {
   const asked = validated(newClient, input);
   if (asked.publicClient && asked.serviceAccount)
     throw badInput('serviceAccount', 'A public client cannot keep a secret, so it cannot have a service account.');
@@ -39,6 +47,7 @@ export async function createClient(operator: Operator, realm: RealmRow, input: N
     throw badInput('serviceAccountRoles', 'Only a client with a service account can be given roles.');
   const { db, now } = operator;
   const { client, secret } = await newRow(operator, realm, asked);
+  checkName(realm, client.clientId);
   checkAddresses(client);
   checkAttributes(client.attributes);
   const account = client.serviceAccount ? await newServiceAccount(operator, realm, client, asked.serviceAccountRoles) : undefined;
@@ -49,6 +58,7 @@ export async function createClient(operator: Operator, realm: RealmRow, input: N
       if (asked.scopes) await assignScopes(trx, client, asked.scopes);
       else await assignRealmScopes(trx, realm.id, client.id);
       await account?.store(trx);
+      await also?.(trx, client);
       await audit(operator, { realmId: realm.id, clientId: asked.clientId }, { type: 'client.created', details: { name: asked.clientId } }, trx);
       await db.changes.announce(`client:${realm.id}`, trx);
     });

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ScopesOfClient } from '../../store/client-changes.ts';
 import type { ClientRow } from '../../store/clients.ts';
+import { keptFields } from '../../store/kept-of-client.ts';
 import type { ClientFields } from '../resources/client-input.ts';
 import { emptied } from './user-representation.ts';
 
@@ -125,7 +126,6 @@ function shownAttributes(client: ClientRow): Record<string, string> {
 const text = z.string().nullish();
 const flag = z.boolean().nullish();
 const texts = z.array(z.string().max(2_000)).max(500).nullish();
-const number = z.number().int().nullish();
 
 /** Keycloak writes all of them as texts. */
 const attributesIn = z
@@ -141,16 +141,16 @@ export const clientIn = z.object({
   name: text,
   description: text,
   rootUrl: text,
-  adminUrl: text,
+  adminUrl: keptFields.adminUrl.optional(),
   baseUrl: text,
   surrogateAuthRequired: flag,
   enabled: flag,
   alwaysDisplayInConsole: flag,
-  clientAuthenticatorType: text,
+  clientAuthenticatorType: z.string().max(255).nullish(),
   secret: text,
   redirectUris: texts,
   webOrigins: texts,
-  notBefore: number,
+  notBefore: keptFields.notBefore.nullish(),
   bearerOnly: flag,
   consentRequired: flag,
   standardFlowEnabled: flag,
@@ -162,10 +162,10 @@ export const clientIn = z.object({
   frontchannelLogout: flag,
   protocol: text,
   attributes: attributesIn,
-  authenticationFlowBindingOverrides: z.record(z.string(), z.string()).nullish(),
+  authenticationFlowBindingOverrides: keptFields.authenticationFlowBindingOverrides.nullish(),
   fullScopeAllowed: flag,
-  nodeReRegistrationTimeout: number,
-  registeredNodes: z.record(z.string(), z.number().int()).nullish(),
+  nodeReRegistrationTimeout: keptFields.nodeReRegistrationTimeout.nullish(),
+  registeredNodes: keptFields.registeredNodes.nullish(),
   defaultClientScopes: z.array(z.string().max(255)).max(500).nullish(),
   optionalClientScopes: z.array(z.string().max(255)).max(500).nullish(),
   id: text,

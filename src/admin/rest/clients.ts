@@ -185,13 +185,20 @@ function checkProtocol({ protocol }: ClientIn): void {
   if (protocol != null && protocol !== '' && protocol !== 'openid-connect') throw badInput('protocol', 'protocol: must be openid-connect');
 }
 
-/** What Keycloak's clients look for in a conflict. */
+/** Fields that the representation calls otherwise. */
+const FIELDS: Readonly<Record<string, string>> = {
+  serviceAccount: 'serviceAccountsEnabled',
+  postLogoutRedirectUris: 'attributes.post.logout.redirect.uris',
+};
+
+/** What Keycloak's clients look for in a conflict, and its names of fields. */
 async function asInKeycloak<T>({ clientId }: ClientIn, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof AppError && error.status === 409 && error.field === 'clientId')
-      throw conflict(`Client ${clientId ?? ''} already exists`, 'clientId');
-    throw error;
+    if (!(error instanceof AppError)) throw error;
+    if (error.status === 409 && error.field === 'clientId') throw conflict(`Client ${clientId ?? ''} already exists`, 'clientId');
+    const named = FIELDS[error.field ?? ''];
+    throw named === undefined ? error : badInput(named, `${named}: ${error.message.replace(/^\w+: /, '')}`);
   }
 }
