@@ -151,6 +151,14 @@ type ResourceEvent =
   /** Which factors a realm uses. */
   | { type: 'factor.enabled' | 'factor.disabled' | 'factor.removed'; details: { factor: string } }
   | { type: 'factor.added'; details: { factor: string; host: string } }
+  /** Which fields of one were changed, never what they held. */
+  | { type: 'identity-provider.created'; details: { alias: string; provider: string } }
+  | { type: 'identity-provider.updated'; details: { alias: string; fields: string[] } }
+  | { type: 'identity-provider.deleted'; details: { alias: string } }
+  | {
+      type: 'identity-provider.mapper-created' | 'identity-provider.mapper-updated' | 'identity-provider.mapper-deleted';
+      details: { alias: string; name: string };
+    }
   /** Where events are told; `host` is that of the address. */
   | { type: 'webhook.created'; details: { webhook: string; host: string; events: string[] } }
   | { type: 'webhook.updated'; details: { webhook: string; host: string; fields: string[] } }

@@ -11,6 +11,7 @@ import { sealedCredentials } from './credentials.ts';
 import { sealedDeliveryAccounts } from './delivery-accounts.ts';
 import { sealedFactorWebhooks } from './factor-webhooks.ts';
 import { sealedHardwareTokens } from './hardware-tokens.ts';
+import { sealedIdentityProviders } from './identity-providers.ts';
 import { sealedLogins } from './logins.ts';
 import { sealedOutbox } from './outbox.ts';
 import { sealedRealms } from './realms.ts';
@@ -50,6 +51,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   sealedDeliveryAccounts,
   sealedFactorWebhooks,
   sealedWebhooks,
+  sealedIdentityProviders,
   sealedLogins,
   sealedRecoveries,
   sealedOutbox,

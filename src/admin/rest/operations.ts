@@ -11,6 +11,7 @@ import { credentialOperations } from './credentials.ts';
 import { evaluateScopeOperations } from './evaluate-scopes.ts';
 import { eventOperations } from './events.ts';
 import { groupOperations } from './groups.ts';
+import { identityProviderOperations } from './identity-providers.ts';
 import { initialAccessOperations } from './initial-access.ts';
 import { mfaCoverageOperations } from './mfa-coverage.ts';
 import { mfaEnrolmentPassOperations } from './mfa-enrolment-passes.ts';
@@ -62,4 +63,5 @@ export const operations: readonly Operation[] = [
   ...webhookOperations,
   ...authenticationOperations,
   ...requiredActionOperations,
+  ...identityProviderOperations,
 ];
