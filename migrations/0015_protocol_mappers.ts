@@ -89,6 +89,7 @@ const MAPPERS: Readonly<Record<string, readonly Default[]>> = {
   ],
   roles: [
     roles('realm roles', 'realm', 'realm_access.roles', ACCESS),
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Keycloak's word for it in configs
     roles('client roles', 'client', 'resource_access.${client_id}.roles', ACCESS),
     ['audience resolve', 'oidc-audience-resolve-mapper', ACCESS],
   ],

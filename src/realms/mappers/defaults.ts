@@ -1,4 +1,5 @@
 /** The mappers of the client scopes that a realm comes with, by Keycloak's names. */
+import { ROLES_OF_CLIENTS } from './roles.ts';
 
 /** The protocol whose mappers say something here. */
 export const CLAIM_PROTOCOL = 'openid-connect';
@@ -69,7 +70,7 @@ export const DEFAULT_MAPPERS: Readonly<Record<string, readonly DefaultMapper[]>>
     {
       name: 'client roles',
       mapper: 'oidc-usermodel-client-role-mapper',
-      config: { 'claim.name': 'resource_access.${client_id}.roles', 'jsonType.label': 'String', multivalued: TRUE, ...access },
+      config: { 'claim.name': ROLES_OF_CLIENTS, 'jsonType.label': 'String', multivalued: TRUE, ...access },
     },
     { name: 'audience resolve', mapper: 'oidc-audience-resolve-mapper', config: access },
   ],

@@ -102,7 +102,10 @@ const realmRoles: MapperType = {
   },
 };
 
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Keycloak's word for it in configs
 const CLIENT = '${client_id}';
+/** Where roles of every client stand by default. */
+export const ROLES_OF_CLIENTS = `resource_access.${CLIENT}.roles`;
 
 const clientRoles: MapperType = {
   id: 'oidc-usermodel-client-role-mapper',
@@ -114,7 +117,7 @@ const clientRoles: MapperType = {
     text('usermodel.clientRoleMapping.clientId', 'Client ID', 'The client whose roles they are; without, every client.', { type: 'ClientList' }),
     text('usermodel.clientRoleMapping.rolePrefix', 'Client Role prefix', 'Put before each name.'),
     { ...MULTIVALUED, defaultValue: 'true' },
-    { ...CLAIM_NAME, defaultValue: `resource_access.${CLIENT}.roles` },
+    { ...CLAIM_NAME, defaultValue: ROLES_OF_CLIENTS },
     JSON_TYPE,
   ],
   needs: () => ['roles'],
