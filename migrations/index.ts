@@ -41,8 +41,8 @@ const migrations = new Map<string, Knex.Migration>([
   ['0014_default_groups', defaultGroups],
   ['0015_protocol_mappers', protocolMappers],
   ['0016_client_administration', clientAdministration],
-  ['0018_webhooks', webhooks],
   ['0017_components', components],
+  ['0018_webhooks', webhooks],
   ['0020_identity_providers', identityProviders],
 ]);
 

@@ -214,6 +214,7 @@ export function createApp(options: {
     now,
     log,
     alarm,
+    deliveries: options.deliveries,
     outbound: { fetch: createGuardedClient({ allow: config.outboundAllow }), allow: config.outboundAllow },
     callerOf,
     invite: (realm, user, invitation) => inviteUser(recovery, realm, user, invitation),
@@ -222,7 +223,6 @@ export function createApp(options: {
   };
   router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?)$/, (ctx) => handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`));
   router.get('/admin/api', (ctx) => handleReference(shown, ctx));
-    deliveries: options.deliveries,
   router.all(/^\/realms\/([^/]+)\/clients-registrations(\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
     const { room } = await requireRealm(ctx, name);

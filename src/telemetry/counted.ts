@@ -184,10 +184,10 @@ const TABLE: Table = {
   'webhook.secret-rotated': null,
 };
 
-/** What an event counts as, if it does. */
-export function countedAs<T extends AuditEvent['type']>(event: { type: T; details: DetailsOf<T> }): Counted | undefined {
-  return TABLE[event.type]?.(event.details);
 /** Every type that there is. */
 export const EVENT_TYPES: readonly string[] = Object.keys(TABLE);
 
+/** What an event counts as, if it does. */
+export function countedAs<T extends AuditEvent['type']>(event: { type: T; details: DetailsOf<T> }): Counted | undefined {
+  return TABLE[event.type]?.(event.details);
 }
