@@ -97,7 +97,7 @@ test('wrong settings are refused, one line each', async (t) => {
 });
 
 const REFUSED: [title: string, args: string[], field: string][] = [
-  ['a realm name that may not be', ['realm', 'create', 'No_Such-Name'], 'name'],
+  ['a realm name that may not be', ['realm', 'create', 'No Such Name'], 'name'],
   ['a redirect URI that may not be', ['client', 'create', '--realm', 'master', '--client-id', 'a', '--redirect-uri', '*'], 'redirectUris'],
   [
     'a post-logout URI that may not be',
