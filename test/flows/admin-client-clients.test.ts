@@ -304,6 +304,47 @@ forEachEngine((engine) => {
     t.true((await openid.tokenIntrospection(rp.configuration, offline.access_token)).active, 'it may still ask about tokens');
   });
 
+  engine.test('mappers come with the client that they are of, and a representation with other ones replaces them', async (t) => {
+    const { server, realm, client } = await realmOf();
+    const hardcoded = (name: string, value: string) => ({
+      name,
+      protocol: 'openid-connect',
+      protocolMapper: 'oidc-hardcoded-claim-mapper',
+      config: { 'claim.name': name, 'claim.value': value, 'jsonType.label': 'String', 'access.token.claim': 'true' },
+    });
+    const secret = 'the secret of the robot';
+    const robot = { clientId: 'robot', secret, serviceAccountsEnabled: true };
+    const { id } = await client.clients.create({ ...robot, protocolMappers: [hardcoded('tier', 'gold'), hardcoded('team', 'red')] });
+    const said = async () => {
+      const { access_token: token } = await credentials(server, realm, 'robot', secret);
+      const { tier, team } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+      return { tier, team };
+    };
+    t.deepEqual(await said(), { tier: 'gold', team: 'red' });
+    const shown = await client.clients.findOne({ id });
+    t.deepEqual(
+      shown?.protocolMappers?.map(({ name }) => name),
+      ['team', 'tier'],
+    );
+    const stored = () => server.db.knex('clients').where({ realm_id: realm.id, id }).first();
+    const before = await stored();
+    await client.clients.update({ id }, shown ?? {});
+    t.deepEqual(await stored(), before);
+    t.deepEqual(await client.clients.findOne({ id }), shown);
+    await client.clients.update({ id }, { name: 'Robot' });
+    t.is((await client.clients.findOne({ id }))?.protocolMappers?.length, 2);
+    await client.clients.update({ id }, { protocolMappers: [{ ...shown?.protocolMappers?.[1], ...hardcoded('tier', 'silver') }] });
+    t.deepEqual(await said(), { tier: 'silver', team: undefined });
+    t.is((await client.clients.findOne({ id }))?.protocolMappers?.[0]?.id, shown?.protocolMappers?.[1]?.id);
+    await client.clients.update({ id }, { protocolMappers: [] });
+    t.is((await client.clients.findOne({ id }))?.protocolMappers, undefined);
+    const twice = refusal(client.clients.update({ id }, { protocolMappers: [hardcoded('a', 'b'), hardcoded('a', 'b')] }));
+    t.is((await twice).body.field, 'protocolMappers');
+    const unknown = refusal(client.clients.create({ clientId: 'x', protocolMappers: [{ name: 'x', protocolMapper: 'nobody' }] }));
+    t.is((await unknown).body.field, 'protocolMappers.0.protocolMapper');
+    t.deepEqual(await client.clients.find({ clientId: 'x' }), []);
+  });
+
   engine.test('a secret made anew leaves the one of before good for a while, and that is ended when it is asked', async (t) => {
     const { server, realm, client, admin } = await realmOf();
     const { id } = await client.clients.create({ clientId: 'robot', serviceAccountsEnabled: true, secret: 'the very first secret' });

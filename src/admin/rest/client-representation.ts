@@ -3,7 +3,9 @@ import { z } from 'zod';
 import type { ScopesOfClient } from '../../store/client-changes.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { keptFields } from '../../store/kept-of-client.ts';
+import type { ProtocolMapperRow } from '../../store/protocol-mappers.ts';
 import type { ClientFields } from '../resources/client-input.ts';
+import { mapperRepresentation, mappersIn, representedMapper } from './protocol-mapper-representation.ts';
 import { emptied } from './user-representation.ts';
 
 /** In the place of a secret, for whoever may not have it. */
@@ -53,6 +55,7 @@ export const clientRepresentation = z.object({
   registeredNodes: z.record(z.string(), z.number().int()).optional(),
   defaultClientScopes: z.array(z.string()),
   optionalClientScopes: z.array(z.string()),
+  protocolMappers: z.array(mapperRepresentation).optional(),
   registrationAccessToken: z.string().optional(),
   access: z.record(z.string(), z.boolean()),
 });
@@ -71,7 +74,7 @@ export const briefClient = ({ id, clientId, description }: ClientRow): z.output<
 export function representedClient(
   client: ClientRow,
   scopes: ScopesOfClient,
-  options: { manage: boolean; secret?: string | undefined },
+  options: { manage: boolean; secret?: string | undefined; mappers?: readonly ProtocolMapperRow[] | undefined },
 ): ClientRepresentation {
   const { kept } = client;
   const secret = client.secret === null ? undefined : (options.secret ?? MASKED);
@@ -106,6 +109,7 @@ export function representedClient(
     fullScopeAllowed: client.fullScope,
     nodeReRegistrationTimeout: kept.nodeReRegistrationTimeout,
     ...(Object.keys(kept.registeredNodes).length === 0 ? {} : { registeredNodes: kept.registeredNodes }),
+    ...(options.mappers && options.mappers.length > 0 ? { protocolMappers: options.mappers.map(representedMapper) } : {}),
     defaultClientScopes: scopes.defaults,
     optionalClientScopes: scopes.optional,
     access: { view: true, configure: options.manage, manage: options.manage },
@@ -168,6 +172,7 @@ export const clientIn = z.object({
   registeredNodes: keptFields.registeredNodes.nullish(),
   defaultClientScopes: z.array(z.string().max(255)).max(500).nullish(),
   optionalClientScopes: z.array(z.string().max(255)).max(500).nullish(),
+  protocolMappers: mappersIn.nullish(),
   id: text,
   // What a representation shows and nobody changes.
   access: z.unknown().optional(),

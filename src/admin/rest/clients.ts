@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { AppError, badInput, conflict } from '../../errors.ts';
 import { findClients, scopesOfClients } from '../../store/client-changes.ts';
 import { type ClientRow, FOR_ADMINISTRATION } from '../../store/clients.ts';
+import { mappersOfClients } from '../../store/protocol-mappers.ts';
 import { changeClient, removeClient, requireClientById } from '../resources/client-changes.ts';
+import { insertMappers, replaceMappers, validMappers } from '../resources/client-mappers.ts';
 import { secretOf } from '../resources/client-secrets.ts';
 import { createClient } from '../resources/clients.ts';
 import {
@@ -19,6 +21,8 @@ import {
 import { requireYours, requireYoursToDelete } from './client-rights.ts';
 import { managesEverything } from './grantable.ts';
 import { flag, id, inRealm, type Operation, paging, type RealmCall } from './operation.ts';
+import { newMapperFields } from './protocol-mapper-representation.ts';
+import { requireSayable } from './protocol-mappers.ts';
 import { attributesOf } from './users.ts';
 
 const tag = 'Clients';
@@ -95,8 +99,10 @@ export const clientOperations: readonly Operation[] = [
       const client = await requireClientById(operator, realm, params.id);
       await requireYours(call, client);
       checkProtocol(body);
+      const mappers = await mappersAsked(call, body);
       const limited = !(await managesEverything(call));
       await asInKeycloak(body, () => changeClient(operator, realm, client.id, fieldsOf(body), { limited }));
+      if (mappers) await replaceMappers(operator, realm, client, mappers);
       return {};
     },
   }),
@@ -126,32 +132,46 @@ async function created(call: RealmCall, body: ClientIn) {
   const { defaultClientScopes, optionalClientScopes } = body;
   const named = defaultClientScopes != null || optionalClientScopes != null;
   const attributes = { ...fields.attributes, ...((await managesEverything(call)) ? {} : { [FOR_ADMINISTRATION]: 'false' }) };
+  const mappers = await mappersAsked(call, body);
   const made = await asInKeycloak(body, () =>
-    createClient(operator, realm, {
-      ...fields,
-      attributes,
-      ...(rowId === undefined ? {} : { id: rowId }),
-      clientId: fields.clientId ?? rowId ?? crypto.randomUUID(),
-      name: fields.name ?? undefined,
-      consentRequired: fields.consentRequired ?? false,
-      standardFlow: fields.standardFlow ?? true,
-      // Keycloak's default for new ones: none, which stands for the redirect URIs.
-      postLogoutRedirectUris: fields.postLogoutRedirectUris ?? [],
-      ...(named ? { scopes: { defaults: defaultClientScopes ?? [], optional: optionalClientScopes ?? [] } } : {}),
-    }),
+    createClient(
+      operator,
+      realm,
+      {
+        ...fields,
+        attributes,
+        ...(rowId === undefined ? {} : { id: rowId }),
+        clientId: fields.clientId ?? rowId ?? crypto.randomUUID(),
+        name: fields.name ?? undefined,
+        consentRequired: fields.consentRequired ?? false,
+        standardFlow: fields.standardFlow ?? true,
+        // Keycloak's default for new ones: none, which stands for the redirect URIs.
+        postLogoutRedirectUris: fields.postLogoutRedirectUris ?? [],
+        ...(named ? { scopes: { defaults: defaultClientScopes ?? [], optional: optionalClientScopes ?? [] } } : {}),
+      },
+      async (trx, client) => {
+        if (mappers) await insertMappers(trx, realm, client, mappers);
+      },
+    ),
   );
   return { created: made.client.id };
 }
 
+/** The mappers that a representation holds, valid and the caller's to give; undefined where it says nothing of them. */
+async function mappersAsked(call: RealmCall, { protocolMappers }: ClientIn) {
+  if (protocolMappers == null) return undefined;
+  const mappers = validMappers(protocolMappers.map(newMapperFields));
+  await requireSayable(call, mappers);
+  return mappers;
+}
+
 /** However many there are, it takes the same number of queries. Secrets are masked: they are read one at a time. */
-async function representedClients({ operator, realm, access }: RealmCall, clients: readonly ClientRow[]): Promise<ClientRepresentation[]> {
-  const scopes = await scopesOfClients(
-    operator.db.knex,
-    realm.id,
-    clients.map((client) => client.id),
-  );
+export async function representedClients({ operator, realm, access }: RealmCall, clients: readonly ClientRow[]): Promise<ClientRepresentation[]> {
+  const ids = clients.map((client) => client.id);
+  const [scopes, mappers] = await Promise.all([scopesOfClients(operator.db.knex, realm.id, ids), mappersOfClients(operator.db.knex, realm.id, ids)]);
+  const manage = access.has(...MANAGE);
   return clients.map((client) =>
-    representedClient(client, scopes.get(client.id) ?? { defaults: [], optional: [] }, { manage: access.has(...MANAGE) }),
+    representedClient(client, scopes.get(client.id) ?? { defaults: [], optional: [] }, { manage, mappers: mappers.get(client.id) }),
   );
 }
 

@@ -8,7 +8,7 @@ import { mapperFields, mapperIn, mapperRepresentation, mappersIn, newMapperField
 import { MANAGE, type ParentKind, parentOf, VIEW } from './token-parents.ts';
 
 /** Tokens do not say of everybody what the caller could not give to anybody. */
-async function requireSayable(call: RealmCall, mappers: readonly Partial<NewProtocolMapper>[]): Promise<void> {
+export async function requireSayable(call: RealmCall, mappers: readonly Partial<NewProtocolMapper>[]): Promise<void> {
   await requireGrantable(call, await rolesSaid(call.operator, call.realm, mappers));
 }
 
