@@ -113,7 +113,7 @@ async function completeIntrospection({ room, clients }: { room: RealmRoom; clien
   if (!client) return;
   const { scope } = token;
   const mappers = appliedMappers(client.mappers, scope, ofService !== undefined);
-  const user = ofUser ? requestCache().user : undefined;
+  const user = ofUser ? requestCache(ctx.req).user : undefined;
   const extra: Record<string, unknown> = Object(ofUser?.extra);
   const signIn = ofUser && { acr: extra.acr, amr: extra.amr, authTime: extra.auth_time, sid: ofUser.sid };
   // Of a service account nothing was read so far, and mostly nothing has to be.
