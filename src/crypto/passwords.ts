@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import * as argon2 from '@node-rs/argon2';
 import { AppError, badInput, corrupted } from '../errors.ts';
+import { isImported, verifyImported } from './imported-hashes.ts';
 import { Turns } from './turns.ts';
 
 export interface Argon2Options {
@@ -95,16 +96,21 @@ export class Argon2Hasher {
   }
 
   /**
-   * One argon2id verification in every case: also for a user who is not there (`undefined`), and for a password that
+   * One argon2id verification in every case but that of a hash which was imported (imported-hashes.ts): also for a user who is not there (`undefined`), and for a password that
    * cannot be right because no such password is ever hashed.
    * @throws AppError `busy` when the queue is full, `corrupted` when the stored hash is none of argon2id
    */
   async verify(phc: string | undefined, password: string, from = ''): Promise<boolean> {
     const normal = normalise(password);
     const known = phc !== undefined && normal !== undefined;
-    if (phc !== undefined && !isVerifiable(phc)) throw corrupted('A stored password hash is not one of argon2id that can be verified.');
+    const imported = phc !== undefined && isImported(phc);
+    if (phc !== undefined && !imported && !isVerifiable(phc)) throw corrupted('A stored password hash is not one of argon2id that can be verified.');
     try {
-      const matches = await this.#turns.take(from, () => this.#argon2.verify(known ? phc : this.#decoy, normal ?? ''));
+      const compare = (stored: string, typed: string) => this.#argon2.verify(stored, typed);
+      const matches = await this.#turns.take(from, () =>
+        // As it was typed: Keycloak does not normalise.
+        known && imported ? verifyImported(phc, password, compare) : compare(known ? phc : this.#decoy, normal ?? ''),
+      );
       return known && matches;
     } catch (error) {
       if (error instanceof AppError) throw error;

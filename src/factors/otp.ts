@@ -11,6 +11,9 @@ export const otpSecret = z.strictObject({
 });
 export type OtpSecret = z.infer<typeof otpSecret>;
 
+/** A key as it is stored. */
+export const secretOfBytes = (key: Uint8Array): string => new ScureBase32Plugin().encode(key).replaceAll('=', '');
+
 /** Something one has; a code of it can be told to a fake page. */
 export const shownByCode = (): { kinds: ['possession']; level: 'aal2'; amr: string[] } => ({ kinds: ['possession'], level: 'aal2', amr: ['otp'] });
 

@@ -79,7 +79,7 @@ forEachEngine((engine) => {
       [{}, 'username'],
       [{ username: 'a b' }, 'username'],
       [{ username: 'x', email: 'nowhere' }, 'email'],
-      [{ username: 'x', credentials: [{ type: 'otp', value: 'x' }] }, 'credentials.0.type'],
+      [{ username: 'x', credentials: [{ type: 'otp', value: 'x' }] }, 'credentials.0.secretData'],
       [{ username: 'x', credentials: [{ type: 'password', value: 'short' }] }, 'password'],
     ] as const) {
       const answer = await refusal(client.users.create(JSON.parse(JSON.stringify(body))));

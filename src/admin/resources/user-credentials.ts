@@ -1,11 +1,13 @@
 /** Everything that a user signs in with, the password too, as whoever administers over REST deals with it. */
 import { z } from 'zod';
-import { badInput, notFound } from '../../errors.ts';
+import { badInput, conflict, notFound } from '../../errors.ts';
+import type { FactorMap } from '../../factors/index.ts';
 import { nameOf } from '../../factors/names.ts';
+import { secondFactors } from '../../factors/owned.ts';
 import { revokeTrust } from '../../sessions/devices.ts';
 import { endSessionsIn } from '../../sessions/sessions.ts';
 import { orderCredentials, orderedCredentials } from '../../store/credential-order.ts';
-import { type CredentialRow, deletePassword, disableFactor, insertCredential, renameCredential } from '../../store/credentials.ts';
+import { type CredentialRow, credentialsOf, deletePassword, disableFactor, insertCredential, renameCredential } from '../../store/credentials.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { voidRecoveries } from '../../store/recoveries.ts';
 import { addRequiredActions, removeRequiredAction } from '../../store/user-changes.ts';
@@ -13,6 +15,7 @@ import { lockUser, type UserRow } from '../../store/users.ts';
 import { audit, plainText, validated } from './context.ts';
 import { removeSecondFactor } from './credentials.ts';
 import { about, type FactorOperator, factorsIn, requireNotAlone, requirePerson, type ShownCredential, withoutSecret } from './factor-operator.ts';
+import { credentialRows, type ImportedCredential } from './imported-credentials.ts';
 import { passwordCredential } from './users.ts';
 
 const PASSWORD = 'password';
@@ -21,6 +24,11 @@ const PASSWORD = 'password';
 export async function listCredentials(operator: Pick<FactorOperator, 'db'>, user: UserRow): Promise<ShownCredential[]> {
   return (await orderedCredentials(operator.db.knex, user.realmId, user.id)).map(withoutSecret);
 }
+
+const nameOfId = (known: FactorMap, id: string) => {
+  const factor = known.get(id);
+  return factor ? nameOf(factor) : id;
+};
 
 const noCredential = () => notFound('Credential not found');
 
@@ -106,7 +114,57 @@ export async function resetPassword(
   { value, temporary }: { value: string; temporary: boolean },
 ): Promise<void> {
   requirePerson(user);
-  const credential = await passwordCredential(operator, realm, user.id, value);
+  await putPassword(operator, realm, user, { credential: await passwordCredential(operator, realm, user.id, value), temporary });
+}
+
+/**
+ * Gives a user credentials from elsewhere. A password takes the place of the one that is there; an app or a token is only for
+ * somebody who has no second factor, because whoever has one shows it before another is added.
+ * @throws AppError 409 where there is one, 403 where one administrator alone may not
+ */
+export async function importCredentials(
+  operator: FactorOperator,
+  realm: RealmRow,
+  user: UserRow,
+  { imported, temporary }: { imported: readonly ImportedCredential[]; temporary: boolean },
+): Promise<void> {
+  requirePerson(user);
+  const [password] = imported.filter(({ factor }) => factor === PASSWORD);
+  const others = imported.filter(({ factor }) => factor !== PASSWORD);
+  if (others.length > 0) await requireNotAlone(operator, realm, user, 'gives');
+  const [credential] = await credentialRows(operator, { realmId: realm.id, userId: user.id }, password ? [password] : []);
+  const rows = await credentialRows(operator, { realmId: realm.id, userId: user.id }, others);
+  const known = factorsIn(operator, realm);
+  if (rows.length > 0) {
+    const owned = secondFactors(known).map(({ id }) => id);
+    const tells = await Promise.all(
+      rows.map(({ factor, label }) => operator.notices.tell(user, { kind: 'methodAdded', method: nameOfId(known, factor), label }, operator.now)),
+    );
+    await operator.db.transaction(async (trx) => {
+      await lockUser(trx, realm.id, user.id);
+      const held = await credentialsOf(trx, realm.id, user.id);
+      if (held.some(({ factor }) => owned.includes(factor))) throw conflict('credentials: the user has a second factor already', 'credentials');
+      for (const row of rows) {
+        await insertCredential(trx, row);
+        await audit(operator, about(user), { type: 'mfa.factor.enrolled', details: { factor: row.factor, credential: row.id } }, trx);
+      }
+      await revokeTrust(trx, { realmId: realm.id, userId: user.id }, {}, 'credentials', {
+        realmId: realm.id,
+        at: operator.now,
+        actor: operator.actor,
+      });
+      for (const tell of tells) await tell(trx);
+    });
+  }
+  if (credential) await putPassword(operator, realm, user, { credential, temporary });
+}
+
+async function putPassword(
+  operator: FactorOperator,
+  realm: RealmRow,
+  user: UserRow,
+  { credential, temporary }: { credential: CredentialRow; temporary: boolean },
+): Promise<void> {
   const { now } = operator;
   const tell = await operator.notices.tell(user, { kind: 'passwordReset' }, now);
   await operator.db.transaction(async (trx) => {

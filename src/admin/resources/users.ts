@@ -17,6 +17,7 @@ import { addRequiredActions, replaceAttributes } from '../../store/user-changes.
 import { insertUser, listUsers, lockUser, type UserRow, userByUsername } from '../../store/users.ts';
 import { audit, type Operator, plainText, requireRealmRole, validated } from './context.ts';
 import { requireGroup } from './groups.ts';
+import { credentialRows, type ImportedCredential } from './imported-credentials.ts';
 import { defaultRoleName } from './realm-defaults.ts';
 
 // Characters that nobody sees would make two names that look the same.
@@ -77,7 +78,13 @@ export const userLookUp = (operator: Pick<Operator, 'db'>, realm: RealmRow): Use
 });
 
 /** Everything about a new user but storing it. 400 names the field that is wrong. */
-export async function prepareUser(operator: Operator, realm: RealmRow, input: NewUser, lookUp = userLookUp(operator, realm)): Promise<PreparedUser> {
+export async function prepareUser(
+  operator: Operator,
+  realm: RealmRow,
+  input: NewUser,
+  lookUp = userLookUp(operator, realm),
+  imported: readonly ImportedCredential[] = [],
+): Promise<PreparedUser> {
   const asked = validated(newUser, input);
   const { now } = operator;
   const user: UserRow = {
@@ -95,6 +102,7 @@ export async function prepareUser(operator: Operator, realm: RealmRow, input: Ne
     updatedAt: now,
   };
   const password = asked.password === undefined ? undefined : await passwordCredential(operator, realm, user.id, asked.password);
+  const held = await credentialRows(operator, { realmId: realm.id, userId: user.id }, imported);
   const roles = await Promise.all([defaultRoleName(realm.name), ...asked.realmRoles].map(lookUp.realmRole));
   const groups = await Promise.all(asked.groups.map(lookUp.group));
   return {
@@ -105,17 +113,25 @@ export async function prepareUser(operator: Operator, realm: RealmRow, input: Ne
       await addRequiredActions(trx, user, [...new Set([...asked.requiredActions, ...defaultActionsOf(realm.settings)])], now);
       await joinDefaultGroups(trx, realm.id, user.id);
       for (const { id } of groups) await insertMember(trx, realm.id, id, user.id);
-      if (password) await insertCredential(trx, password);
+      for (const credential of [...(password ? [password] : []), ...held]) await insertCredential(trx, credential);
       for (const roleId of roles) await assignRole(trx, realm.id, user.id, roleId);
       await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'user.created', details: { name: user.username } }, trx);
     },
   };
 }
 
-/** Makes a user, with a password when one is given. 400 names the field that is wrong, 409 a username or address that is taken. */
-export async function createUser(operator: Operator, realm: RealmRow, input: NewUser): Promise<UserRow> {
+/**
+ * Makes a user, with a password when one is given, or with credentials from elsewhere.
+ * @throws AppError 400 naming the field that is wrong, 409 for a username or address that is taken
+ */
+export async function createUser(
+  operator: Operator,
+  realm: RealmRow,
+  input: NewUser,
+  imported: readonly ImportedCredential[] = [],
+): Promise<UserRow> {
   const { db } = operator;
-  const { user, store } = await prepareUser(operator, realm, input);
+  const { user, store } = await prepareUser(operator, realm, input, userLookUp(operator, realm), imported);
   try {
     await db.transaction(store);
   } catch (error) {

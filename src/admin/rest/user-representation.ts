@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { badInput } from '../../errors.ts';
 import type { UserRow } from '../../store/users.ts';
+import { type ImportedCredential, importedCredential, isKnownType } from '../resources/imported-credentials.ts';
 import type { UserDetails } from '../resources/user-changes.ts';
 import { REQUIRED_ACTIONS, type RequiredAction } from '../resources/users.ts';
 import type { Access } from './access.ts';
@@ -80,6 +81,13 @@ export const passwordIn = z.object({
   temporary: z.boolean().nullish(),
 });
 
+/** A password, or what Keycloak exports of a credential. */
+const credentialIn = passwordIn.extend({
+  secretData: z.string().max(10_000).nullish(),
+  credentialData: z.string().max(10_000).nullish(),
+  userLabel: z.string().max(255).nullish(),
+});
+
 /** What is not there stays as it is; null is not there. */
 export const userIn = z.object({
   username: text,
@@ -90,7 +98,7 @@ export const userIn = z.object({
   enabled: z.boolean().nullish(),
   attributes: attributesIn,
   requiredActions: z.array(z.string()).nullish(),
-  credentials: z.array(passwordIn).nullish(),
+  credentials: z.array(credentialIn).max(50).nullish(),
   groups: z.array(z.string()).nullish(),
   // Keycloak takes these and does nothing with them: roles are mapped by their own operations.
   realmRoles: z.unknown().optional(),
@@ -125,13 +133,30 @@ export const emptied = (value: string | null | undefined): string | null | undef
 /** Others are ignored, as in Keycloak where they are switched off. */
 export const knownActions = (actions: readonly string[]): RequiredAction[] => REQUIRED_ACTIONS.filter((action) => actions.includes(action));
 
-/** The one password among the credentials of a new user. */
-export function passwordOf(credentials: UserIn['credentials']): { value: string; temporary: boolean } | undefined {
-  const [first, ...more] = credentials ?? [];
-  if (!first) return undefined;
-  if (more.length > 0) throw badInput('credentials', 'credentials: a user is made with one password at most');
-  const { type, value, temporary } = first;
-  if (type != null && type !== 'password') throw badInput('credentials.0.type', 'credentials.0.type: only a password can be given to a user');
-  if (value == null || value === '') throw badInput('credentials.0.value', 'credentials.0.value: must not be empty');
-  return { value, temporary: temporary === true };
+/** What a user is given to sign in with. */
+export interface GivenCredentials {
+  password: { value: string } | undefined;
+  /** The password is replaced at the next sign-in. */
+  temporary: boolean;
+  /** From elsewhere, ready to be stored. */
+  imported: ImportedCredential[];
+  /** Types that cannot be taken over. */
+  left: string[];
+}
+
+/** @throws AppError 400 naming the field */
+export function credentialsOf(credentials: UserIn['credentials']): GivenCredentials {
+  const all = (credentials ?? []).map((given, index) => ({ given, at: `credentials.${index}`, type: given.type ?? 'password' }));
+  const [password, ...more] = all.filter(({ type }) => type === 'password');
+  if (more.length > 0) throw badInput('credentials', 'credentials: a user has one password at most');
+  const { value, secretData, temporary } = password?.given ?? {};
+  const isImported = secretData != null && value == null;
+  if (password && !isImported && (value == null || value === '')) throw badInput(`${password.at}.value`, `${password.at}.value: must not be empty`);
+  const others = all.filter(({ type }) => type !== 'password' && isKnownType(type));
+  return {
+    password: value == null || isImported ? undefined : { value },
+    temporary: temporary === true,
+    imported: [...(password && isImported ? [password] : []), ...others].map(({ given, at }) => importedCredential(given, at)),
+    left: all.filter(({ type }) => !isKnownType(type)).map(({ type }) => type),
+  };
 }

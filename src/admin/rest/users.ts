@@ -1,16 +1,17 @@
 /** Users over REST: looked for, made, read, changed and deleted, with Keycloak's UserRepresentation. */
 import { z } from 'zod';
-import { AppError, badInput, conflict } from '../../errors.ts';
+import { AppError, conflict } from '../../errors.ts';
 import { countFoundUsers, findUsers, type UserSearch } from '../../store/user-search.ts';
 import type { UserRow } from '../../store/users.ts';
 import { requireGroup } from '../resources/groups.ts';
 import { changeRealm } from '../resources/realm-changes.ts';
 import { changeUser, detailsOfUsers, removeUser, requireUserById } from '../resources/user-changes.ts';
+import { importCredentials, resetPassword } from '../resources/user-credentials.ts';
 import { createUser } from '../resources/users.ts';
 import { requireGrantableGroup, requireNoMore } from './grantable.ts';
 import { flag, id, inRealm, type Operation, paging, type RealmCall } from './operation.ts';
 import { profileIn, settingsWithProfile, USER_PROFILE_METADATA, userProfile, userProfileIn, userProfileMetadata } from './user-profile.ts';
-import { emptied, passwordOf, profileOf, representedUser, type UserRepresentation, userIn, userRepresentation } from './user-representation.ts';
+import { credentialsOf, emptied, profileOf, representedUser, type UserRepresentation, userIn, userRepresentation } from './user-representation.ts';
 
 const tag = 'Users';
 const path = '/realms/{realm}/users';
@@ -79,23 +80,8 @@ export const userOperations: readonly Operation[] = [
     status: 201,
     body: userIn,
     async run(call, { body }) {
-      const { operator, realm } = call;
-      const password = passwordOf(body.credentials);
-      const groups = body.groups ?? [];
-      for (const one of groups) await requireGrantableGroup(call, await requireGroup(operator, realm, one));
-      const { requiredActions = [], ...profile } = profileOf(body);
-      const user = {
-        ...profile,
-        username: body.username ?? '',
-        email: emptied(body.email) ?? undefined,
-        firstName: emptied(body.firstName) ?? undefined,
-        lastName: emptied(body.lastName) ?? undefined,
-        enabled: body.enabled === true,
-        groups,
-        requiredActions: password?.temporary ? [...new Set([...requiredActions, 'UPDATE_PASSWORD' as const])] : requiredActions,
-        password: password?.value,
-      };
-      return { created: (await asInKeycloak(() => createUser(operator, realm, user))).id };
+      const { user, left } = await makeUser(call, body);
+      return { created: user.id, ...ignoring(left) };
     },
   }),
   inRealm({
@@ -167,7 +153,7 @@ export const userOperations: readonly Operation[] = [
       const { operator, realm } = call;
       const user = await requireUserById(operator, realm, params.id);
       await requireNoMore(call, user);
-      if (body.credentials && body.credentials.length > 0) throw badInput('credentials', 'credentials: a password is set by reset-password');
+      const { password, temporary, imported, left } = credentialsOf(body.credentials);
       const changes = {
         ...profileOf(body),
         username: body.username ?? undefined,
@@ -176,7 +162,9 @@ export const userOperations: readonly Operation[] = [
         lastName: emptied(body.lastName),
       };
       await asInKeycloak(() => changeUser(operator, realm, user.id, changes));
-      return {};
+      if (imported.length > 0) await importCredentials(operator, realm, user, { imported, temporary });
+      if (password) await resetPassword(operator, realm, user, { value: password.value, temporary });
+      return ignoring(left);
     },
   }),
   inRealm({
@@ -195,6 +183,30 @@ export const userOperations: readonly Operation[] = [
     },
   }),
 ];
+
+/** A user of a representation, with what it names to sign in with; `left` are types of credentials that cannot be taken over. */
+export async function makeUser(call: RealmCall, body: z.output<typeof userIn>): Promise<{ user: UserRow; left: string[] }> {
+  const { operator, realm } = call;
+  const { password, temporary, imported, left } = credentialsOf(body.credentials);
+  const groups = body.groups ?? [];
+  for (const one of groups) await requireGrantableGroup(call, await requireGroup(operator, realm, one));
+  const { requiredActions = [], ...profile } = profileOf(body);
+  const asked = {
+    ...profile,
+    username: body.username ?? '',
+    email: emptied(body.email) ?? undefined,
+    firstName: emptied(body.firstName) ?? undefined,
+    lastName: emptied(body.lastName) ?? undefined,
+    enabled: body.enabled === true,
+    groups,
+    requiredActions: temporary ? [...new Set([...requiredActions, 'UPDATE_PASSWORD' as const])] : requiredActions,
+    password: password?.value,
+  };
+  return { user: await asInKeycloak(() => createUser(operator, realm, asked, imported)), left };
+}
+
+const ignoring = (left: readonly string[]): { headers?: Record<string, string> } =>
+  left.length === 0 ? {} : { headers: { Warning: `299 - "Ignored: credentials of type ${left.join(', ').replaceAll(/[^\w, -]/g, '')}"` } };
 
 /** However many there are, it takes the same number of queries. */
 export async function representedUsers(call: RealmCall, users: readonly UserRow[], brief: boolean): Promise<UserRepresentation[]> {
