@@ -21,6 +21,7 @@ import { answerErrors, underRealm } from './http/errors.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
 import { securityHeaders } from './http/headers.ts';
 import { setLanguage } from './http/language.ts';
+import { answerMessageBundle } from './http/message-bundles.ts';
 import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
@@ -169,6 +170,11 @@ export function createApp(options: {
     ctx.set('Access-Control-Allow-Origin', '*');
     ctx.body = realmJson(origin, room.context);
   });
+  router.get(/^\/resources\/([^/]+)\/([^/]+)\/([\w-]+)$/, async (ctx) => {
+    const [name = '', themeType = '', locale = ''] = ctx.captures ?? [];
+    await requireRealm(ctx, name);
+    answerMessageBundle(ctx, themeType, locale);
+  });
   // A POST is looked at for its origin; nothing else may do anything.
   router.register('/realms/:realm/login/:uid', ['GET', 'POST'], async (ctx) => {
     const oidc = await requireRealm(ctx, param(ctx, 'realm'));
@@ -221,7 +227,9 @@ export function createApp(options: {
     operator: (actor, at) => ({ db, keyring, passwords, factors, origin, notices, actor, now: at }),
     refusedToken,
   };
-  router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?)$/, (ctx) => handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`));
+  router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?|[^/]+\/console\/whoami)$/, (ctx) =>
+    handleRest(rest, ctx, `/${ctx.captures?.[0] ?? ''}`),
+  );
   router.get('/admin/api', (ctx) => handleReference(shown, ctx));
   router.all(/^\/realms\/([^/]+)\/clients-registrations(\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];

@@ -30,6 +30,8 @@ export const say = (key: MessageKey, values?: Values): Saying => (values === und
 
 export type Translate = (key: MessageKey, values?: Values) => string;
 
+const TEXTS = { en, de, es, fr, it };
+
 const i18n = createInstance();
 // Nothing is loaded, so that this is done when it returns. The views escape; a value never is looked into for further keys.
 i18n.init({
@@ -37,7 +39,7 @@ i18n.init({
   lng: ENGLISH,
   fallbackLng: ENGLISH,
   supportedLngs: Object.keys(LANGUAGES),
-  resources: Object.fromEntries(Object.entries({ en, de, es, fr, it }).map(([language, translation]) => [language, { translation }])),
+  resources: Object.fromEntries(Object.entries(TEXTS).map(([language, translation]) => [language, { translation }])),
   interpolation: { escapeValue: false, skipOnVariables: true },
 });
 i18n.services.formatter?.add('alternatives', (names: readonly string[], language) =>
@@ -51,6 +53,13 @@ export function translatorFor(language: Language): Translate {
   const translate = i18n.getFixedT(language);
   // `replace`, so that no value is taken for one of i18next's own options; but `count` chooses the plural.
   return (key, values = {}) => translate(key, { replace: values, nest: false, ...('count' in values ? { count: Number(values.count) } : {}) });
+}
+
+/** Every text of a language as it was written, by its key. */
+export function textsOf(language: Language): [key: string, text: string][] {
+  const within = (at: string, node: object): [string, string][] =>
+    Object.entries(node).flatMap(([key, value]) => (typeof value === 'string' ? [[`${at}${key}`, value]] : within(`${at}${key}.`, value)));
+  return within('', TEXTS[language]);
 }
 
 /** In words. */

@@ -19,6 +19,7 @@ const CLASSES: readonly [pattern: RegExp, name: string][] = [
   [/^\/realms\/[^/]+\/clients-registrations\//, 'registration'],
   [/^\/realms\/[^/]+$/, 'realm'],
   [/^\/admin\/(?:realms|serverinfo|openapi\.json)(?:\/|$)/, 'admin-api'],
+  [/^\/admin\/[^/]+\/console\/whoami$/, 'admin-api'],
   [/^\/admin(?:\/|$)/, 'admin-console'],
   [/^\/health\//, 'health'],
   [/^\/metrics$/, 'metrics'],

@@ -2,6 +2,7 @@
 import { attackDetectionOperations } from './attack-detection.ts';
 import { auditOperations } from './audit.ts';
 import { authenticationOperations } from './authentication.ts';
+import { clientPolicyOperations } from './client-policies.ts';
 import { clientScopeOperations } from './client-scopes.ts';
 import { clientSecretOperations } from './client-secrets.ts';
 import { clientSessionOperations } from './client-sessions.ts';
@@ -31,6 +32,7 @@ import { userGroupOperations } from './user-groups.ts';
 import { userSessionOperations } from './user-sessions.ts';
 import { userOperations } from './users.ts';
 import { webhookOperations } from './webhooks.ts';
+import { whoAmIOperations } from './who-am-i.ts';
 
 export const operations: readonly Operation[] = [
   ...realmOperations,
@@ -47,7 +49,9 @@ export const operations: readonly Operation[] = [
   ...eventOperations,
   ...realmActionOperations,
   ...serverInfoOperations,
+  ...whoAmIOperations,
   ...clientOperations,
+  ...clientPolicyOperations,
   ...clientSecretOperations,
   ...clientSessionOperations,
   ...initialAccessOperations,
