@@ -34,6 +34,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   role: { summary: 'make and list roles of a realm and of its clients', load: async () => (await import('./role.ts')).describeRole },
   group: { summary: 'make and list groups, and say who is in them', load: async () => (await import('./group.ts')).describeGroup },
   session: { summary: 'list and end sessions', load: async () => (await import('./session.ts')).describeSession },
+  scope: { summary: 'say what tokens say: client scopes and protocol mappers', load: async () => (await import('./scope.ts')).describeScope },
   keys: { summary: "rotate and list a realm's signing keys", load: async () => (await import('./keys.ts')).describeKeys },
   audit: { summary: 'list, export and check what was recorded', load: async () => (await import('./audit.ts')).describeAudit },
   factor: { summary: 'say which factors a realm uses, and add webhooks', load: async () => (await import('./factor.ts')).describeFactor },
