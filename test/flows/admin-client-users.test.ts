@@ -123,6 +123,8 @@ forEachEngine((engine) => {
     t.deepEqual(await found({ email: 'dora@' }), ['dora']);
     t.deepEqual(await found({ lastName: 'berg', exact: true }), ['anna.berg']);
     t.deepEqual(await found({ firstName: 'n', lastName: 'b' }), ['anna.berg']);
+    t.deepEqual(await found({ q: 'email:ANNA' }), await found({ email: 'anna' }));
+    t.deepEqual(await found({ q: 'team:sales username:anna' }), ['anna.berg']);
     t.deepEqual(await found({ q: 'team:sales' }), ['anna.berg', 'bernd.ost']);
     t.deepEqual(await found({ q: 'team:"west wing"' }), ['carl_oberg']);
     t.deepEqual(await found({ q: 'team:sales nothing:x' }), []);

@@ -219,16 +219,21 @@ export async function representedMembers(call: RealmCall, users: readonly UserRo
   return (await representedUsers(call, users, brief)).map(({ access: _, ...user }) => user);
 }
 
+const isField = (name: string): boolean => ['username', 'email', 'firstName', 'lastName'].includes(name);
+
 /** Service accounts are found by a name, and are in no list of people. */
 function searchOf(query: Looked): UserSearch {
-  const { search, q, idpAlias, idpUserId, ...fields } = query;
+  const { search, q, idpAlias, idpUserId, ...given } = query;
+  const asked = attributesOf(q ?? '');
+  // What every user has is looked for as by its own parameter, as in Keycloak.
+  const fields = { ...Object.fromEntries(asked.filter(([name]) => isField(name))), ...given };
   const named = [fields.username, fields.email, fields.firstName, fields.lastName].some((value) => value !== undefined);
   const ids = search?.startsWith('id:') ? search.slice(3).trim().split(/\s+/).slice(0, 100) : undefined;
   return {
     ...fields,
     search: ids ? undefined : search,
     ids,
-    attributes: attributesOf(q ?? ''),
+    attributes: asked.filter(([name]) => !isField(name)),
     provider: idpAlias,
     subject: idpUserId,
     serviceAccounts: named && search === undefined,
