@@ -3,7 +3,7 @@
  * can be given the new one first.
  */
 import { randomToken, sha256 } from '../../crypto/codes.ts';
-import { badInput, notFound } from '../../errors.ts';
+import { badInput } from '../../errors.ts';
 import { type ClientRow, clientSeal, rotatedSeal } from '../../store/clients.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { rewriteClient } from './client-changes.ts';
@@ -55,10 +55,10 @@ export async function regenerateSecret(
   return { client, secret };
 }
 
-/** Ends the secret of before. 404 when there is none that is good. */
+/** Ends the secret of before, if there is one. */
 export async function endRotatedSecret(operator: Operator, realm: RealmRow, id: string): Promise<void> {
   await rewriteClient(operator, realm, id, async (before) => {
-    if (before.rotatedSecret === null || (before.rotatedUntil ?? 0) <= operator.now) throw notFound('Client does not have a rotated secret');
+    if (before.rotatedSecret === null) return undefined;
     const after = { ...before, rotatedSecret: null, rotatedUntil: null };
     return { after, events: [{ type: 'client.secret-ended', details: { name: before.clientId } }] };
   });

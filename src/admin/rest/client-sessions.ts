@@ -34,8 +34,10 @@ const sessions: readonly Operation[] = [
     params,
     query: paging,
     answer: z.array(sessionRepresentation),
-    async run({ operator, realm }, { params, query }) {
+    async run({ operator, realm, access }, { params, query }) {
       const client = await requireClientById(operator, realm, params.id);
+      // Whoever may not see users is told how many there are, and not who.
+      if (!access.has('view-users', 'manage-users')) return { body: [] };
       const place = { first: query.first ?? 0, max: query.max ?? DEFAULT_MAX };
       const found = await sessionsAtClient(operator.db.knex, realm.id, client.id, { offline, alive: aliveIn(realm, operator.now), place });
       return { body: found.map(representedSession) };
