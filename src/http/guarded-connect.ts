@@ -31,10 +31,10 @@ function connected(host: string, port: number, signal: AbortSignal): Promise<Soc
     const socket = connect({ host, port });
     const stop = (): void => void socket.destroy(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
-    socket.once('error', reject);
+    // Later errors are for whoever has the socket then; one that nobody listened for would end the process.
+    socket.on('error', reject);
     socket.once('connect', () => {
       signal.removeEventListener('abort', stop);
-      socket.removeListener('error', reject);
       resolve(socket);
     });
   });

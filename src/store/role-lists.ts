@@ -67,6 +67,10 @@ function named(query: ReturnType<typeof shown>, search: string | undefined): Ret
   return query.whereRaw("lower(roles.name) LIKE ? ESCAPE '!'", [`%${search.toLowerCase().replace(/[!%_]/g, '!$&')}%`]);
 }
 
+/** Every role of the realm and of its clients, by name. */
+export const shownRoles = async (knex: Knex, realmId: string, limit: number): Promise<ShownRole[]> =>
+  (await shown(knex, realmId).limit(limit)).map(fromRecord);
+
 export async function shownRole(knex: Knex, realmId: string, id: string): Promise<ShownRole | undefined> {
   return (await rows(shown(knex, realmId).where('roles.id', id)))[0];
 }

@@ -19,6 +19,8 @@ import { mfaEnrolmentPassOperations } from './mfa-enrolment-passes.ts';
 import { mfaExceptionOperations } from './mfa-exceptions.ts';
 import { mfaPolicyOperations } from './mfa-policy.ts';
 import type { Operation } from './operation.ts';
+import { partialExportOperations } from './partial-export.ts';
+import { partialImportOperations } from './partial-import.ts';
 import { protocolMapperOperations } from './protocol-mappers.ts';
 import { realmActionOperations } from './realm-actions.ts';
 import { realmOperations } from './realms.ts';
@@ -48,6 +50,8 @@ export const operations: readonly Operation[] = [
   ...componentOperations,
   ...eventOperations,
   ...realmActionOperations,
+  ...partialExportOperations,
+  ...partialImportOperations,
   ...serverInfoOperations,
   ...whoAmIOperations,
   ...clientOperations,
