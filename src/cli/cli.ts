@@ -20,6 +20,8 @@ import type { Terminal } from './terminal.ts';
 export interface Invocation {
   terminal: Terminal;
   output: Output;
+  /** All commands with all that they take. */
+  whole(): Promise<Command>;
 }
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: Command, invocation: Invocation) => void> }> = {
@@ -31,8 +33,8 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
     load: async () => (await import('./client.ts')).describeClient,
   },
   user: { summary: 'make, find, change, import and delete users; passwords, roles', load: async () => (await import('./user.ts')).describeUser },
-  role: { summary: 'make and list roles of a realm and of its clients', load: async () => (await import('./role.ts')).describeRole },
-  group: { summary: 'make and list groups, and say who is in them', load: async () => (await import('./group.ts')).describeGroup },
+  role: { summary: 'make, list, change and delete roles of a realm and of its clients', load: async () => (await import('./role.ts')).describeRole },
+  group: { summary: 'make, list, change and delete groups, and say who is in them', load: async () => (await import('./group.ts')).describeGroup },
   session: { summary: 'list and end sessions', load: async () => (await import('./session.ts')).describeSession },
   scope: { summary: 'say what tokens say: client scopes and protocol mappers', load: async () => (await import('./scope.ts')).describeScope },
   keys: { summary: "rotate and list a realm's signing keys", load: async () => (await import('./keys.ts')).describeKeys },
@@ -45,6 +47,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   pass: { summary: 'let users who have lost everything set up a new second factor', load: async () => (await import('./pass.ts')).describePass },
   webhook: { summary: "say where a realm's events are told, and try it", load: async () => (await import('./webhook.ts')).describeWebhook },
   token: { summary: 'import hardware tokens, and say whose they are', load: async () => (await import('./token.ts')).describeToken },
+  completion: { summary: 'complete commands and options in a shell', load: async () => (await import('./completion.ts')).describeCompletion },
 };
 
 /**
@@ -54,8 +57,9 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
  */
 export async function runCommand(args: string[], terminal: Terminal): Promise<number> {
   const output = new Output(terminal);
+  const invocation: Invocation = { terminal, output, whole: () => describe(undefined, invocation) };
   try {
-    const program = await describe(args, { terminal, output });
+    const program = await describe(args, invocation);
     await program.parseAsync(args, { from: 'user' });
     return output.exitCode;
   } catch (error) {
@@ -65,7 +69,8 @@ export async function runCommand(args: string[], terminal: Terminal): Promise<nu
   }
 }
 
-async function describe(args: string[], invocation: Invocation): Promise<Command> {
+/** @param args of which only the command that is asked for is loaded; undefined for all of them */
+async function describe(args: string[] | undefined, invocation: Invocation): Promise<Command> {
   const { terminal } = invocation;
   const program = new Command('cardea')
     .description('Cardea, an identity provider: realms, their applications and users, and who must prove what.')
@@ -79,10 +84,10 @@ async function describe(args: string[], invocation: Invocation): Promise<Command
     })
     .addHelpText('after', examples('cardea serve', 'cardea realm create staff --mfa required', 'cardea help client'))
     .addHelpText('after', '\nSettings are environment variables, the same for every command; see\nthe README.\n');
-  const asked = args.filter((arg) => !arg.startsWith('-')).slice(0, 2);
+  const asked = args?.filter((arg) => !arg.startsWith('-')).slice(0, 2);
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
     const command = program.command(name).description(summary);
-    if (asked[0] === name || (asked[0] === 'help' && asked[1] === name)) (await load())(command, invocation);
+    if (!asked || asked[0] === name || (asked[0] === 'help' && asked[1] === name)) (await load())(command, invocation);
   }
   return program;
 }

@@ -5,6 +5,7 @@ import { addMember, allGroups, createGroup, giveGroupRoles, removeMember, takeGr
 import { requireUser } from '../admin/resources/users.ts';
 import type { GroupRow } from '../store/groups.ts';
 import type { Invocation } from './cli.ts';
+import { describeGroupDelete, describeGroupGet, describeGroupMembers, describeGroupUpdate } from './group-change.ts';
 import { withOperator } from './open.ts';
 import { examples, isoTime } from './output.ts';
 
@@ -15,6 +16,10 @@ export function describeGroup(group: Command, invocation: Invocation): void {
   );
   describeCreate(group, invocation);
   describeList(group, invocation);
+  describeGroupGet(group, invocation);
+  describeGroupUpdate(group, invocation);
+  describeGroupDelete(group, invocation);
+  describeGroupMembers(group, invocation);
   describeMembership(group, invocation, {
     name: 'add-member',
     description: 'put a user into a group',

@@ -104,7 +104,7 @@ function describeRotateData(keys: Command, { terminal, output }: Invocation): vo
       GRACE_MS / 1000,
     )
     .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExit code 1: there are values that do not open. They are named, and stay as they are.\n')
+    .addHelpText('after', '\nExit code 1: there are values that do not open. They are named, and stay\nas they are.\n')
     .addHelpText('after', examples('cardea keys rotate-data --realm staff', 'cardea keys rotate-data --all --json'))
     .action(async (options: RotateDataOptions) => {
       if ((options.realm === undefined) === (options.all === undefined)) throw wrongUsage('give either --realm or --all');

@@ -76,7 +76,7 @@ function describeSet(mail: Command, { terminal, output }: Invocation): void {
         'cardea mail set --realm staff --host smtp.example.com --port 465 --user post --from no-reply@example.com --password-stdin < password.txt',
       ),
     )
-    .addHelpText('after', '\nThe whole account is set anew each time, its password too. The server connects to\nwhatever host is named here.\n')
+    .addHelpText('after', '\nThe whole account is set anew each time, its password too. The server connects\nto whatever host is named here.\n')
     .action((options: SetOptions) =>
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);

@@ -103,7 +103,7 @@ function describeRemove(mfa: Command, { terminal, output }: Invocation): void {
     .addHelpText('after', examples('cardea mfa remove --realm staff --user erin --id 0d2c…'))
     .addHelpText(
       'after',
-      '\nWhat the realm asks of the user is asked at the next sign-in: another factor, or a\nnew one. A hardware token goes back into stock.\n',
+      '\nWhat the realm asks of the user is asked at the next sign-in: another factor,\nor a new one. A hardware token goes back into stock.\n',
     )
     .action((options: UserOptions & { id: string }) =>
       withFactorOperator(terminal, async (operator) => {
@@ -120,7 +120,7 @@ function describeRestore(mfa: Command, { terminal, output }: Invocation): void {
   forUser(mfa, 'restore', 'switch a factor on again that was switched off after too many wrong codes')
     .requiredOption('--factor <factor>', 'which one, such as totp')
     .addHelpText('after', examples('cardea mfa restore --realm staff --user erin --factor totp'))
-    .addHelpText('after', '\nMake sure of who asks for it: whoever has guessed at the codes knows the password.\n')
+    .addHelpText('after', '\nMake sure of who asks for it: whoever has guessed at the codes knows the\npassword.\n')
     .action((options: UserOptions & { factor: string }) =>
       withFactorOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
@@ -138,7 +138,10 @@ interface GenerateOptions extends UserOptions {
 }
 
 function describeRecoveryCodes(mfa: Command, { terminal, output }: Invocation): void {
-  const codes = mfa.command('recovery-codes').description("a user's recovery codes");
+  const codes = mfa
+    .command('recovery-codes')
+    .description("a user's recovery codes")
+    .addHelpText('after', examples('cardea mfa recovery-codes generate --realm staff --user erin --print'));
   forUser(codes, 'generate', 'make ten new recovery codes in the place of all that the user has, and tell them')
     .option('--print', 'print the codes')
     .option('--out <file>', 'write the codes to this new file, readable for you alone')

@@ -38,3 +38,14 @@ export async function requireYes(terminal: Terminal, yes: boolean | undefined, w
   if (!isInteractive(terminal, false)) throw badInput('yes', `${what} Say --yes if that is meant.`);
   if (!(await confirmed(terminal, printable(what)))) throw badInput('', 'Nothing was done.');
 }
+
+const PAGE = 500;
+
+/** All rows of a list that is asked for page by page. */
+export async function* everyPage<Row>(page: (place: { first: number; max: number }) => Promise<Row[]>): AsyncGenerator<Row> {
+  for (let first = 0; ; first += PAGE) {
+    const rows = await page({ first, max: PAGE });
+    yield* rows;
+    if (rows.length < PAGE) return;
+  }
+}

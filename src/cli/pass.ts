@@ -68,7 +68,7 @@ function describeIssue(pass: Command, { terminal, output }: Invocation): void {
     )
     .addHelpText(
       'after',
-      '\nThe pass is printed this once. Where the realm has dualControl, or the user is an\nadministrator, there is none before somebody else has approved the request.\n',
+      '\nThe pass is printed this once. Where the realm has dualControl, or the user is\nan administrator, there is none before somebody else has approved the request.\n',
     )
     .addHelpText('after', ABOUT_ACTORS)
     .action((username: string, options: ActorOptions & { reason: string; hours?: string }) =>

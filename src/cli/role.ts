@@ -6,11 +6,16 @@ import { requireUser } from '../admin/resources/users.ts';
 import type { Invocation } from './cli.ts';
 import { withOperator } from './open.ts';
 import { examples, isoTime } from './output.ts';
+import { describeRoleComposites, describeRoleDelete, describeRoleUpdate, describeRoleUsers } from './role-change.ts';
 
 export function describeRole(role: Command, invocation: Invocation): void {
   role.addHelpText('after', examples('cardea role create --realm staff --name seller', 'cardea role list --realm staff'));
   describeCreate(role, invocation);
   describeList(role, invocation);
+  describeRoleUpdate(role, invocation);
+  describeRoleDelete(role, invocation);
+  describeRoleComposites(role, invocation);
+  describeRoleUsers(role, invocation);
 }
 
 function describeCreate(role: Command, { terminal, output }: Invocation): void {

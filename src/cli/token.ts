@@ -63,10 +63,11 @@ function describeImport(token: Command, { terminal, output }: Invocation): void 
     .addHelpText(
       'after',
       `
-The first line of a CSV file names its columns: serial and secret, and whichever of
-encoding (hex, base32), type (hotp, totp), digits (6, 8), algorithm (sha1, sha256,
-sha512), counter, period, model and username there are. Tokens with a username are
-that user's at once, who is told. Tokens that are there already are passed over.
+The first line of a CSV file names its columns: serial and secret, and
+whichever of encoding (hex, base32), type (hotp, totp), digits (6, 8),
+algorithm (sha1, sha256, sha512), counter, period, model and username there
+are. Tokens with a username are that user's at once, who is told. Tokens that
+are there already are passed over.
 `,
     )
     .addHelpText(
@@ -164,8 +165,8 @@ function describeAssign(token: Command, { terminal, output }: Invocation): void 
     );
 }
 
-function describeUnassign(token: Command, { terminal, output }: Invocation): void {
-  bySerial(token, 'unassign', 'take a token back into stock, and tell whose it was', { terminal, output }, async (operator, realmName, serial) => {
+function describeUnassign(token: Command, invocation: Invocation): void {
+  bySerial(token, 'unassign', 'take a token back into stock, and tell whose it was', invocation, async (operator, realmName, serial) => {
     const realm = await requireRealm(operator, realmName);
     const user = await unassignToken(operator, realm, serial);
     const of = user === undefined ? '' : `, and no longer ${user.username}'s`;
@@ -173,8 +174,8 @@ function describeUnassign(token: Command, { terminal, output }: Invocation): voi
   });
 }
 
-function describeRemove(token: Command, { terminal, output }: Invocation): void {
-  bySerial(token, 'remove', 'remove a token from stock: it is lost or broken', { terminal, output }, async (operator, realmName, serial) => {
+function describeRemove(token: Command, invocation: Invocation): void {
+  bySerial(token, 'remove', 'remove a token from stock: it is lost or broken', invocation, async (operator, realmName, serial) => {
     const realm = await requireRealm(operator, realmName);
     const removed = await removeToken(operator, realm, serial);
     return { document: { realm: realm.name, serial: removed.serial }, sentence: `Removed the token ${printable(removed.serial)}.` };

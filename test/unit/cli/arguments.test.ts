@@ -33,54 +33,40 @@ test('a command without its second word shows its help, on standard error', asyn
   t.regex(stderr, /Usage: cardea realm/);
 });
 
-const COMMANDS: string[][] = [
-  [],
-  ['serve'],
-  ['migrate'],
-  ['realm'],
-  ['realm', 'create'],
-  ['realm', 'list'],
-  ['client'],
-  ['client', 'create'],
-  ['client', 'list'],
-  ['client', 'get'],
-  ['client', 'update'],
-  ['client', 'delete'],
-  ['client', 'secret'],
-  ['user'],
-  ['user', 'create'],
-  ['user', 'list'],
-  ['user', 'set-password'],
-  ['user', 'add-role'],
-  ['user', 'remove-role'],
-  ['role'],
-  ['role', 'create'],
-  ['role', 'list'],
-  ['group'],
-  ['group', 'create'],
-  ['group', 'list'],
-  ['group', 'add-member'],
-  ['group', 'remove-member'],
-  ['group', 'add-role'],
-  ['group', 'remove-role'],
-  ['keys'],
-  ['keys', 'rotate'],
-  ['keys', 'list'],
-  ['mfa'],
-  ['mfa', 'list'],
-  ['mfa', 'enroll'],
-  ['mfa', 'verify'],
-];
+/** Every command, as the help of the one above it lists it. */
+async function* commandsBelow(command: string[] = []): AsyncGenerator<{ command: string[]; help: string }> {
+  const { status, stdout, stderr } = await cardea(...command, '--help');
+  if (status !== 0 || stderr !== '') throw new Error(`${command.join(' ')} --help: ${status} ${stderr}`);
+  yield { command, help: stdout };
+  const listed = /\nCommands:\n((?: {2,}.*\n)+)/.exec(stdout)?.[1] ?? '';
+  for (const [, name = ''] of listed.matchAll(/^ {2}([a-z][\w-]*)/gm)) if (name !== 'help') yield* commandsBelow([...command, name]);
+}
+
 test('every command has help with examples, 80 columns wide but for the examples', async (t) => {
-  for (const command of COMMANDS) {
-    const { status, stdout, stderr } = await cardea(...command, '--help');
-    t.is(status, 0, command.join(' '));
-    t.is(stderr, '');
-    t.regex(stdout, new RegExp(`^Usage: cardea ${command.join(' ')}`.trim()));
-    t.regex(stdout, /\nExamples:\n {2}\$ cardea|\nExamples:\n(.*\n)* {2}\$ [A-Z_]+=.* cardea/);
-    for (const line of stdout.split('\n').filter((one) => !one.startsWith('  $'))) t.true(line.length <= 80, line);
+  const seen: string[] = [];
+  for await (const { command, help } of commandsBelow()) {
+    const name = command.join(' ');
+    seen.push(name);
+    t.regex(help, new RegExp(`^Usage: cardea ${name}`.trim()));
+    t.regex(help, /\nExamples:\n {2}\$ cardea|\nExamples:\n(.*\n)* {2}\$ [A-Z_]+=.* cardea/, name);
+    for (const line of help.split('\n').filter((one) => !one.startsWith('  $'))) t.true(line.length <= 80, line);
+    if (/^ {2}--yes/m.test(help)) t.regex(help, /--yes.*\n[\s\S]*Examples:[\s\S]*--yes/, `${name}: an example with --yes`);
   }
+  t.true(seen.length > 90, String(seen.length));
+  for (const expected of ['user import', 'group members', 'role add-composite', 'session revoke', 'completion'])
+    t.true(seen.includes(expected), expected);
 });
+
+test('every command that answers does so as JSON, too', async (t) => {
+  const without: string[] = [];
+  for await (const { command, help } of commandsBelow()) {
+    const isGroup = /\nCommands:\n/.test(help);
+    if (!isGroup && !/^ {2}--json /m.test(help)) without.push(command.join(' '));
+  }
+  // These run until they are stopped, or print what another program reads.
+  t.deepEqual(without.sort(), NO_DOCUMENT);
+});
+const NO_DOCUMENT = ['audit export', 'completion', 'serve'];
 
 test('the version is the package’s', async (t) => {
   const { status, stdout } = await cardea('--version');
