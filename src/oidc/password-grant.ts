@@ -44,6 +44,8 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
   const row = rowOf(ctx.oidc.client);
   const client = await clients.find(row.clientId);
   if (!client) throw new errors.InvalidClient();
+  // A client whose tokens are bound to a key shows that key by the flows that check it (RFC 9449 section 5).
+  if (ctx.oidc.client?.dpopBoundAccessTokens === true) throw new errors.InvalidRequest('tokens of this client are bound to a key');
   // Nobody is there to be asked.
   if (row.consentRequired) throw new Refused(400, 'invalid_client', 'Client requires user consent');
   const username = parameter(ctx, 'username');
@@ -129,13 +131,13 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
   const accessToken = new provider.AccessToken({ ...common, scope: within.join(' ') });
   accessToken.resourceServer = resourceServer;
   ctx.oidc.entity('AccessToken', accessToken);
-  const refresh = await refreshToken.save();
+  const refresh = client.row.attributes['use.refresh.tokens'] === 'false' ? undefined : await refreshToken.save();
   const access = await accessToken.save();
   const idToken = scope.includes('openid') ? await idTokenOf(ctx, { account, scope, how: { ...how, auth_time: authTime }, sid }) : undefined;
   ctx.body = {
     access_token: access,
     expires_in: accessToken.expiration,
-    refresh_token: refresh,
+    ...(refresh === undefined ? {} : { refresh_token: refresh }),
     token_type: accessToken.tokenType,
     ...(idToken === undefined ? {} : { id_token: idToken }),
     scope: accessToken.scope,

@@ -122,6 +122,25 @@ forEachEngine((engine) => {
     t.is((await new Browser(server.origin).visit(`${server.origin}/realms/${realm.name}/login-actions/reset-credentials`)).status, 404);
   });
 
+  engine.test('a link is good in its own realm, and only from a page of ours', async (t) => {
+    const { server, realm, user, email, client, stored } = await realmOf();
+    const other = await server.realm({ mfa: 'off' });
+    await client.users.executeActionsEmail({ id: user.id, actions: ['UPDATE_PROFILE'] as never[] });
+    const link = await linkFor(server, realm, email);
+    t.is((await follow(server, link.replace(`/realms/${realm.name}/`, `/realms/${other.name}/`))).opened.status, 410);
+    const key = new URL(link).searchParams.get('key') ?? '';
+    const foreign = await fetch(link.split('?')[0] ?? '', {
+      method: 'POST',
+      body: new URLSearchParams({ key }),
+      headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
+    });
+    t.is(foreign.status, 403);
+    t.deepEqual((await stored()).actions, []);
+    t.regex(text((await follow(server, link)).page), /asked for when you sign in/);
+    t.deepEqual((await stored()).actions, ['UPDATE_PROFILE']);
+    t.notRegex(server.log.join('\n'), new RegExp(key.slice(37, 60)));
+  });
+
   engine.test('of many who press the button of one link at once, one goes on', async (t) => {
     const { server, realm, user, email, client } = await realmOf();
     await client.users.executeActionsEmail({ id: user.id, actions: ['UPDATE_PASSWORD'] as never[] });

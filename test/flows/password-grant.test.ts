@@ -34,6 +34,7 @@ forEachEngine((engine) => {
     t.is(answer.status, 200, JSON.stringify(answer.body));
     t.like(answer.body, { token_type: 'Bearer', expires_in: 300, 'not-before-policy': 0 });
     t.is(answer.body.id_token, undefined, 'there was no scope openid');
+    t.deepEqual(answer.headers.getSetCookie(), [], 'no browser is signed in by it');
     const claims = claimsOf(answer);
     t.like(claims, { azp: 'admin-cli', sub: user.id, acr: 'aal1', amr: ['pwd'], preferred_username: user.username, typ: 'Bearer' });
     t.is(answer.body.session_state, claims.sid);
@@ -95,6 +96,17 @@ forEachEngine((engine) => {
       error: 'invalid_client',
       error_description: 'Client requires user consent',
     });
+    const bound = await directClient(server, realm);
+    const attributes = JSON.stringify({ 'dpop.bound.access.tokens': 'true' });
+    await server.db.knex('clients').where({ realm_id: realm.id, id: bound.client.row.id }).update({ attributes });
+    t.like((await passwordGrant(server, realm, given, bound.headers)).body, { error: 'invalid_request' });
+    const plain = await directClient(server, realm);
+    const without = JSON.stringify({ 'use.refresh.tokens': 'false' });
+    await server.db.knex('clients').where({ realm_id: realm.id, id: plain.client.row.id }).update({ attributes: without });
+    const once = await passwordGrant(server, realm, given, plain.headers);
+    t.is(once.status, 200);
+    t.deepEqual([once.body.refresh_token, once.body.refresh_expires_in], [undefined, 0]);
+    t.like(claimsOf(once), { acr: 'aal1', amr: ['pwd'] });
     const direct = await directClient(server, realm);
     t.is((await passwordGrant(server, realm, given, basic({ ...direct.client, secret: 'not the secret' }))).status, 401);
     t.like((await passwordGrant(server, realm, { username: user.username })).body, { error: 'invalid_request' });
