@@ -6,6 +6,8 @@ import { createClient } from '../../src/admin/resources/clients.ts';
 import { addMember, createGroup } from '../../src/admin/resources/groups.ts';
 import { createRole } from '../../src/admin/resources/roles.ts';
 import { linkIdentity } from '../../src/admin/resources/user-sessions.ts';
+import { createWebhook } from '../../src/admin/resources/webhooks.ts';
+import { insertEnrolmentPass } from '../../src/store/enrolment-passes.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import type { Cardea } from './cardea.ts';
 import { type Documented, filled, request } from './document.ts';
@@ -53,6 +55,12 @@ export class RestWorld {
     await signIn(server, await relyingParty(server, realm, client), user);
     this.#preferred.push(user.id, client.row.id, group.id);
     await addMember(operator, realm, group.path, user);
+    await createWebhook(operator, realm, { url: 'https://hook.example/', events: ['nothing.ever'] }, () => undefined);
+    const { now } = operator;
+    await insertEnrolmentPass(server.db.knex, {
+      ...{ realmId: realm.id, id: crypto.randomUUID(), userId: user.id, reason: 'lost', requestedBy: 'test', dual: true },
+      ...{ lifetimeMs: 3_600_000, requestedAt: now, expiresAt: now + 3_600_000, approvedBy: null, approvedAt: null, endedAs: null, endedAt: null },
+    });
     const notMade: string[] = [];
     const makers = this.#operations.filter(({ method, inRealm, body, statuses }) => method === 'POST' && inRealm && body && statuses.includes('201'));
     for (const maker of makers.toSorted((a, b) => a.path.length - b.path.length)) {

@@ -85,8 +85,8 @@ export async function changeWebhook(
   input: WebhookChanges,
   requireFetchable: (url: string) => void,
 ): Promise<ShownWebhook> {
-  const asked = validated(changes, input);
   const before = await webhookOfRealm(operator, realm, id);
+  const asked = validated(changes, input);
   if (asked.url !== undefined && asked.url !== before.url) requireUrl(asked.url, requireFetchable);
   const { url = before.url, description = before.description, events = before.events, enabled = before.enabled } = asked;
   const after = { url, description, events: [...new Set(events)], enabled };

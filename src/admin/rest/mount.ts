@@ -5,8 +5,8 @@
 import { Readable } from 'node:stream';
 import type Koa from 'koa';
 import type { z } from 'zod';
-import { AppError, badInput, forbidden, notFound } from '../../errors.ts';
 import type { Deliveries } from '../../delivery/delivery.ts';
+import { AppError, badInput, forbidden, notFound } from '../../errors.ts';
 import { type Alarm, metBy } from '../../http/alarm.ts';
 import { inEnglish } from '../../languages/messages.ts';
 import type { Database } from '../../store/database.ts';

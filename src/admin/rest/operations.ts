@@ -12,6 +12,7 @@ import { credentialOperations } from './credentials.ts';
 import { evaluateScopeOperations } from './evaluate-scopes.ts';
 import { eventOperations } from './events.ts';
 import { groupOperations } from './groups.ts';
+import { identityProviderMapperOperations } from './identity-provider-mappers.ts';
 import { identityProviderOperations } from './identity-providers.ts';
 import { initialAccessOperations } from './initial-access.ts';
 import { mfaCoverageOperations } from './mfa-coverage.ts';
@@ -72,4 +73,5 @@ export const operations: readonly Operation[] = [
   ...authenticationOperations,
   ...requiredActionOperations,
   ...identityProviderOperations,
+  ...identityProviderMapperOperations,
 ];
