@@ -45,6 +45,11 @@ export async function deleteClient(trx: Knex, realmId: string, id: string): Prom
   return (await trx('clients').where({ realm_id: realmId, id }).delete()) === 1;
 }
 
+/** Secrets of before that are good no longer: nobody needs them, and a copy of the database is not to hold them. */
+export async function forgetRotatedSecrets(knex: Knex, now: number): Promise<number> {
+  return knex('clients').where('rotated_until', '<', now).update({ rotated_secret: null, rotated_until: null });
+}
+
 /** Ends all grants of a client, those of offline tokens too: nothing that was issued to it stands. */
 export async function endGrantsOfClient(trx: Knex, realmId: string, id: string): Promise<void> {
   const grants = trx('session_clients').where({ realm_id: realmId, client_id: id }).whereNotNull('grant_id').select('grant_id');

@@ -1,6 +1,7 @@
 /** Removes what has expired, in bounded batches, so that no single statement holds locks for long. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Knex } from 'knex';
+import { forgetRotatedSecrets } from './client-changes.ts';
 import type { Database } from './database.ts';
 
 interface Expiring {
@@ -25,6 +26,7 @@ const EXPIRING: readonly Expiring[] = [
   { table: 'credentials', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
   { table: 'enrolment_passes', column: 'expires_at', key: ['realm_id', 'id'], grace: 365 * DAY },
   { table: 'console_sessions', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
+  { table: 'client_initial_access', column: 'expires_at', key: ['realm_id', 'id'], grace: DAY },
   { table: 'revoked_tokens', column: 'expires_at', key: ['realm_id', 'jti'], grace: MINUTE },
   { table: 'one_time_codes', column: 'expires_at', key: ['realm_id', 'user_id', 'purpose'], grace: MINUTE },
   { table: 'spent_values', column: 'expires_at', key: ['realm_id', 'id'], grace: MINUTE },
@@ -57,11 +59,11 @@ function grantsOfSession(this: Knex.QueryBuilder): void {
 
 /**
  * Deletes what has expired, batch by batch until a table has no more, with a pause between batches for everybody else.
- * Answers how many rows went.
+ * Answers how many rows went, and secrets out of rows.
  */
 export async function sweepExpired(db: Database, now: number, options: { batch?: number; pauseMs?: number } = {}): Promise<number> {
   const { batch = 500, pauseMs = 20 } = options;
-  let swept = 0;
+  let swept = await forgetRotatedSecrets(db.knex, now);
   for (const expiring of EXPIRING) {
     for (let went = batch; went === batch; swept += went) {
       went = await sweepBatch(db, expiring, now, batch);

@@ -3,6 +3,7 @@ import { createClient } from '../../src/admin/resources/clients.ts';
 import { giveRoles } from '../../src/admin/resources/roles.ts';
 import { clientByClientId } from '../../src/store/clients.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
+import { sweepExpired } from '../../src/store/sweep.ts';
 import { serviceAccountUser } from '../../src/store/users.ts';
 import { type Admin, adminOf, callAdmin } from '../support/admin.ts';
 import { type Cardea, REDIRECT_URI, startCardea } from '../support/cardea.ts';
@@ -283,6 +284,22 @@ forEachEngine((engine) => {
     t.is(await asked(), 'invalid_request');
   });
 
+  engine.test('pages of the web origins of a client may call, and of every origin where it says so', async (t) => {
+    const { server, realm, client } = await realmOf();
+    const { id } = await client.clients.create({ clientId: 'spa', publicClient: true, redirectUris: [REDIRECT_URI], webOrigins: ['+'] });
+    const mayCall = async (origin: string) => {
+      const url = `${server.origin}/realms/${realm.name}/protocol/openid-connect/token`;
+      const body = new URLSearchParams({ client_id: 'spa', grant_type: 'authorization_code', code: 'none', redirect_uri: REDIRECT_URI });
+      const answer = await fetch(url, { method: 'POST', headers: { origin }, body });
+      return answer.headers.get('access-control-allow-origin') === origin;
+    };
+    t.deepEqual([await mayCall(new URL(REDIRECT_URI).origin), await mayCall('https://other.example')], [true, false]);
+    await client.clients.update({ id }, { webOrigins: ['https://other.example/'] });
+    t.deepEqual([await mayCall(new URL(REDIRECT_URI).origin), await mayCall('https://other.example')], [false, true]);
+    await client.clients.update({ id }, { webOrigins: ['*'] });
+    t.deepEqual([await mayCall(new URL(REDIRECT_URI).origin), await mayCall('https://other.example')], [true, true]);
+  });
+
   engine.test('an API that only receives tokens gets none; a session at a client ends when the client says', async (t) => {
     const { server, realm, client } = await realmOf();
     const user = await server.user(realm);
@@ -386,6 +403,8 @@ forEachEngine((engine) => {
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     t.is((await credentials(server, realm, 'robot', third)).status, 401);
     t.is((await credentials(server, realm, 'robot', fourth)).status, 200);
+    await sweepExpired(server.db, Date.now());
+    t.is((await server.db.knex('clients').where({ realm_id: realm.id, id }).first()).rotated_secret, null);
     t.is((await admin.call('POST', `${path}?overlap=99999999`)).status, 400);
   });
 
