@@ -132,6 +132,8 @@ export const realmSettings = z.object({
   offlineSessionMaxLifespan: seconds(60 * 86_400),
   /** How long a sign-in may take from its first page to its last. */
   accessCodeLifespanLogin: seconds(1_800, 60, 86_400),
+  /** How long the link in a mail is good that an administrator has sent. */
+  actionTokenGeneratedByAdminLifespan: seconds(12 * 3_600, 60, 30 * 86_400),
 
   /** Whether users may set a new password by a mail to their address. It is not offered where the realm cannot send mail. */
   resetPasswordAllowed: z.boolean().default(true),

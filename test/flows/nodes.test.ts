@@ -4,7 +4,9 @@ import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { createClient } from '../../src/admin/resources/clients.ts';
 import { rotateKeys } from '../../src/admin/resources/keys.ts';
+import { removeRealm } from '../../src/admin/resources/realm-removal.ts';
 import { createRealm } from '../../src/admin/resources/realms.ts';
+import { clientSeal } from '../../src/store/clients.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { at, giveApp } from '../support/attack.ts';
 import { type Balancer, startBalancer } from '../support/balancer.ts';
@@ -53,6 +55,21 @@ forEachEngine((engine) => {
     const answer = await fetch(`${url}/realms/${realm}/protocol/openid-connect/certs`);
     return keySet.parse(await answer.json()).keys.flatMap(({ alg, kid }) => (alg === 'RS256' ? [kid] : []));
   };
+
+  engine.test('a realm that one process deletes is gone at the other, and one that takes its place is another', async (t) => {
+    const { one, two } = await installation();
+    const realm = await one.realm();
+    const answer = async ({ url }: Cardea): Promise<number> => (await fetch(`${url}/realms/${realm.name}`)).status;
+    t.is(await answer(two), 200);
+    await two.user(realm);
+    await removeRealm(one.operator(), realm);
+    t.true(await soon(async () => (await answer(two)) === 404));
+    const again = await createRealm(one.operator(), { name: realm.name, id: realm.id });
+    t.true(await soon(async () => (await answer(two)) === 200));
+    const { client } = await createClient(two.operator(), again, { clientId: 'app', serviceAccount: true });
+    t.regex(client.secret ?? '', /^v1/, 'sealed with the new key');
+    t.truthy(await one.keyring.openText(clientSeal(client), client.secret ?? ''));
+  });
 
   engine.test('a sign-in goes on wherever its next request arrives', async (t) => {
     const { one, balancer } = await installation();

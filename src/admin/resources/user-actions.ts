@@ -16,9 +16,6 @@ export type Invite = (
   invitation: { actions: string[]; back: string | null; lifetimeMs: number; now: number },
 ) => Promise<(trx: Queries) => Promise<void>>;
 
-/** Keycloak's actionTokenGeneratedByAdminLifespan, in seconds. */
-const LIFETIME = 12 * 3_600;
-
 export interface AskedByMail {
   actions: readonly string[];
   clientId?: string | undefined;
@@ -42,7 +39,7 @@ export async function askByMail(operator: FactorOperator, realm: RealmRow, user:
   const store = await invite(
     realm,
     { ...user, email: user.email },
-    { actions: [...known], back, lifetimeMs: (asked.lifetime ?? LIFETIME) * 1_000, now },
+    { actions: [...known], back, lifetimeMs: (asked.lifetime ?? realm.settings.actionTokenGeneratedByAdminLifespan) * 1_000, now },
   );
   await db.transaction(async (trx) => {
     await store(trx);

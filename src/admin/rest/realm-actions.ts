@@ -16,7 +16,6 @@ const LEFT_OUT: readonly [method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: strin
   ['POST', 'testLDAPConnection', 'test-ldap', 'Users are kept here: no directory is connected.'],
   ['POST', 'ldap-server-capabilities', 'ldap-capabilities', 'Users are kept here: no directory is connected.'],
   ['GET', 'credential-registrators', 'credential-registrators', 'Which factors users may add is said by the policy of the realm (/mfa/policy).'],
-  ['GET', 'users-management-permissions', 'permissions', 'Who may manage what is said by roles; there are no permissions besides.'],
   ['PUT', 'users-management-permissions', 'permissions.update', 'Who may manage what is said by roles; there are no permissions besides.'],
 ];
 
@@ -91,6 +90,17 @@ export const realmActionOperations: readonly Operation[] = [
     query: { first: z.string().optional(), max: z.string().optional(), useRealmDefaultLocaleFallback: z.string().optional() },
     answer: z.record(z.string(), z.string()),
     run: async () => ({ body: {} }),
+  }),
+  inRealm({
+    id: 'realms.permissions',
+    method: 'GET',
+    path: `${path}/users-management-permissions`,
+    tag,
+    summary: 'Who may manage what is said by roles; there are no permissions besides',
+    roles: VIEW,
+    status: 200,
+    answer: z.object({ enabled: z.boolean() }),
+    run: async () => ({ body: { enabled: false } }),
   }),
   ...LEFT_OUT.map(([method, name, what, says]) =>
     inRealm({

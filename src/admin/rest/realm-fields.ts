@@ -70,6 +70,7 @@ export const REALM_FIELDS: readonly RealmField[] = [
     'accessTokenLifespan',
     'accessCodeLifespan',
     'accessCodeLifespanLogin',
+    'actionTokenGeneratedByAdminLifespan',
     'ssoSessionIdleTimeout',
     'ssoSessionMaxLifespan',
     'offlineSessionIdleTimeout',

@@ -55,7 +55,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
     notBefore: 0,
     accessTokenLifespanForImplicitFlow: 900,
     accessCodeLifespanUserAction: 300,
-    actionTokenGeneratedByAdminLifespan: 43_200,
     actionTokenGeneratedByUserLifespan: 300,
     ssoSessionIdleTimeoutRememberMe: 0,
     ssoSessionMaxLifespanRememberMe: 0,
