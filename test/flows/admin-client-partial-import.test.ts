@@ -102,6 +102,23 @@ forEachEngine((engine) => {
     t.true(answer.added >= 3, JSON.stringify(answer.responseData ?? answer));
   });
 
+  engine.test('a realm is made out of a whole export, or not at all', async (t) => {
+    const { server, admin, realm, client } = await realmOf();
+    await client.realms.partialImport({ realm: realm.name, rep: { ...company, ifResourceExists: 'FAIL' } });
+    const exported = await client.realms.export({ realm: realm.name, exportClients: true, exportGroupsAndRoles: true });
+    await client.realms.del({ realm: realm.name });
+    const users = [{ username: 'alice', groups: ['/sales/emea'], realmRoles: ['boss'] }];
+    const wrong = { ...exported, users: [{ username: 'alice', realmRoles: ['nobody'] }] };
+    t.is((await refusal(client.realms.create(wrong))).status, 400);
+    t.falsy(await client.realms.findOne({ realm: realm.name }));
+    await client.realms.create({ ...exported, users });
+    const again = keycloakClient(server, realm, admin.token);
+    const [alice] = await again.users.find({ username: 'alice', exact: true });
+    t.true((await again.users.listRealmRoleMappings({ id: alice?.id ?? '' })).some(({ name }) => name === 'boss'));
+    t.like(await again.realms.findOne({ realm: realm.name }), { id: realm.id, accessTokenLifespan: exported.accessTokenLifespan });
+    t.is((await again.clients.find({ clientId: 'shop' })).length, 1);
+  });
+
   engine.test('whoever imports gains nothing that they could not make by itself', async (t) => {
     const { server, realm } = await realmOf();
     const { client } = await limitedClient(server, realm, ['manage-realm']);

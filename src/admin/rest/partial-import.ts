@@ -19,17 +19,18 @@ const thing = z.looseObject({});
 type Thing = z.output<typeof thing>;
 const things = z.array(thing).max(MOST).nullish();
 
-const importIn = z.object({
-  ifResourceExists: z.enum(POLICIES).nullish(),
-  policy: z.enum(POLICIES).nullish(),
+/** What is taken of a realm's representation besides its settings. */
+export const importable = {
   users: things,
   groups: things,
   clients: things,
   identityProviders: things,
   identityProviderMappers: z.unknown().optional(),
   roles: z.object({ realm: things, client: z.record(z.string().max(255), things).nullish() }).nullish(),
-});
-type ImportIn = z.output<typeof importIn>;
+};
+export type Importable = z.output<z.ZodObject<typeof importable>>;
+
+const importIn = z.object({ ...importable, ifResourceExists: z.enum(POLICIES).nullish(), policy: z.enum(POLICIES).nullish() });
 
 const result = z.object({ action: z.enum(['ADDED', 'OVERWRITTEN', 'SKIPPED']), resourceType: z.string(), resourceName: z.string(), id: z.string() });
 type Result = z.output<typeof result>;
@@ -47,25 +48,28 @@ export const partialImportOperations: readonly Operation[] = [
     body: importIn,
     answer: z.object({ overwritten: z.number().int(), added: z.number().int(), skipped: z.number().int(), results: z.array(result) }),
     async run(call, { body }) {
-      const policy = body.ifResourceExists ?? body.policy ?? 'FAIL';
-      const planned = plannedOf(body);
-      const found: { item: Item; id: string | undefined }[] = [];
-      for (const item of planned) found.push({ item, id: await item.find(call) });
-      const there = found.find(({ id }) => id !== undefined);
-      if (policy === 'FAIL' && there) throw conflict(`${there.item.type} '${there.item.name}' already exists`);
-
-      const results: Result[] = [];
-      for (const { item, id } of found) {
-        // What was made meanwhile, such as the client of a role, is found now.
-        const [action, made] = id === undefined ? (['ADDED', await item.make(call)] as const) : await overwritten(call, item, id, policy);
-        results.push({ action, resourceType: item.type, resourceName: item.name, id: made });
-      }
-      for (const { item, id } of found) if (id === undefined || policy === 'OVERWRITE') await item.connect?.(call);
+      const results = await importInto(call, body, body.ifResourceExists ?? body.policy ?? 'FAIL');
       const count = (action: Result['action']): number => results.filter((one) => one.action === action).length;
       return { body: { overwritten: count('OVERWRITTEN'), added: count('ADDED'), skipped: count('SKIPPED'), results } };
     },
   }),
 ];
+
+/** @throws AppError 409 for `FAIL` when anything is there already, and whatever the operations throw */
+export async function importInto(call: RealmCall, body: Importable, policy: (typeof POLICIES)[number]): Promise<Result[]> {
+  const found: { item: Item; id: string | undefined }[] = [];
+  for (const item of plannedOf(body)) found.push({ item, id: await item.find(call) });
+  const there = found.find(({ id }) => id !== undefined);
+  if (policy === 'FAIL' && there) throw conflict(`${there.item.type} '${there.item.name}' already exists`);
+
+  const results: Result[] = [];
+  for (const { item, id } of found) {
+    const [action, made] = id === undefined ? (['ADDED', await item.make(call)] as const) : await overwritten(call, item, id, policy);
+    results.push({ action, resourceType: item.type, resourceName: item.name, id: made });
+  }
+  for (const { item, id } of found) if (id === undefined || policy === 'OVERWRITE') await item.connect?.(call);
+  return results;
+}
 
 async function overwritten(call: RealmCall, item: Item, id: string, policy: (typeof POLICIES)[number]): Promise<readonly [Result['action'], string]> {
   if (policy !== 'OVERWRITE') return ['SKIPPED', id];
@@ -86,7 +90,7 @@ interface Item {
 }
 
 /** In the order in which they stand on each other. */
-const plannedOf = ({ roles, groups, clients, identityProviders, users }: ImportIn): Item[] => [
+const plannedOf = ({ roles, groups, clients, identityProviders, users }: Importable): Item[] => [
   ...(clients ?? []).map(clientItem),
   ...(roles?.realm ?? []).map((role) => roleItem(role)),
   ...Object.entries(roles?.client ?? {}).flatMap(([client, own]) => (own ?? []).map((role) => roleItem(role, client))),

@@ -10,8 +10,9 @@ import { defaultRoleName, managementClientIn } from '../resources/realm-defaults
 import { removeRealm } from '../resources/realm-removal.ts';
 import { createRealm, pagesOfRealms } from '../resources/realms.ts';
 import { signEverybodyOut } from '../resources/user-sessions.ts';
-import { accessToRealms, mayCreateRealms } from './access.ts';
+import { accessTo, accessToRealms, mayCreateRealms } from './access.ts';
 import { type Call, flag, inRealm, type ManagementRole, type Operation, onInstallation } from './operation.ts';
+import { type Importable, importable, importInto } from './partial-import.ts';
 import { settingsFrom } from './realm-document.ts';
 import { LEVELS_ATTRIBUTE, levelsFrom } from './realm-levels.ts';
 import { mailFrom, namesServer, requireReachable } from './realm-mail.ts';
@@ -57,12 +58,12 @@ export const realmOperations: readonly Operation[] = [
     method: 'POST',
     path: '/realms',
     tag,
-    summary: 'Make a realm with its keys, scopes, roles and built-in clients',
+    summary: 'Make a realm with its keys, scopes, roles and built-in clients, and with the clients, roles, groups and users of a representation',
     roles: [],
     access: 'create-realm',
     status: 201,
-    maxBodyKiB: 4_096,
-    body: realmIn,
+    maxBodyKiB: 16_384,
+    body: realmIn.extend(importable),
     async run(call, { body }) {
       const { operator, access } = call;
       const { caller } = access;
@@ -73,7 +74,13 @@ export const realmOperations: readonly Operation[] = [
       const name = body.realm ?? '';
       const id = body.id ?? undefined;
       const realm = await named(() => createRealm(operator, { name, id, settings, enabled: body.enabled ?? true, manager }));
-      await changeRealm(operator, realm, await changeFrom(operator, await stateOf(operator, realm), body, call.outbound));
+      try {
+        await filled(call, realm, body);
+      } catch (error) {
+        // Whole, or not at all.
+        await removeRealm(operator, realm);
+        throw error;
+      }
       return { created: realm.name };
     },
   }),
@@ -107,7 +114,7 @@ export const realmOperations: readonly Operation[] = [
       const { inert, ...change } = await changeFrom(operator, await stateOf(operator, realm), body, outbound);
       await changeRealm(operator, realm, change);
       if (revokes(realm, body)) await signEverybodyOut(operator, realm);
-      return inert.length === 0 ? {} : { headers: { Warning: `299 - "Kept, without effect: ${inert.join(', ')}"` } };
+      return inert.length === 0 ? {} : { headers: { Warning: `299 - "Kept, without effect: ${inert.slice(0, 20).join(', ')}"` } };
     },
   }),
   inRealm({
@@ -124,6 +131,14 @@ export const realmOperations: readonly Operation[] = [
     },
   }),
 ];
+
+/** What needs the realm to be there: its mail account and names of levels, and whatever is imported with it. */
+async function filled(call: Call, made: RealmRow, body: RealmIn & Importable): Promise<void> {
+  const { operator, access, outbound } = call;
+  const realm = await changeRealm(operator, made, await changeFrom(operator, await stateOf(operator, made), body, outbound));
+  if (![body.clients, body.roles, body.groups, body.users, body.identityProviders].some((part) => part != null)) return;
+  await importInto({ ...call, realm, access: await accessTo(operator.db.knex, access.caller, realm) }, body, 'SKIP');
+}
 
 /** Accounts of lists are not opened: that is work for each realm. */
 function listed(realm: RealmRow, acr: Parameters<typeof representedRealm>[0]['acr'], defaultRole: string | undefined) {
