@@ -154,7 +154,10 @@ forEachEngine((engine) => {
       t.deepEqual(names(await client.clients.find({ clientId: '%', search: true })), []);
       t.deepEqual(names(await client.clients.find({ q: 'team:app-two' })), ['app-two']);
       t.deepEqual(names(await client.clients.find({ q: 'team:app-two percent:100%' })), ['app-two']);
-      t.is((await client.clients.find({ clientId: 'app-one' }))[0]?.secret, '**********');
+      t.is((await client.clients.find({ clientId: 'app-one', search: true }))[0]?.secret, '**********');
+      const [named] = await client.clients.find({ clientId: 'app-one' });
+      t.deepEqual(named, await client.clients.findOne({ id: named?.id ?? '' }));
+      t.regex(named?.secret ?? '', /^[\w-]{43}$/);
       const one = await statementsOf(server, () => client.clients.find({ max: 1 }));
       t.is(await statementsOf(server, () => client.clients.find()), one);
     },
