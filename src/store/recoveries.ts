@@ -96,16 +96,19 @@ export async function advanceRecovery(
   return changed === 1;
 }
 
+/** What `at` says of one that an administrator began, until its link is followed. */
+export const INVITED = 'invited';
+
 /** What `at` says of a recovery that leads nowhere any more, wherever it stood. */
 export const VOID = 'void';
 
 /**
  * Voids the user's other recoveries.
  *
- * @param which those whose link was not used yet, or all of them
+ * @param which those that were asked for and whose link was not used yet, or all of them
  */
 export async function voidRecoveries(knex: Knex, row: { realmId: string; userId: string; but: string }, which: 'sent' | 'all'): Promise<void> {
   const others = knex('recoveries').where({ realm_id: row.realmId, user_id: row.userId }).whereNot({ id: row.but });
-  if (which === 'sent') others.whereNotNull('link_hash');
+  if (which === 'sent') others.whereNotNull('link_hash').whereNot({ at: INVITED });
   await others.update({ at: VOID, link_hash: null, version: knex.raw('version + 1') });
 }

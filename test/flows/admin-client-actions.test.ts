@@ -6,7 +6,7 @@ import { audited, codeAt, giveApp } from '../support/attack.ts';
 import { type Cardea, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
-import { linkFor, mailsTo } from '../support/recovery.ts';
+import { Forgetful, linkFor, mailsTo } from '../support/recovery.ts';
 import { Browser, relyingParty, signIn, text } from '../support/sign-in.ts';
 
 forEachEngine((engine) => {
@@ -139,6 +139,19 @@ forEachEngine((engine) => {
     t.regex(text((await follow(server, link)).page), /asked for when you sign in/);
     t.deepEqual((await stored()).actions, ['UPDATE_PROFILE']);
     t.notRegex(server.log.join('\n'), new RegExp(key.slice(37, 60)));
+  });
+
+  engine.test('who forgets the password beside it, or says so of somebody else, does not void the link of an administrator', async (t) => {
+    const { server, realm, user, email, client } = await realmOf();
+    await client.users.executeActionsEmail({ id: user.id, actions: ['UPDATE_PASSWORD'] as never[] });
+    const link = await linkFor(server, realm, email);
+    const forgetful = new Forgetful(server, realm);
+    await forgetful.ask(user.username);
+    await linkFor(server, realm, email, 2);
+    const { browser, page } = await follow(server, link);
+    const done = await browser.send(page, { 'password-new': 'another password', 'password-confirm': 'another password' });
+    t.regex(text(done), /Nothing more is to be done/);
+    t.is((await forgetful.browser.visit(await linkFor(server, realm, email, 2))).status, 410, 'a new password voids all links of before');
   });
 
   engine.test('of many who press the button of one link at once, one goes on', async (t) => {

@@ -4,7 +4,7 @@ import { randomToken, safeEqual, sha256 } from '../../crypto/codes.ts';
 import type { Keyring } from '../../crypto/keyring.ts';
 import { corrupted } from '../../errors.ts';
 import type { Database } from '../../store/database.ts';
-import { advanceRecovery, insertRecovery, type RecoveryRow, recoveryByCookie, recoveryById, recoverySeal } from '../../store/recoveries.ts';
+import { advanceRecovery, INVITED, insertRecovery, type RecoveryRow, recoveryByCookie, recoveryById, recoverySeal } from '../../store/recoveries.ts';
 import type { Queries, Transaction } from '../../store/rows.ts';
 import type { RecoveryState } from './machine.ts';
 
@@ -65,12 +65,12 @@ export class Recoveries {
     return { cookie, recovery: { row, state } };
   }
 
-  /** One that begins with its link, and in no browser. */
+  /** One that begins with its link, and in no browser. Whoever asks for a new password does not void it. */
   async prepare(start: { realmId: string; state: RecoveryState; link: string; now: number; expiresAt: number }): Promise<RecoveryRow> {
     const { realmId, state, link, now, expiresAt } = start;
     const id = randomUUID();
     return {
-      ...{ realmId, id, userId: state.userId, at: state.at, state: await this.#seal({ realmId, id }, state), version: 1 },
+      ...{ realmId, id, userId: state.userId, at: INVITED, state: await this.#seal({ realmId, id }, state), version: 1 },
       // A cookie that nobody has.
       ...{ cookieHash: sha256(randomToken()), linkHash: sha256(link), createdAt: now, expiresAt },
     };
