@@ -27,7 +27,7 @@ export interface Invocation {
 const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: Command, invocation: Invocation) => void> }> = {
   serve: { summary: 'start the server', load: async () => (await import('./serve.ts')).describeServe },
   migrate: { summary: 'bring the database up to date', load: async () => (await import('./migrate.ts')).describeMigrate },
-  realm: { summary: 'make and list realms', load: async () => (await import('./realm.ts')).describeRealm },
+  realm: { summary: 'make, list, change and delete realms', load: async () => (await import('./realm.ts')).describeRealm },
   client: {
     summary: 'make, list, change and delete clients, the applications of a realm',
     load: async () => (await import('./client.ts')).describeClient,

@@ -1,4 +1,4 @@
-/** `cardea realm`: realms are made and listed, and their settings are shown and changed. */
+/** `cardea realm`: realms are made, listed and deleted, and their settings are shown and changed. */
 import { type Command, Option } from 'commander';
 import { requireRealm } from '../admin/resources/context.ts';
 import { flatSettings, type SettingChange, type SettingsPatch, updateRealmSettings } from '../admin/resources/realm-settings.ts';
@@ -6,12 +6,13 @@ import { allRealms, createRealm } from '../admin/resources/realms.ts';
 import { badInput } from '../errors.ts';
 import { SHORTHANDS, type Shorthand } from '../policy/document.ts';
 import { issuerOf } from '../realms/issuer.ts';
-import type { RealmRow } from '../store/realms.ts';
 import type { Invocation } from './cli.ts';
 import { wrongUsage } from './failures.ts';
 import { readBounded, reasonOf } from './files.ts';
 import { withOperator } from './open.ts';
-import { aligned, examples, isoTime, printable } from './output.ts';
+import { aligned, examples, printable } from './output.ts';
+import { describeRealmDelete, describeRealmUpdate } from './realm-change.ts';
+import { documentOf } from './realm-document.ts';
 
 interface CreateOptions {
   mfa?: Shorthand;
@@ -28,6 +29,8 @@ export function describeRealm(realm: Command, invocation: Invocation): void {
   describeList(realm, invocation);
   describeGet(realm, invocation);
   describeSet(realm, invocation);
+  describeRealmUpdate(realm, invocation);
+  describeRealmDelete(realm, invocation);
 }
 
 function describeCreate(realm: Command, { terminal, output }: Invocation): void {
@@ -169,12 +172,3 @@ const written = (value: unknown): string => (value === undefined ? '-' : printab
 const sentenceOf = ({ at, from, to }: SettingChange): string => `${at}  ${written(from)} → ${written(to)}`;
 
 const lines = (rows: string[][]): string[] => aligned(rows).trimEnd().split('\n');
-
-const documentOf = (row: RealmRow, origin: string) => ({
-  id: row.id,
-  name: row.name,
-  displayName: row.displayName,
-  enabled: row.enabled,
-  issuer: issuerOf(origin, row.name),
-  createdAt: isoTime(row.createdAt),
-});

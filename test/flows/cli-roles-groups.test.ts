@@ -1,4 +1,4 @@
-/** Roles and groups at the command line: changed, put into one another, and deleted where it is meant. */
+/** Roles, groups and realms at the command line: changed, put into one another, and deleted where it is meant. */
 import type { ExecutionContext } from 'ava';
 import { type Ended, runHere, settingsFor } from '../support/command.ts';
 import { forEachEngine } from '../support/databases.ts';
@@ -74,5 +74,19 @@ forEachEngine((engine) => {
     t.regex((await cardea('group delete /sales --realm staff')).stderr, /all below it.*--yes/);
     await ok(t, 'group delete /sales --realm staff --yes');
     t.deepEqual(await ok(t, 'group list --realm staff'), []);
+  });
+
+  engine.serial('a realm is called otherwise, switched off, and deleted where it is meant', async (t) => {
+    await ok(t, 'realm create shop');
+    t.like(await ok(t, 'realm update shop --display-name Shop --disable'), { name: 'shop', displayName: 'Shop', enabled: false });
+    t.like(await ok(t, 'realm update shop --enable'), { displayName: 'Shop', enabled: true });
+    t.is((await cardea('realm update shop --enable --disable')).status, 2);
+    await ok(t, 'user create --realm shop --username alice --no-password');
+    t.regex((await cardea('realm delete shop')).stderr, /--yes/);
+    t.is((await cardea('realm delete shop', { typed: ['no'] })).status, 1);
+    t.is((await ok(t, 'user list --realm shop')).length, 1);
+    t.like(await ok(t, 'realm delete shop --yes'), { name: 'shop' });
+    t.is((await cardea('realm get shop')).status, 1);
+    t.is((await cardea('realm delete master --yes')).status, 1);
   });
 });
