@@ -21,6 +21,7 @@ import * as protocolMappers from './0015_protocol_mappers.ts';
 import * as clientAdministration from './0016_client_administration.ts';
 import * as components from './0017_components.ts';
 import * as webhooks from './0018_webhooks.ts';
+import * as gates from './0019_gates.ts';
 import * as identityProviders from './0020_identity_providers.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
@@ -43,6 +44,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0016_client_administration', clientAdministration],
   ['0017_components', components],
   ['0018_webhooks', webhooks],
+  ['0019_gates', gates],
   ['0020_identity_providers', identityProviders],
 ]);
 

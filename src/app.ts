@@ -16,7 +16,9 @@ import { AuditBatch } from './audit/batch.ts';
 import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
 import { notFound, tooMany } from './errors.ts';
+import { handleGate } from './gate/routes.ts';
 import { createAlarm } from './http/alarm.ts';
+import { createCodeFlow } from './http/code-flow.ts';
 import { answerErrors, underRealm } from './http/errors.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
 import { securityHeaders } from './http/headers.ts';
@@ -190,6 +192,12 @@ export function createApp(options: {
     const [name = '', path = ''] = ctx.captures ?? [];
     const { room } = await requireRealm(ctx, name);
     await handleAccount({ ...shown, db, keyring, passwords, factors, relying, ...notices }, ctx, room.context, path);
+  });
+  const flow = createCodeFlow({ origin, listening: options.listening });
+  router.all(/^\/realms\/([^/]+)\/gate(\/.+)$/, async (ctx) => {
+    const [name = '', path = ''] = ctx.captures ?? [];
+    const { room } = await requireRealm(ctx, name);
+    await handleGate({ ...shown, db, factors, flow }, ctx, room.context, path);
   });
   // Bearer tokens only: nothing here looks at a cookie.
   const callerOf = async (token: string): Promise<Caller | undefined> => {

@@ -162,6 +162,9 @@ type ResourceEvent =
   /** Where events are told; `host` is that of the address. */
   | { type: 'webhook.created'; details: { webhook: string; host: string; events: string[] } }
   | { type: 'webhook.updated'; details: { webhook: string; host: string; fields: string[] } }
+  /** A host behind a gate: its rules and lifetimes. */
+  | { type: 'gate.created' | 'gate.deleted'; details: { gate: string; origin: string } }
+  | { type: 'gate.updated'; details: { gate: string; origin: string; fields: string[] } }
   | { type: 'webhook.deleted' | 'webhook.secret-rotated'; details: { webhook: string } }
   /** `accepted`: how many secrets of a webhook are good now. */
   | { type: 'factor.secret-rotated'; details: { factor: string; accepted: number } }

@@ -45,6 +45,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<(command: 
   policy: { summary: 'say who must prove what, ask why, and try a draft', load: async () => (await import('./policy.ts')).describePolicy },
   mfa: { summary: "list, enrol, try and remove users' second factors", load: async () => (await import('./mfa.ts')).describeMfa },
   pass: { summary: 'let users who have lost everything set up a new second factor', load: async () => (await import('./pass.ts')).describePass },
+  gate: { summary: 'protect sites that know nothing of OpenID Connect', load: async () => (await import('./gate.ts')).describeGate },
   webhook: { summary: "say where a realm's events are told, and try it", load: async () => (await import('./webhook.ts')).describeWebhook },
   token: { summary: 'import hardware tokens, and say whose they are', load: async () => (await import('./token.ts')).describeToken },
   completion: { summary: 'complete commands and options in a shell', load: async () => (await import('./completion.ts')).describeCompletion },

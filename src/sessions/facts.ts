@@ -46,14 +46,21 @@ type Policed = Pick<RealmContext, 'realm' | 'policy'>;
 /**
  * One query; the same for a user who does not exist, of whom nothing is known then.
  * @param of.clientId the application that asks, if its attributes are not at hand
+ * @param of.roles that matter besides those that the policy names
  */
-export async function knownUser(knex: Queries, on: Policed, of: { userId: string; clientId?: string | null }, now: number): Promise<KnownUser> {
+export async function knownUser(
+  knex: Queries,
+  on: Policed,
+  of: { userId: string; clientId?: string | null; roles?: readonly string[] },
+  now: number,
+): Promise<KnownUser> {
   const { realm, policy } = on;
   const isMaster = realm.name === 'master';
-  const row = await userFactsRow(knex, { realmId: realm.id, isMaster, ...of, roles: rolesNamed(policy.document) }, now);
-  const { user, roles, groups, administrator } = row;
+  const roles = [...new Set([...rolesNamed(policy.document), ...(of.roles ?? [])])];
+  const row = await userFactsRow(knex, { realmId: realm.id, isMaster, ...of, roles }, now);
+  const { user, groups, administrator } = row;
   return {
-    user: user ? { id: of.userId, username: user.username, roles, groups, administrator } : null,
+    user: user ? { id: of.userId, username: user.username, roles: row.roles, groups, administrator } : null,
     exception: row.exception,
     grace: { used: row.graceUsed },
     risk: isAfterReset(row.resetAt, now) ? ['after-reset'] : [],

@@ -41,7 +41,7 @@ export interface SessionRow {
   endedAt: number | null;
 }
 
-interface SessionRecord {
+export interface SessionRecord {
   realm_id: string;
   id: string;
   uid: string;
@@ -58,7 +58,7 @@ interface SessionRecord {
   ended_at: number | null;
 }
 
-const fromRecord = (row: SessionRecord): SessionRow => ({
+export const sessionFromRecord = (row: SessionRecord): SessionRow => ({
   realmId: row.realm_id,
   id: row.id,
   uid: row.uid,
@@ -88,7 +88,7 @@ export async function liveSessionByUid(knex: Knex, realmId: string, uid: string,
     .where('ends_at', '>', now)
     .modify(stillStands)
     .first();
-  return row && fromRecord(row);
+  return row && sessionFromRecord(row);
 }
 
 /** A session that has not ended, by the sid of one of its clients, together with that client's row id. */
@@ -100,7 +100,7 @@ export async function liveSessionBySid(knex: Knex, realmId: string, sid: string,
     .where('sessions.ends_at', '>', now)
     .modify(stillStands)
     .first('sessions.*');
-  return row && fromRecord(row as SessionRecord);
+  return row && sessionFromRecord(row as SessionRecord);
 }
 
 export async function insertSession(trx: Knex, row: SessionRow): Promise<void> {

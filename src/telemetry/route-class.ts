@@ -17,6 +17,7 @@ const CLASSES: readonly [pattern: RegExp, name: string][] = [
   [/^\/realms\/[^/]+\/login-actions(?:\/|$)/, 'recovery'],
   [/^\/realms\/[^/]+\/account(?:\/|$)/, 'account'],
   [/^\/realms\/[^/]+\/clients-registrations\//, 'registration'],
+  [/^\/realms\/[^/]+\/gate(?:\/|$)/, 'gate'],
   [/^\/realms\/[^/]+$/, 'realm'],
   [/^\/admin\/(?:realms|serverinfo|openapi\.json)(?:\/|$)/, 'admin-api'],
   [/^\/admin\/[^/]+\/console\/whoami$/, 'admin-api'],

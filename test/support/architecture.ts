@@ -24,6 +24,7 @@ const ROWS: { rooms: string[]; siblings: boolean }[] = [
 const SHARED_WORDS = [
   'src/policy/assurance.ts',
   'src/policy/document.ts',
+  'src/policy/gate-document.ts',
   'src/realms/settings.ts',
   'src/realms/custom-factor-settings.ts',
   'src/realms/delivery-settings.ts',

@@ -3,6 +3,7 @@
  * and what a path needs is looked up where the API lists it. So whatever is added to the API is in there, too.
  */
 import { createClient } from '../../src/admin/resources/clients.ts';
+import { createGate } from '../../src/admin/resources/gates.ts';
 import { addMember, createGroup } from '../../src/admin/resources/groups.ts';
 import { createRole } from '../../src/admin/resources/roles.ts';
 import { linkIdentity } from '../../src/admin/resources/user-sessions.ts';
@@ -55,6 +56,7 @@ export class RestWorld {
     await signIn(server, await relyingParty(server, realm, client), user);
     this.#preferred.push(user.id, client.row.id, group.id);
     await addMember(operator, realm, group.path, user);
+    await createGate(operator, realm, server.origin, { origin: `https://${realm.name}.site.example` });
     await createWebhook(operator, realm, { url: 'https://hook.example/', events: ['nothing.ever'] }, () => undefined);
     const { now } = operator;
     await insertEnrolmentPass(server.db.knex, {

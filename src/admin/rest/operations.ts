@@ -11,6 +11,7 @@ import { componentOperations } from './components.ts';
 import { credentialOperations } from './credentials.ts';
 import { evaluateScopeOperations } from './evaluate-scopes.ts';
 import { eventOperations } from './events.ts';
+import { gateOperations } from './gates.ts';
 import { groupOperations } from './groups.ts';
 import { identityProviderMapperOperations } from './identity-provider-mappers.ts';
 import { identityProviderOperations } from './identity-providers.ts';
@@ -64,6 +65,7 @@ export const operations: readonly Operation[] = [
   ...protocolMapperOperations,
   ...scopeMappingOperations,
   ...evaluateScopeOperations,
+  ...gateOperations,
   ...mfaPolicyOperations,
   ...mfaCoverageOperations,
   ...mfaExceptionOperations,
