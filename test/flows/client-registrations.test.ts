@@ -156,6 +156,20 @@ forEachEngine((engine) => {
     t.is((await at('POST', 'openid-connect', token, { redirect_uris: [REDIRECT_URI] })).status, 201);
   });
 
+  engine.test('tokens of another realm let nobody in, and are not this realm’s to delete', async (t) => {
+    const here = await realmOf();
+    const there = await realmOf();
+    const { id, token } = await here.initialAccess();
+    const metadata = { clientId: 'twin', redirectUris: [REDIRECT_URI] };
+    t.is((await there.at('POST', 'default', token, metadata)).status, 401);
+    t.is((await refusal(there.client.realms.delClientsInitialAccess({ realm: there.realm.name, id }))).status, 404);
+    const made = await here.at('POST', 'default', token, metadata);
+    t.is(made.status, 201);
+    await there.client.clients.create({ clientId: 'twin' });
+    t.is((await there.at('GET', 'default/twin', made.body.registrationAccessToken)).status, 401);
+    t.is((await there.at('DELETE', `default/${made.body.id}`, made.body.registrationAccessToken)).status, 401);
+  });
+
   engine.test('who may let clients in', async (t) => {
     const { server, realm } = await realmOf();
     const { client: viewer } = await limitedClient(server, realm, ['view-clients']);
