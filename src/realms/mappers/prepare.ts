@@ -2,19 +2,23 @@
 import type { ProtocolMapperRow } from '../../store/protocol-mappers.ts';
 import { CLAIM_PROTOCOL } from './defaults.ts';
 import type { Config, MapperType, Need, Use } from './mapper.ts';
-import { configProblem, mapperType, standsIn } from './types.ts';
+import { configProblem, MAPPER_TYPES, mapperType, standsIn } from './types.ts';
 
 export interface Mapper {
   id: string;
   name: string;
   type: MapperType;
   config: Config;
+  /** Where its type stands among the types. */
+  order: number;
 }
 
 export function prepared(rows: readonly ProtocolMapperRow[]): Mapper[] {
   return rows.flatMap((row) => {
     const type = row.protocol === CLAIM_PROTOCOL ? mapperType(row.mapper) : undefined;
-    return type && configProblem(type, row.config) === undefined ? [{ id: row.id, name: row.name, type, config: row.config }] : [];
+    return type && configProblem(type, row.config) === undefined
+      ? [{ id: row.id, name: row.name, type, config: row.config, order: MAPPER_TYPES.indexOf(type) }]
+      : [];
   });
 }
 

@@ -8,7 +8,6 @@ import { put, take } from './claim.ts';
 import type { Facts, Use } from './mapper.ts';
 import { type Mapper, needsOf, standing } from './prepare.ts';
 import { NO_ROLES, rolesOf } from './roles.ts';
-import { MAPPER_TYPES } from './types.ts';
 
 /** Where what mappers need is read, each at most once however many tokens a request makes. */
 export interface Source {
@@ -46,7 +45,16 @@ export function wantedFor(mappers: readonly Mapper[], uses: readonly Use[], ligh
 
 export async function claimsOf(mappers: readonly Mapper[], use: Use, source: Source): Promise<Said> {
   const used = inOrder(standing(mappers, use, source.lightweight));
-  return said(used, inOrder(mappers), source);
+  const { claims, audience } = await said(used, inOrder(mappers), source);
+  return { claims: use === 'access' ? { ...claims, ...howSignedIn(source) } : claims, audience };
+}
+
+/**
+ * Lightweight tokens are for this server's own APIs, which look roles up and ask how the user signed in: they say so
+ * whatever mappers there are, or whoever administers scopes could shut all administrators out.
+ */
+function howSignedIn({ lightweight, signIn }: Source): Record<string, unknown> {
+  return lightweight && signIn ? { acr: signIn.acr, amr: signIn.amr, auth_time: signIn.authTime } : {};
 }
 
 /**
@@ -97,5 +105,4 @@ async function factsFor(used: readonly Mapper[], all: readonly Mapper[], source:
 }
 
 /** By type first, so that roles are renamed before they are named; then as they came: scopes' before the client's own. */
-const inOrder = (mappers: readonly Mapper[]): readonly Mapper[] =>
-  mappers.toSorted((one, other) => MAPPER_TYPES.indexOf(one.type) - MAPPER_TYPES.indexOf(other.type));
+const inOrder = (mappers: readonly Mapper[]): readonly Mapper[] => mappers.toSorted((one, other) => one.order - other.order);

@@ -94,7 +94,7 @@ const groups: MapperType = {
   claims: (config, { subject: { about } }) =>
     claimOf(
       config,
-      about.groups.map(({ name, path }) => (config['full.path'] === 'false' ? name : path)),
+      about.groups.map(({ name, path }) => (config['full.path'] === 'true' ? path : name)),
     ),
 };
 

@@ -120,9 +120,10 @@ test('properties, the name, the address and groups', async (t) => {
   t.deepEqual((await said([mapper('oidc-address-mapper', { 'user.attribute.country': 'floor' })])).claims, {
     address: { street_address: 'High Street 1', country: '3' },
   });
-  t.deepEqual((await said([mapper('oidc-group-membership-mapper', { 'claim.name': 'groups' })])).claims, { groups: ['/sales/emea', '/staff'] });
-  const short = { 'claim.name': 'groups', 'full.path': 'false' };
-  t.deepEqual((await said([mapper('oidc-group-membership-mapper', short)])).claims, { groups: ['emea', 'staff'] });
+  const groups = { 'claim.name': 'groups' };
+  t.deepEqual((await said([mapper('oidc-group-membership-mapper', groups)])).claims, { groups: ['emea', 'staff'] });
+  const paths = { ...groups, 'full.path': 'true' };
+  t.deepEqual((await said([mapper('oidc-group-membership-mapper', paths)])).claims, { groups: ['/sales/emea', '/staff'] });
 });
 
 test('roles are named where their mappers say, renamed and added before', async (t) => {
@@ -272,7 +273,9 @@ test('introspection differs from the token only by mappers that stand in one of 
     ...{ active: true, email: 'alice@example.com', badge: '7' },
   });
   const roles = mapper('oidc-usermodel-realm-role-mapper', { 'claim.name': 'realm_access.roles' });
-  t.deepEqual((await said([roles], 'access', { lightweight: true })).claims, {}, 'a lightweight token names no roles');
+  const how = { acr: 'aal2', amr: ['pwd', 'otp'], auth_time: 12 };
+  t.deepEqual((await said([roles], 'access', { lightweight: true })).claims, how, 'a lightweight token names no roles, and always says how');
+  t.deepEqual((await said([], 'access', { lightweight: true, signIn: undefined })).claims, {});
   t.deepEqual((await introspected([roles], { active: true }, true, async () => source({ lightweight: true })))?.claims, {
     ...{ active: true, realm_access: { roles: ['seller'] } },
   });
