@@ -4,6 +4,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { z } from 'zod';
+import { isKnownType } from '../admin/resources/imported-credentials.ts';
 import type { ImportEntry } from '../admin/resources/user-import.ts';
 import { REQUIRED_ACTIONS } from '../admin/resources/users.ts';
 import { AppError, badInput } from '../errors.ts';
@@ -15,7 +16,10 @@ import type { UserFile } from './user-file.ts';
 const SHOWN = ['id', 'createdTimestamp', 'totp', 'access', 'disableableCredentialTypes', 'notBefore', 'self', 'origin', 'userProfileMetadata'];
 const TAKEN = ['username', 'email', 'emailVerified', 'firstName', 'lastName', 'enabled', 'attributes', 'groups', 'realmRoles', 'clientRoles'];
 
-const credentials = z.array(z.object({ type: z.string(), value: z.string().nullish(), temporary: z.boolean().nullish() }));
+const text = z.string().nullish();
+const credentials = z.array(
+  z.object({ type: z.string(), value: text, temporary: z.boolean().nullish(), secretData: text, credentialData: text, userLabel: text }),
+);
 
 export async function* jsonUsers(file: UserFile): AsyncGenerator<ImportEntry> {
   const source = createReadStream(file.path, { encoding: 'utf8' });
@@ -48,14 +52,17 @@ function entryOf(text: string, file: UserFile): Omit<ImportEntry, 'at'> {
   return { user };
 }
 
-/** A password as it is typed; hashes and second factors are left out. */
+/** A password as it is typed, and hashes, apps and tokens as Keycloak keeps them; the rest is left out. */
 function takeCredentials(given: unknown, user: Record<string, unknown>, file: UserFile): void {
   const read = credentials.safeParse(given);
   if (!read.success) file.leaveOut('credentials');
-  for (const { type, value, temporary } of read.data ?? []) {
-    if (type !== 'password' || value == null) file.leaveOut(`credentials (${type})`);
-    else Object.assign(user, { password: value, temporary: temporary === true });
+  const kept = [];
+  for (const one of read.data ?? []) {
+    if (one.type === 'password' && one.value != null) Object.assign(user, { password: one.value, temporary: one.temporary === true });
+    else if (isKnownType(one.type) && one.secretData != null) kept.push(one);
+    else file.leaveOut(`credentials (${one.type})`);
   }
+  user.credentials = kept;
 }
 
 function knownActions(given: unknown, file: UserFile): string[] {

@@ -13,7 +13,8 @@ import { limitedClient } from '../support/keycloak.ts';
 import { type Places, placesOf, RestWorld } from '../support/rest-world.ts';
 import { type Components, fitting } from '../support/schema-values.ts';
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** What is long and holds digits was made by chance: nothing built in is called so. */
+const ID = /^(?=.*\d)[\w-]{20,}$/;
 /** What happened is noted on both sides, with what was asked for. */
 const DIARIES = ['audit_events', 'audit_chains', 'attempts', 'oidc_payloads'];
 
@@ -24,21 +25,24 @@ interface World {
   a: RestWorld;
   b: RestWorld;
   tokens: { ofRealm: string; ofMaster: string };
+  /** What could not be made by its own description. */
+  notMade: string[];
 }
 
 async function build(server: Cardea): Promise<World> {
   const admin = await adminOf(server);
   const operations = await documentedOperations(server);
   const components = (await openApiOf(server)).components.schemas;
+  const notMade: string[] = [];
   const furnished = async (realm: RealmRow): Promise<RestWorld> => {
     const world = new RestWorld(server, realm, admin.token, operations);
-    await world.furnish(components);
+    notMade.push(...(await world.furnish(components)));
     return world;
   };
   const a = await furnished(await server.realm({ mfa: 'off' }));
   const b = await furnished(await server.realm({ mfa: 'off' }));
   const { token: ofRealm } = await limitedClient(server, b.realm, ['realm-admin']);
-  return { server, operations, components, a, b, tokens: { ofRealm, ofMaster: admin.token } };
+  return { server, operations, components, a, b, tokens: { ofRealm, ofMaster: admin.token }, notMade };
 }
 
 /** Every way to put something of A into a path at B: in each of its places alone, and in all of them. */
@@ -48,7 +52,7 @@ async function foreignPlaces({ a, b }: World, { method, path }: Documented): Pro
   if (!theirs || names.length === 0) return [];
   const choices = names.map((name) => [name]).concat(names.length > 1 ? [names] : []);
   return choices.flatMap((foreign) => {
-    const byName = foreign.filter((name) => !UUID.test(theirs[name] ?? ''));
+    const byName = foreign.filter((name) => !ID.test(theirs[name] ?? '') || a.isOurs(theirs[name]));
     // By a name that both have it is B's own, and what is posted to a name is made under it.
     if (byName.some((name) => !a.isOurs(theirs[name]) || (method === 'POST' && path.endsWith(`{${name}}`)))) return [];
     if (!ours && foreign.length < names.length) return [];
@@ -88,10 +92,11 @@ forEachEngine((engine) => {
     await inParallel(tries, async ({ operation, path, token }) => {
       const body = operation.body && fitting(operation.body.schema, components, '', (field) => field === 'id');
       const { status, body: said } = await request(server, operation, path, { token, body });
-      if (status !== 404 && !(status === 200 && Array.isArray(said) && said.length === 0) && status !== 501)
+      // What stands against it in B's own, such as a webhook that is switched off, is said before anything is looked for.
+      if (status !== 404 && status !== 409 && !(status === 200 && Array.isArray(said) && said.length === 0) && status !== 501)
         wrong.push(`${operation.id} ${path}: ${status} ${JSON.stringify(said).slice(0, 200)}`);
     });
-    t.log(`${tries.length} requests; not tried: ${untried.join(', ') || 'nothing'}`);
+    t.log(`${tries.length} requests; not tried: ${untried.join(', ') || 'nothing'}; not made: ${[...new Set(here.notMade)].join(', ') || 'nothing'}`);
     t.deepEqual(wrong, []);
     t.deepEqual(await fingerprint(server.db, { realmId: a.realm.id, except: DIARIES }), before);
     t.true(tries.length > 100 && b.realm.id !== a.realm.id);

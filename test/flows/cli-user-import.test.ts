@@ -144,10 +144,19 @@ forEachEngine((engine) => {
         username: 'alan',
         enabled: false,
         federatedIdentities: [{ identityProvider: 'x', userId: '1' }],
-        credentials: [{ type: 'password', secretData: '{"value":"x"}', credentialData: '{}' }, { type: 'otp' }],
+        credentials: [
+          {
+            type: 'password',
+            secretData: JSON.stringify({ value: Buffer.alloc(32, 1).toString('base64'), salt: Buffer.alloc(16, 2).toString('base64') }),
+            credentialData: JSON.stringify({ hashIterations: 27_500, algorithm: 'pbkdf2-sha256', additionalParameters: {} }),
+          },
+          { type: 'otp' },
+          { type: 'webauthn', secretData: '{}', credentialData: '{}' },
+        ],
       },
       { username: 'service-account-wiki', serviceAccountClientId: 'wiki' },
       { username: 7 },
+      { username: 'erin', credentials: [{ type: 'password', secretData: '{"value":"x"}', credentialData: '{}' }] },
       'text',
     ];
     const file = fileOf(
@@ -156,16 +165,18 @@ forEachEngine((engine) => {
     const { status, stdout } = await cardea('user', 'import', file, '--realm', name, '--json');
     t.is(status, 1);
     const report = JSON.parse(stdout);
-    t.like(report, { created: 2, skipped: 1, failed: 2 });
-    t.deepEqual(report.leftOut, { 'requiredActions (DANCE)': 1, federatedIdentities: 1, 'credentials (password)': 1, 'credentials (otp)': 1 });
+    t.like(report, { created: 2, skipped: 1, failed: 3 });
+    t.deepEqual(report.leftOut, { 'requiredActions (DANCE)': 1, federatedIdentities: 1, 'credentials (otp)': 1, 'credentials (webauthn)': 1 });
     t.deepEqual(
       report.failures.map(({ at }: { at: string }) => at),
-      ['users[3]', 'users[4]'],
+      ['users[3]', 'users[4]', 'users[5]'],
     );
     t.like(await ok(t, 'user', 'get', '--realm', name, 'ada'), {
       attributes: { rank: ['one'], team: ['north'] },
       requiredActions: ['CONFIGURE_TOTP'],
     });
+    t.is(report.failures[1].field, 'credentials.0.secretData');
+    t.like((await ok(t, 'user', 'credentials', '--realm', name, 'alan'))[0], { factor: 'password' });
     t.is((await cardea('user', 'import', fileOf(JSON.stringify(users.slice(0, 2))), '--realm', name)).status, 0, 'the list alone');
     for (const text of ['{"realm":"x"}', '[{"username":"a"}', '', '{"users":{}}', 'email\nx\n']) {
       const wrong = await cardea('user', 'import', fileOf(text), '--realm', name);

@@ -65,6 +65,7 @@ const LOOKS: [name: RegExp, text: () => string][] = [
   [/providerId/, () => 'oidc'],
   [/^value$|password/i, () => 'four words without relation'],
   [/locale/i, () => 'en'],
+  [/^events$/, () => '*'],
 ];
 
 function textFor({ format, minLength = 0, maxLength = Number.POSITIVE_INFINITY }: JsonSchema, name: string): string {

@@ -11,6 +11,7 @@ import { assignRole } from '../../store/roles.ts';
 import { normalise, type Transaction } from '../../store/rows.ts';
 import { type UserRow, usersByUsernames } from '../../store/users.ts';
 import { audit, type Operator, placeOf, plainText } from './context.ts';
+import { importedCredential } from './imported-credentials.ts';
 import { requireRole } from './roles.ts';
 import { changeUserWithin, detailsOfUsers, type UserDetails } from './user-changes.ts';
 import {
@@ -28,6 +29,13 @@ import {
 /** An empty text takes a name away. */
 const nameOrNone = z.union([z.literal(''), plainText(255)]);
 
+const keptCredential = z.object({
+  type: z.string(),
+  secretData: z.string().max(10_000),
+  credentialData: z.string().max(10_000).nullish(),
+  userLabel: z.string().nullish(),
+});
+
 /** One user of a file. What is not there stays as it is. */
 const importedUser = z.object({
   username: usernameInput,
@@ -42,10 +50,12 @@ const importedUser = z.object({
   realmRoles: z.array(z.string()).max(100).default([]),
   /** By client_id. */
   clientRoles: z.record(z.string(), z.array(z.string()).max(100)).default({}),
-  /** These three are for new users alone: who is there has done what was asked, and has a password. */
+  /** These four are for new users alone: who is there has done what was asked, and has a password. */
   requiredActions: z.array(z.enum(REQUIRED_ACTIONS)).default([]),
   password: z.string().optional(),
   temporary: z.boolean().default(false),
+  /** Hashes and second factors, as Keycloak exports them. */
+  credentials: z.array(keptCredential).max(50).default([]),
 });
 type ImportedUser = z.output<typeof importedUser>;
 
@@ -195,7 +205,7 @@ class Importer {
   }
 
   async #creation(asked: ImportedUser): Promise<Plan['run']> {
-    const { password, temporary, requiredActions, clientRoles, firstName, lastName, ...rest } = asked;
+    const { password, temporary, requiredActions, clientRoles, firstName, lastName, credentials, ...rest } = asked;
     // A dry run needs no hash, which is what takes the time.
     if (password !== undefined) checkPassword(this.#realm, password);
     const roles = await this.#clientRoles(clientRoles);
@@ -210,6 +220,7 @@ class Importer {
         password: this.#options.dryRun ? undefined : password,
       },
       this.#lookUp,
+      credentials.map((one, index) => importedCredential(one, `credentials.${index}`)),
     );
     return async (trx) => {
       await store(trx);
