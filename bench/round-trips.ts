@@ -7,10 +7,7 @@
  * The server runs in this process, so that its statements can be counted; what it does besides requests (sweeping, the
  * outbox) is counted too where it falls into one, and so each flow is run several times and its least is shown.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
 import { generateSecret, generateSync } from 'otplib';
 import { createClient } from '../src/admin/resources/clients.ts';
 import { createRealm } from '../src/admin/resources/realms.ts';
@@ -23,8 +20,9 @@ import { credentialSeal, insertCredential } from '../src/store/credentials.ts';
 import type { RealmRow } from '../src/store/realms.ts';
 import type { UserRow } from '../src/store/users.ts';
 import { createLog } from '../src/telemetry/log.ts';
-import { createDatabase, findPostgres, freePort, startPostgres } from '../test/support/postgres.ts';
+import { freePort } from '../test/support/postgres.ts';
 import { authorizationRequest, Browser, exchange, openid, type RelyingParty } from '../test/support/sign-in.ts';
+import { onEngines } from './engines.ts';
 import { machine, printTable } from './measure.ts';
 
 const TIMES = 3;
@@ -159,37 +157,24 @@ async function worldOn(database: Record<string, string>, dataDir: string): Promi
   };
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'cardea-bench-'));
-const given = process.env.DATABASE_URL;
-const bin = given ? undefined : findPostgres();
-const postgres = bin === undefined ? undefined : await startPostgres(bin);
-const admin = given ?? postgres?.url;
-const database = admin ? await createDatabase(admin, { empty: true }) : undefined;
-const key = { CARDEA_MASTER_KEY: `bench:${randomBytes(32).toString('base64url')}` };
-try {
-  const counted = new Map<string, string[]>(Object.keys(FLOWS).map((name) => [name, []]));
-  const engines: Record<string, string>[] = [{}, ...(database ? [{ DATABASE_URL: database.url }] : [])];
-  for (const [index, engine] of engines.entries()) {
-    const world = await worldOn({ ...key, ...engine }, join(folder, `data-${index}`));
-    for (const [name, prepare] of Object.entries(FLOWS)) {
-      let least = Number.POSITIVE_INFINITY;
-      for (let time = 0; time < TIMES; time += 1) {
-        const work = await prepare(world);
-        world.statements.count = 0;
-        await work();
-        least = Math.min(least, world.statements.count);
-      }
-      counted.get(name)?.push(String(least));
+const columns = await onEngines(async ({ settings, dataDir }) => {
+  const world = await worldOn(settings, dataDir);
+  const counts = new Map<string, number>();
+  for (const [name, prepare] of Object.entries(FLOWS)) {
+    let least = Number.POSITIVE_INFINITY;
+    for (let time = 0; time < TIMES; time += 1) {
+      const work = await prepare(world);
+      world.statements.count = 0;
+      await work();
+      least = Math.min(least, world.statements.count);
     }
-    await world.close();
+    counts.set(name, least);
   }
-  console.log(`${machine()}\n`);
-  printTable(
-    ['statements', 'SQLite', ...(database ? ['PostgreSQL'] : [])],
-    [...counted].map(([name, counts]) => [name, ...counts]),
-  );
-} finally {
-  await database?.drop();
-  await postgres?.stop();
-  rmSync(folder, { recursive: true, force: true });
-}
+  await world.close();
+  return counts;
+});
+console.log(`${machine()}\n`);
+printTable(
+  ['statements', ...columns.map(({ name }) => name)],
+  Object.keys(FLOWS).map((name) => [name, ...columns.map(({ result }) => String(result.get(name)))]),
+);
