@@ -81,25 +81,20 @@ forEachEngine((engine) => {
   engine.serial('bad places of paths and queries are refused, or nothing is found by them', async (t) => {
     const { server, token, operations, filledRealm } = await world();
     const wrong: string[] = [];
-    const tries = operations.flatMap(({ id, method, path, parameters, body }) => [
-      ...placesOf(path).flatMap((name) =>
-        BAD_TEXTS.map(([how, text]) => ({ id, method, path, place: { name, text }, query: '', body, how: `{${name}}: ${how}` })),
+    // A third of the texts in each place, in turns: there are very many places.
+    const inTurn = (turn: number) => BAD_TEXTS.filter((_, at) => (at + turn) % 3 === 0);
+    const tries = operations.flatMap(({ id, method, path, parameters, body }, turn) => [
+      ...placesOf(path).flatMap((name, index) =>
+        inTurn(turn + index).map(([how, text]) => ({ id, method, path, place: { name, text }, query: '', body, how: `{${name}}: ${how}` })),
       ),
       ...parameters
         .filter((one) => one.in === 'query')
         .flatMap(({ name }, index) => [
-          // A third of them each, in turns: there are very many parameters.
-          ...BAD_TEXTS.filter((_, at) => (at + index) % 3 === 0).map(([how, text]) => ({
-            id,
-            method,
-            path,
-            place: undefined,
-            query: `${name}=${text}`,
-            body,
-            how: `${name}: ${how}`,
-          })),
-          { id, method, path, place: undefined, query: `${name}=1&${name}=2`, body, how: `${name}: twice` },
-          { id, method, path, place: undefined, query: `${name}[a]=1`, body, how: `${name}: an object` },
+          ...[
+            ...inTurn(turn + index).map(([how, text]) => [how, `${name}=${text}`]),
+            ['twice', `${name}=1&${name}=2`],
+            ['an object', `${name}[a]=1`],
+          ].map(([how = '', query = '']) => ({ id, method, path, place: undefined, query, body, how: `${name}: ${how}` })),
         ]),
     ]);
     // What would end the realm is not tried with places that may be right.

@@ -12,6 +12,7 @@ const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const DOCUMENTS = [
   'README.md',
   'CHANGELOG.md',
+  'docs/administration.md',
   'docs/clients.md',
   'docs/custom-factors.md',
   'docs/delivery.md',
