@@ -113,8 +113,10 @@ export class Courier {
   async #run(): Promise<void> {
     while (!this.#closed) {
       const told = await this.#tell();
+      // Whoever had as much under way as they may can have come to an end with all of it meanwhile.
+      const wasBusy = this.#sending.size > 0;
       const begun = await this.#begin();
-      if (told > 0 || begun > 0) continue;
+      if (told > 0 || begun > 0 || (wasBusy && this.#sending.size === 0)) continue;
       if (this.#sending.size === 0) return;
       // What happens meanwhile waits for no slow answer.
       await Promise.race([...[...this.#sending.values()].map(({ done }) => done), pause(LOOK_EVERY_MS, undefined, { ref: false })]);
