@@ -11,7 +11,7 @@
  * | attributes.NAME | several values with semicolons |
  */
 import { createReadStream } from 'node:fs';
-import type { ImportEntry } from '../admin/resources/user-import.ts';
+import type { ImportEntry } from '../admin/resources/import-entry.ts';
 import { AppError, badInput } from '../errors.ts';
 import { recordsOf } from './csv-records.ts';
 import { reasonOf } from './files.ts';

@@ -1,6 +1,6 @@
 /** A file of users that is read bit by bit, whatever it is written in. */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import type { ImportEntry } from '../admin/resources/user-import.ts';
+import type { ImportEntry } from '../admin/resources/import-entry.ts';
 import { badInput } from '../errors.ts';
 import { reasonOf } from './files.ts';
 import { csvUsers } from './user-csv.ts';

@@ -4,8 +4,8 @@
  */
 import { createReadStream } from 'node:fs';
 import { z } from 'zod';
+import type { ImportEntry } from '../admin/resources/import-entry.ts';
 import { isKnownType } from '../admin/resources/imported-credentials.ts';
-import type { ImportEntry } from '../admin/resources/user-import.ts';
 import { REQUIRED_ACTIONS } from '../admin/resources/users.ts';
 import { AppError, badInput } from '../errors.ts';
 import { reasonOf } from './files.ts';
