@@ -10,6 +10,7 @@ import type { Invocation } from './cli.ts';
 import { wrongUsage } from './failures.ts';
 import { readBounded, reasonOf } from './files.ts';
 import { withOperator } from './open.ts';
+import { requireYes, YES } from './options.ts';
 import { examples, isoTime } from './output.ts';
 
 /** No list of rules is longer. */
@@ -122,11 +123,13 @@ function describeGet(gate: Command, { terminal, output }: Invocation): void {
 
 function describeDelete(gate: Command, { terminal, output }: Invocation): void {
   named(inRealm(gate, 'delete', 'delete a gate with its client; nobody gets to its host any more'))
-    .addHelpText('after', examples('cardea gate delete https://wiki.example.com --realm staff'))
-    .action((which: string, options: RealmOptions) =>
+    .option(...YES)
+    .addHelpText('after', examples('cardea gate delete https://wiki.example.com --realm staff --yes'))
+    .action((which: string, options: RealmOptions & { yes?: boolean }) =>
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
-        const { id, origin } = await requireGateNamed(operator, realm, which);
+        const { id, origin, clientId } = await requireGateNamed(operator, realm, which);
+        await requireYes(terminal, options.yes, `The gate for ${origin} is deleted, with client ${clientId}: nobody gets there any more.`);
         await removeGate(operator, realm, id);
         await output.answer(options.json, { id, realm: realm.name, origin, deleted: true }, () => [`Deleted the gate for ${origin}.`]);
       }),
