@@ -82,6 +82,18 @@ forEachEngine((engine) => {
     t.falsy(await client.components.findOne({ id }));
   });
 
+  engine.test('a store of users is kept, has a name, and no user comes from it', async (t) => {
+    const { client } = await realmOf();
+    const ldap = { name: 'ldap', providerId: 'ldap', providerType: 'org.keycloak.storage.UserStorageProvider' };
+    const { id } = await client.components.create({ ...ldap, config: { editMode: ['READ_ONLY'] } });
+    t.deepEqual(await client.userStorageProvider.name({ id }), { id, name: 'ldap' });
+    await client.userStorageProvider.removeImportedUsers({ id });
+    await client.userStorageProvider.unlinkUsers({ id });
+    t.is((await refusal(client.userStorageProvider.sync({ id, action: 'triggerFullSync' }))).status, 501);
+    const [key] = await client.components.find({ type: KEYS });
+    for (const other of [key?.id ?? '', 'nothing']) t.is((await refusal(client.userStorageProvider.name({ id: other }))).status, 404);
+  });
+
   engine.test('a realm always has a key to sign with', async (t) => {
     const { client } = await realmOf();
     const [rsa] = (await client.components.find({ type: KEYS })).filter(({ providerId }) => providerId === 'rsa-generated');

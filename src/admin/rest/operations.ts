@@ -34,6 +34,7 @@ import { serverInfoOperations } from './server-info.ts';
 import { userActionOperations } from './user-actions.ts';
 import { userGroupOperations } from './user-groups.ts';
 import { userSessionOperations } from './user-sessions.ts';
+import { userStorageOperations } from './user-storage.ts';
 import { userOperations } from './users.ts';
 import { webhookOperations } from './webhooks.ts';
 import { whoAmIOperations } from './who-am-i.ts';
@@ -50,6 +51,7 @@ export const operations: readonly Operation[] = [
   ...userSessionOperations,
   ...attackDetectionOperations,
   ...componentOperations,
+  ...userStorageOperations,
   ...eventOperations,
   ...realmActionOperations,
   ...partialExportOperations,
