@@ -54,6 +54,23 @@ forEachEngine((engine) => {
     return { id: scope?.id ?? '', mappers: scope?.protocolMappers ?? [] };
   };
 
+  engine.test('a mapper that is not complete yet is kept, and says nothing until it is', async (t) => {
+    const stage = await stageOf();
+    const { client, id, server, realm } = stage;
+    await client.clients.addProtocolMapper({ id }, { name: 'stock', protocol: 'openid-connect', protocolMapper: 'oidc-audience-mapper' });
+    const renames = { name: 'farmer', protocol: 'openid-connect', protocolMapper: 'oidc-role-name-mapper' };
+    await client.clients.addProtocolMapper({ id }, { ...renames, config: { 'new.role.name': 'farmer' } });
+    const user = await server.user(realm);
+    t.is((await heard(stage, user)).access.aud, 'account');
+    const there = await client.clients.findProtocolMapperByName({ id, name: 'stock' });
+    const mapperId = there?.id ?? '';
+    await client.clients.updateProtocolMapper({ id, mapperId }, { ...there, config: { 'access.token.claim': 'true' } });
+    await client.clients.updateProtocolMapper({ id, mapperId }, { ...there, config: { 'included.custom.audience': 'stock' } });
+    t.deepEqual((await heard(stage, user)).access.aud, ['account', 'stock']);
+    const wrong = client.clients.updateProtocolMapper({ id, mapperId }, { ...there, config: { 'access.token.claim': 'maybe' } });
+    t.like(await refusal(wrong), { status: 400, body: { field: 'config.access.token.claim' } });
+  });
+
   engine.test('a mapper is added, found, changed and deleted, at a client and at a client scope', async (t) => {
     const { client, id } = await stageOf();
     const scope = await client.clientScopes.create({ name: 'extra' });

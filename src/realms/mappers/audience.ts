@@ -15,7 +15,7 @@ const audience: MapperType = {
   check: (config) =>
     config['included.client.audience'] || config['included.custom.audience']
       ? undefined
-      : { field: 'included.client.audience', message: 'a client or a custom audience is needed' },
+      : { field: 'included.client.audience', message: 'a client or a custom audience is needed', missing: true },
   audience: (config) => [config['included.client.audience'] || config['included.custom.audience'] || ''].filter(Boolean),
 };
 

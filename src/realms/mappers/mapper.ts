@@ -54,6 +54,8 @@ export interface Property {
 export interface Problem {
   field: string;
   message: string;
+  /** Nothing is wrong, but something is not there yet: such a mapper may be kept, and says nothing. */
+  missing?: true;
 }
 
 export interface MapperType {

@@ -42,19 +42,23 @@ export const describedMapperTypes = () =>
     })),
   }));
 
-/** What is wrong with the config of such a mapper; undefined when it is in order. Fields of other types are let be. */
+/**
+ * What is wrong with the config of such a mapper, or else what is missing; undefined when it is in order. Fields of other
+ * types are let be.
+ */
 export function configProblem(type: MapperType, config: Config): Problem | undefined {
+  let missing: Problem | undefined;
   for (const property of propertiesOf(type)) {
     const value = config[property.name];
     if (value === undefined || value === '') {
-      if (property.required) return { field: property.name, message: 'is needed' };
+      if (property.required) missing ??= { field: property.name, message: 'is needed', missing: true };
       continue;
     }
     if (property.type === 'boolean' && value !== 'true' && value !== 'false') return { field: property.name, message: 'must be true or false' };
     if (property.options && !property.options.includes(value))
       return { field: property.name, message: `must be one of ${property.options.join(', ')}` };
   }
-  return type.check?.(config);
+  return missing ?? type.check?.(config);
 }
 
 /** The first names of the claims that a mapper says, for whoever lists them. */
