@@ -1,6 +1,9 @@
-/** What happened in a realm, over REST, as Keycloak's events and admin events: read from the audit, which nobody empties. */
+/**
+ * What happened in a realm, over REST, as Keycloak's events and admin events: read from the audit, which nobody empties.
+ * Keycloak's clients may empty these lists: they show nothing from before then, and the audit has all of it.
+ */
 import { z } from 'zod';
-import { badInput, notOffered } from '../../errors.ts';
+import { badInput } from '../../errors.ts';
 import { type ListedEvent, listEvents, realmsOfUsers } from '../../store/audit-lists.ts';
 import { type RealmRow, realmByName } from '../../store/realms.ts';
 import { changeRealm } from '../resources/realm-changes.ts';
@@ -74,7 +77,7 @@ export const eventOperations: readonly Operation[] = [
     async run({ operator, realm }, { query }) {
       const filter = {
         ...{ chained: false, types: userTypes(listed(query.type)), client: query.client, subject: query.user, ip: query.ipAddress },
-        ...{ since: dayFrom(query.dateFrom), until: dayTo(query.dateTo) },
+        ...{ since: Math.max(dayFrom(query.dateFrom) ?? 0, shownSince(realm, 'events')), until: dayTo(query.dateTo) },
       };
       const page = { first: query.first ?? 0, max: query.max ?? DEFAULT_MAX, oldestFirst: query.direction === 'asc' };
       return { body: (await listEvents(operator.db.knex, realm.id, filter, page)).map((event) => userEvent(realm, event)) };
@@ -85,10 +88,10 @@ export const eventOperations: readonly Operation[] = [
     method: 'DELETE',
     path: '/realms/{realm}/events',
     tag,
-    summary: 'Not offered: what happened is kept for as long as the realm',
+    summary: 'Show no events from before now; the audit keeps them',
     roles: MANAGE,
     status: 204,
-    run: async () => kept(),
+    run: (call) => clear(call, 'events'),
   }),
   inRealm({
     id: 'events.config.read',
@@ -152,7 +155,7 @@ export const eventOperations: readonly Operation[] = [
       const filter = {
         ...{ chained: true, types: administratorTypes(listed(query.operationTypes), [...listed(query.resourceTypes), ...path.resources]) },
         ...{ client: path.client, subject: path.subject, actor: query.authUser, actorsOf, ip: query.authIpAddress },
-        ...{ since: dayFrom(query.dateFrom), until: dayTo(query.dateTo) },
+        ...{ since: Math.max(dayFrom(query.dateFrom) ?? 0, shownSince(realm, 'admin-events')), until: dayTo(query.dateTo) },
       };
       const page = { first: query.first ?? 0, max: query.max ?? DEFAULT_MAX, oldestFirst: query.direction === 'asc' };
       const events = await listEvents(knex, realm.id, filter, page);
@@ -167,17 +170,30 @@ export const eventOperations: readonly Operation[] = [
     method: 'DELETE',
     path: '/realms/{realm}/admin-events',
     tag,
-    summary: 'Not offered: administrators’ rows hang together in a chain, which a deletion would break',
+    summary: 'Show no admin events from before now; the audit keeps them, for they hang together in a chain',
     roles: MANAGE,
     status: 204,
-    run: async () => kept(),
+    run: (call) => clear(call, 'admin-events'),
   }),
 ];
 
-function kept(): never {
-  throw notOffered(
-    'The audit is kept for as long as the realm: its rows hang together in a chain. A person is taken out of it by `cardea audit forget`.',
-  );
+type List = 'events' | 'admin-events';
+
+/** Among what a realm keeps of Keycloak's words: when a list was emptied. */
+const clearedAt = (list: List): string => `${list}.clearedAt`;
+
+/** The first moment of which a list shows anything. */
+function shownSince({ settings }: RealmRow, list: List): number {
+  const cleared = settings.kept[clearedAt(list)];
+  return cleared === undefined ? 0 : Number(cleared) + 1;
+}
+
+/** What is done here is a change of the realm, and in the audit like any other. */
+async function clear({ operator, realm }: RealmCall, list: List): Promise<Record<never, never>> {
+  const { displayName, enabled, settings } = realm;
+  const kept = { ...settings.kept, [clearedAt(list)]: String(operator.now) };
+  await changeRealm(operator, realm, { displayName, enabled, settings: { ...settings, kept } });
+  return {};
 }
 
 const detailsOf = ({ details }: ListedEvent): Record<string, unknown> => {

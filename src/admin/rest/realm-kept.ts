@@ -92,9 +92,9 @@ export const KEPT_FIELDS: readonly KeptField[] = [
     verifiableCredentialsEnabled: false,
     adminPermissionsEnabled: false,
     scimApiEnabled: undefined,
-    // Everything is always recorded.
-    eventsEnabled: true,
-    adminEventsEnabled: true,
+    // Everything is always recorded, whatever these say.
+    eventsEnabled: false,
+    adminEventsEnabled: false,
     adminEventsDetailsEnabled: false,
   }),
   ...kept(never('two users cannot have the same address here'), { duplicateEmailsAllowed: false }),
