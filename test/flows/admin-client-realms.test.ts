@@ -119,6 +119,9 @@ forEachEngine((engine) => {
     t.is((await client.realms.findOne({ realm: name }))?.smtpServer?.fromDisplayName, 'Acme');
     const elsewhere = await refusal(client.realms.update({ realm: name }, { smtpServer: { ...shown?.smtpServer, host: 'evil.example' } }));
     t.deepEqual([elsewhere.status, elsewhere.body.field], [400, 'smtpServer.password']);
+    const nobody = { auth: 'true', from: 'no-reply@example.com', host: 'mail.example.com' };
+    await client.realms.update({ realm: name }, { smtpServer: nobody });
+    t.deepEqual((await client.realms.findOne({ realm: name }))?.smtpServer, nobody, 'who names nobody signs in as nobody');
     await client.realms.update({ realm: name }, { smtpServer: {} });
     t.deepEqual((await client.realms.findOne({ realm: name }))?.smtpServer, {});
   });

@@ -70,7 +70,7 @@ export function mailFrom(written: SmtpServer, before: MailAccount | undefined): 
     port,
     // One that was chosen on the command line says more than Keycloak's two switches.
     tls: same && tls === 'optional' && before.tls === 'off' ? 'off' : tls,
-    login: text('auth') === 'true' ? { user: text('user'), password: text('password') } : null,
+    login: text('auth') === 'true' ? loginOf(text('user'), text('password')) : null,
     from: box('from', 'fromDisplayName'),
     replyTo: box('replyTo', 'replyToDisplayName'),
     ca: same ? before.ca : null,
@@ -83,6 +83,9 @@ export function mailFrom(written: SmtpServer, before: MailAccount | undefined): 
   const field = `${FIELD}.${THEIRS[issue?.path.join('.') ?? ''] ?? String(issue?.path[0] ?? '')}`;
   throw badInput(field, `${field}: ${issue?.message ?? 'is not valid'}`);
 }
+
+/** Whoever names nobody signs in as nobody, whatever the switch says. */
+const loginOf = (user: string, password: string) => (user === '' && password === '' ? null : { user, password });
 
 const THEIRS: Readonly<Record<string, string>> = { 'from.name': 'fromDisplayName', 'login.user': 'user', 'login.password': 'password' };
 
