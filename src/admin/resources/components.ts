@@ -133,6 +133,10 @@ async function store(operator: Operator, type: 'component.created' | 'component.
   });
 }
 
+/** A switch such as `validatePasswordPolicy` is none. */
+const isSecret = (name: string, values: readonly string[]): boolean =>
+  SECRET.test(name) && values.some((value) => value !== 'true' && value !== 'false');
+
 /** What may be seen of a config, with the mask in the place of what is secret, and that sealed. */
 async function parted(
   operator: Operator,
@@ -142,13 +146,13 @@ async function parted(
 ): Promise<Pick<ComponentRow, 'config' | 'secrets'>> {
   const kept = before?.secrets ? await opened(operator, row, before.secrets) : {};
   const secrets = Object.entries(given).flatMap(([name, values]): [string, string[]][] => {
-    if (!SECRET.test(name)) return [];
+    if (!isSecret(name, values)) return [];
     if (!values.includes(MASK)) return [[name, values]];
     return kept[name] ? [[name, kept[name]]] : [];
   });
   const masked = secrets.map(([name]): [string, string[]] => [name, [MASK]]);
   return {
-    config: Object.fromEntries([...Object.entries(given).filter(([name]) => !SECRET.test(name)), ...masked]),
+    config: Object.fromEntries([...Object.entries(given).filter(([name, values]) => !isSecret(name, values)), ...masked]),
     secrets: secrets.length === 0 ? null : await operator.keyring.seal(componentSeal(row), JSON.stringify(Object.fromEntries(secrets))),
   };
 }
