@@ -186,9 +186,9 @@ export async function attemptsOf(
   knex: Knex,
   realmId: string,
   subjects: readonly string[],
-): Promise<{ failures: number; pausedUntil: number; updatedAt: number }[]> {
+): Promise<{ subject: string; failures: number; pausedUntil: number; updatedAt: number }[]> {
   return knex('attempts')
     .where({ realm_id: realmId })
     .whereIn('subject', [...subjects])
-    .select('failures', { pausedUntil: 'paused_until', updatedAt: 'updated_at' });
+    .select('subject', 'failures', { pausedUntil: 'paused_until', updatedAt: 'updated_at' });
 }

@@ -1,5 +1,8 @@
 /** Sessions, consents, identities elsewhere and pauses, through Keycloak's own client. */
+import { rootSecretOf } from '../../src/admin/resources/factor-operator.ts';
 import { giveRoles } from '../../src/admin/resources/roles.ts';
+import { subjectsOf } from '../../src/sessions/throttle.ts';
+import { countFailure } from '../../src/store/attempts.ts';
 import { allowScopes } from '../../src/store/consents.ts';
 import { type Admin, adminOf } from '../support/admin.ts';
 import { type Cardea, startCardea } from '../support/cardea.ts';
@@ -104,9 +107,16 @@ forEachEngine((engine) => {
     const app = await server.client(realm);
     const rp = await relyingParty(server, realm, app);
     const user = await server.user(realm);
-    t.like(await client.attackDetection.findOne({ id: user.id }), { numFailures: 0, disabled: false, lastIPFailure: 'n/a', lastFailure: 0 });
+    t.deepEqual(await client.attackDetection.findOne({ id: user.id }), {
+      ...{ numFailures: 0, numSecondaryAuthFailures: 0, numTemporaryLockouts: 0, disabled: false },
+      ...{ lastIPFailure: 'n/a', lastFailure: 0, failedLoginNotBefore: 0 },
+    });
     await t.throwsAsync(signIn(server, rp, { ...user, password: 'not the password' }));
-    t.like(await client.attackDetection.findOne({ id: user.id }), { numFailures: 1, disabled: false });
+    t.like(await client.attackDetection.findOne({ id: user.id }), { numFailures: 1, numSecondaryAuthFailures: 0, disabled: false });
+    const { factor } = subjectsOf(await rootSecretOf(server.operator(), realm));
+    const code = { subject: factor('totp', user.id), failures: 5, withinMs: 60_000 };
+    await countFailure(server.db.knex, code, { realmId: realm.id, now: Date.now() });
+    t.like(await client.attackDetection.findOne({ id: user.id }), { numFailures: 2, numSecondaryAuthFailures: 1 });
     await client.attackDetection.del({ id: user.id });
     t.like(await client.attackDetection.findOne({ id: user.id }), { numFailures: 0 });
     await t.throwsAsync(signIn(server, rp, { ...user, password: 'not the password' }));

@@ -14,10 +14,10 @@ import { about, type FactorOperator, factorsIn, rootSecretOf } from './factor-op
  */
 export async function unlockUser(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<{ pauses: number }> {
   const { db, now } = operator;
-  const counted = await countersOf(operator, realm, user);
+  const { passwords, factors } = await countersOf(operator, realm, user);
   const { asked } = subjectsOf(await rootSecretOf(operator, realm));
   return db.transaction(async (trx) => {
-    const pauses = await forgetAttempts(trx, realm.id, counted, now);
+    const pauses = await forgetAttempts(trx, realm.id, [...passwords, ...factors], now);
     // Mails that were asked for were no wrong passwords, but may be in the user's way.
     await forgetAttempts(trx, realm.id, [user.username, user.email ?? user.username].map(asked), now);
     await audit(operator, about(user), { type: 'user.unlocked', details: { pauses } }, trx);
@@ -35,16 +35,19 @@ export async function unlockEverybody(operator: Operator, realm: RealmRow): Prom
   });
 }
 
-/** A user's failures in a row, of passwords and codes together, and until when the longest pause holds; 0 for none. */
+/** A user's failures in a row, of passwords and codes together and of codes alone, and until when the longest pause holds; 0 for none. */
 export async function attemptsAt(
   operator: FactorOperator,
   realm: RealmRow,
   user: UserRow,
-): Promise<{ failures: number; pauses: number; pausedUntil: number; lastAt: number }> {
-  const rows = await attemptsOf(operator.db.knex, realm.id, await countersOf(operator, realm, user));
+): Promise<{ failures: number; ofFactors: number; pauses: number; pausedUntil: number; lastAt: number }> {
+  const { passwords, factors } = await countersOf(operator, realm, user);
+  const rows = await attemptsOf(operator.db.knex, realm.id, [...passwords, ...factors]);
+  const sum = (some: typeof rows): number => some.reduce((total, { failures }) => total + failures, 0);
   const paused = rows.filter(({ pausedUntil }) => pausedUntil > operator.now);
   return {
-    failures: rows.reduce((sum, { failures }) => sum + failures, 0),
+    failures: sum(rows),
+    ofFactors: sum(rows.filter(({ subject }) => factors.includes(subject))),
     pauses: paused.length,
     pausedUntil: Math.max(0, ...paused.map(({ pausedUntil }) => pausedUntil)),
     lastAt: Math.max(0, ...rows.map(({ updatedAt }) => updatedAt)),
@@ -52,15 +55,14 @@ export async function attemptsAt(
 }
 
 /** Whatever is counted of a user: the password, from known devices and elsewhere, and each factor. */
-async function countersOf(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<string[]> {
+async function countersOf(operator: FactorOperator, realm: RealmRow, user: UserRow): Promise<{ passwords: string[]; factors: string[] }> {
   const { db } = operator;
   const subjects = subjectsOf(await rootSecretOf(operator, realm));
   const held = await credentialsOf(db.knex, realm.id, user.id);
   const factors = new Set([...factorsIn(operator, realm).keys(), ...held.map(({ factor }) => factor)]);
   const devices = await devicesOf(db.knex, realm.id, user.id);
-  return [
-    subjects.password(user.id),
-    ...devices.map(({ id }) => subjects.device(id)),
-    ...[...factors].flatMap((id) => [subjects.factor(id, user.id), subjects.factor(`enrol-${id}`, user.id)]),
-  ];
+  return {
+    passwords: [subjects.password(user.id), ...devices.map(({ id }) => subjects.device(id))],
+    factors: [...factors].flatMap((id) => [subjects.factor(id, user.id), subjects.factor(`enrol-${id}`, user.id)]),
+  };
 }

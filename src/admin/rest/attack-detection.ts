@@ -19,6 +19,8 @@ export const attackDetectionOperations: readonly Operation[] = [
     params: { id },
     answer: z.object({
       numFailures: z.number().int(),
+      /** Of these, the codes and other second steps. */
+      numSecondaryAuthFailures: z.number().int(),
       numTemporaryLockouts: z.number().int(),
       disabled: z.boolean(),
       /** Addresses are not kept with attempts. */
@@ -29,10 +31,11 @@ export const attackDetectionOperations: readonly Operation[] = [
     }),
     async run({ operator, realm }, { params }) {
       const user = await requireUserById(operator, realm, params.id);
-      const { failures, pauses, pausedUntil, lastAt } = await attemptsAt(operator, realm, user);
+      const { failures, ofFactors, pauses, pausedUntil, lastAt } = await attemptsAt(operator, realm, user);
       return {
         body: {
           numFailures: failures,
+          numSecondaryAuthFailures: ofFactors,
           numTemporaryLockouts: pauses,
           disabled: pauses > 0,
           lastIPFailure: 'n/a',
