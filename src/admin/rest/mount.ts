@@ -17,7 +17,7 @@ import type { Invite } from '../resources/user-actions.ts';
 import { type Access, accessOf, accessTo, type Caller, mayCreateRealms, NotEnough, requireLevel } from './access.ts';
 import { readJson, readPlainText } from './body.ts';
 import { openApiDocument } from './openapi.ts';
-import type { Answer, Operation, Outbound } from './operation.ts';
+import { type Answer, MOST_LISTED, type Operation, type Outbound } from './operation.ts';
 import { operations } from './operations.ts';
 
 export interface RestDeps {
@@ -220,6 +220,8 @@ function deepest(issue: z.core.$ZodIssue | undefined): z.core.$ZodIssue | undefi
 function send({ origin }: RestDeps, ctx: Koa.Context, operation: Operation, path: string, result: Answer): void {
   ctx.status = result.status ?? operation.status;
   if (result.headers) ctx.set(result.headers);
+  if (Array.isArray(result.body) && result.body.length >= MOST_LISTED)
+    ctx.set('Warning', `299 - "A list holds ${MOST_LISTED} at most: ask for what follows with first"`);
   if (result.created !== undefined) {
     const made = result.created.startsWith('/') ? result.created : `${path.replace(/\/$/, '')}/${encodeURIComponent(result.created)}`;
     ctx.set('Location', `${origin}/admin${made}`);

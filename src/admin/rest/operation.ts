@@ -149,10 +149,28 @@ function operationOf(declared: unknown, within: boolean): Operation {
 /** An id in a path; any text, for one that is nobody's is a 404. */
 export const id = z.string().min(1).max(255);
 
-/** `first` and `max` as Keycloak has them. */
+/** The longest list of an answer; mount.ts says so of one that is as long. */
+export const MOST_LISTED = 10_000;
+
+/**
+ * `first` and `max` as Keycloak has them: -1, or as much as an integer of Java holds, is as many as there are for its
+ * clients, and the longest list for us.
+ */
 export const paging = {
-  first: z.coerce.number().int().min(0).max(10_000_000).optional(),
-  max: z.coerce.number().int().min(0).max(10_000).optional(),
+  first: z.coerce
+    .number()
+    .int()
+    .min(-1)
+    .max(10_000_000)
+    .transform((first) => Math.max(0, first))
+    .optional(),
+  max: z.coerce
+    .number()
+    .int()
+    .min(-1)
+    .max(2_147_483_647)
+    .transform((max) => (max < 0 ? MOST_LISTED : Math.min(max, MOST_LISTED)))
+    .optional(),
 };
 
 /** A boolean in a query. */
