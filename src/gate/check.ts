@@ -89,7 +89,7 @@ async function ofUser(request: GateRequest, { gate, signedIn }: Standing, need: 
   if (decision.ask !== 'nothing') return { let: 'sign-in', more: true, level: 'level' in decision ? decision.level : need.level };
   await noteUse(request, signedIn);
   const held = known.user.roles.filter((role) => roles.includes(role));
-  return { let: 'in', who: { ...user, groups: known.user.groups, roles: held, acr: decision.acr, amr: decision.amr } };
+  return { let: 'in', who: { ...user, groups: known.user.groups.toSorted(), roles: held.toSorted(), acr: decision.acr, amr: decision.amr } };
 }
 
 async function noteUse({ db, realm, at }: GateRequest, { row, session }: Standing['signedIn']): Promise<void> {

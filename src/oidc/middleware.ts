@@ -8,7 +8,7 @@ import { transactionCookie } from '../sessions/sign-ins.ts';
 import { touchOffline } from '../store/sessions.ts';
 import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
 import { liveSession } from './live-session.ts';
-import { COOKIES } from './names.ts';
+import { COOKIES, STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
 import { isOutdated } from './session-adapter.ts';
 import type { ClientFailures } from './too-many.ts';
@@ -76,7 +76,7 @@ function renewAtSignInOnly(provider: Provider): void {
   };
 }
 
-/** The language that a sign-out asks for goes with it from page to page, as one of ours: its later pages have no parameters of their own. */
+/** The language that a sign-out asks for goes with it from page to page, as one of ours, and so does what was chosen: its later pages have no parameters of their own. */
 function keepLanguageOfSignOut(provider: Provider): void {
   const prototype: { urlFor(name: string, options?: object): string } = provider.OIDCContext.prototype;
   const { urlFor } = prototype;
@@ -84,7 +84,9 @@ function keepLanguageOfSignOut(provider: Provider): void {
     const url = urlFor.call(this, name, options);
     if (name !== 'end_session_confirm' && name !== 'end_session_success') return url;
     const language = askedLanguage({ ...Provider.ctx?.query, ...this.params });
-    return language === undefined ? url : `${url}?${new URLSearchParams({ ui_locales: language })}`;
+    const stayed = this.route === 'end_session_confirm' && !this.params?.logout;
+    const query = new URLSearchParams({ ...(language === undefined ? {} : { ui_locales: language }), ...(stayed ? { [STAYED]: 'true' } : {}) });
+    return query.size === 0 ? url : `${url}?${query}`;
   };
 }
 

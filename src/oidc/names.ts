@@ -15,3 +15,6 @@ export const ROUTES = {
 
 /** Names of the library's cookies. */
 export const COOKIES = { session: 'cardea_session', interaction: 'cardea_interaction', resume: 'cardea_resume' } as const;
+
+/** In the address of the last page of a sign-out: somebody chose to stay. The library says so only where there is an application. */
+export const STAYED = 'stayed';

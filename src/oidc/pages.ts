@@ -6,7 +6,9 @@ import { type MessageKey, type Saying, say } from '../languages/messages.ts';
 import { homeOf } from '../realms/home.ts';
 import { currentRequestId } from '../telemetry/log.ts';
 import { rowOf } from './clients.ts';
+import { STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
+import { isOfThisSession, signOutAtOnce } from './sign-out.ts';
 
 /** What an error means to the person who meets it, and what to do. The library's own words are for the application's people. */
 interface Told {
@@ -34,7 +36,8 @@ export interface Pages {
   postLogoutSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
 }
 
-export function pagesOf(room: RealmRoom): Pages {
+/** @param cookie how the library's session cookie is set */
+export function pagesOf(room: RealmRoom, cookie: { path: string }): Pages {
   const realm = { name: room.context.realm.name, displayName: room.context.realm.displayName };
   const show = (ctx: KoaContextWithOIDC, view: string, model: object) => {
     // The later pages of a sign-out take no parameter for it, but have it in their address (middleware.ts).
@@ -58,11 +61,13 @@ export function pagesOf(room: RealmRoom): Pages {
       await show(ctx, 'message', { ...meaning, detail, reference: currentRequestId() ?? null, link: null });
     },
     async logoutSource(ctx) {
+      if (isOfThisSession(ctx)) return signOutAtOnce(ctx, cookie);
       const xsrf = ctx.oidc.session?.state?.secret;
       await show(ctx, 'login/logout', { action: ctx.oidc.urlFor('end_session_confirm'), fields: { xsrf: String(xsrf) }, client: clientModel(ctx) });
     },
     async postLogoutSuccessSource(ctx) {
-      await show(ctx, 'login/signed-out', { client: clientModel(ctx) });
+      const client = clientModel(ctx);
+      await show(ctx, 'login/signed-out', { client, stays: client !== null || ctx.query[STAYED] !== undefined });
     },
   };
 }

@@ -45,12 +45,12 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   const { realm, scopes, mappers, keys, rootSecret } = room.context;
   const { settings } = realm;
   const failures = new ClientFailures(room);
-  const pages = pagesOf(room);
   const shownScopes = scopes
     .filter((scope) => scope.protocol === 'openid-connect' && scope.attributes['include.in.token.scope'] !== 'false')
     .map((scope) => scope.name);
   const oidcScopes = ['openid', ...shownScopes];
   const cookie = { path: realmPath(realm.name), httpOnly: true, sameSite: 'lax', signed: true, secure: room.origin.startsWith('https:') } as const;
+  const pages = pagesOf(room, cookie);
 
   const provider = new Provider(issuerOf(room.origin, realm.name), {
     adapter: adapterFor({ room, clients, accessTokens, failures }),

@@ -57,7 +57,9 @@ export class SessionAdapter extends ModelAdapter {
     const ctx = Provider.ctx;
     const session = ctx?.oidc.session;
     if (ctx && isRenewal(ctx.oidc)) return;
-    if (ctx?.oidc.route === 'end_session_confirm' && session?.jti === id && session.accountId) {
+    // By the page's button, or by an application that has shown whose session it is.
+    const signsOut = ctx?.oidc.route === 'end_session_confirm' || ctx?.oidc.route === 'end_session';
+    if (ctx && signsOut && session?.jti === id && session.accountId) {
       const sessions = await endSessionsOf(db, this.realmId, { uid: session.uid }, now());
       const origin = {
         realmId: this.realmId,

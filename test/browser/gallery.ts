@@ -288,8 +288,9 @@ export const exhibits: Exhibit[] = [
     model: { realm, client, action: '/realms/acme/protocol/openid-connect/logout/confirm', fields: { xsrf: 'abc123' } },
   },
   { name: 'sign out, no application', view: 'login/logout', model: { realm, client: null, action: '/x', fields: { xsrf: 'abc123' } } },
-  { name: 'signed out', view: 'login/signed-out', model: { realm, client } },
-  { name: 'signed out, no application', view: 'login/signed-out', model: { realm, client: null } },
+  { name: 'signed out of one application', view: 'login/signed-out', model: { realm, client, stays: true } },
+  { name: 'signed out', view: 'login/signed-out', model: { realm, client: null, stays: false } },
+  { name: 'stayed signed in', view: 'login/signed-out', model: { realm, client: null, stays: true } },
   {
     name: 'message',
     view: 'message',

@@ -233,15 +233,17 @@ inBrowser('a posted request from another site finds the session that there is', 
   t.deepEqual(complaints, []);
 });
 
-inBrowser('signing out asks, and leads back to the application', async (t) => {
-  const { app, page, user, complaints } = await world({ mfa: 'off' });
+inBrowser('signing out asks where nobody has said whose session it is, and leads back to the application', async (t) => {
+  const { cardea, realm, app, page, user, complaints } = await world({ mfa: 'off' });
   await page.goto(app.start());
   await password(page, user);
   await heading(page, 'Welcome back');
-  await page.goto(app.signOut);
+  await page.goto(`${cardea.origin}/realms/${realm.name}/protocol/openid-connect/logout`);
   await heading(page, 'Sign out?');
   t.deepEqual(await axe(page), []);
-  await press(page, 'Sign out');
+  await press(page, 'Stay signed in');
+  await heading(page, 'You stay signed in');
+  await page.goto(app.signOut);
   await heading(page, 'Bye');
   t.is(page.url(), `${app.origin}/bye`);
   await page.goto(app.start());
@@ -290,7 +292,6 @@ inBrowser('without scripts everything works', async (t) => {
   await heading(page, 'Welcome back');
   t.like(await claims(page), { acr: 'aal2', sub: user.id });
   await page.goto(app.signOut);
-  await press(page, 'Sign out');
   await heading(page, 'Bye');
   t.is(app.arrivals[0]?.method, 'POST');
   t.true(cardea.log.length > 0);

@@ -1,0 +1,27 @@
+/**
+ * Signing out without a question: the application has shown an ID token of this very session as `id_token_hint`, so it is the
+ * one that the user pressed its button in (OpenID Connect RP-Initiated Logout 1.0 section 2 asks the user where that is not
+ * so: no hint, a hint of another session or user, nobody signed in).
+ */
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { COOKIES } from './names.ts';
+
+/** Whether the request is of the session that this browser has. The library has verified the hint, which may have expired. */
+export function isOfThisSession({ method, oidc: { session, client, entities } }: KoaContextWithOIDC): boolean {
+  const { sub, sid } = entities.IdTokenHint?.payload ?? {};
+  // HEAD is answered like GET, and must not do anything.
+  if (method !== 'GET' || !client || session?.accountId === undefined || typeof sid !== 'string') return false;
+  return sub === session.accountId && sid === session.sidFor(client.clientId);
+}
+
+/** Ends the session, as the button of the page does, and sends the browser where the application wants it. */
+export async function signOutAtOnce(ctx: KoaContextWithOIDC, cookie: { path: string }): Promise<void> {
+  const { session, params } = ctx.oidc;
+  const { post_logout_redirect_uri: back, state } = params ?? {};
+  await session?.destroy();
+  ctx.cookies.set(COOKIES.session, null, cookie);
+  const target = new URL(typeof back === 'string' ? back : ctx.oidc.urlFor('end_session_success'));
+  if (typeof back === 'string' && typeof state === 'string') target.searchParams.set('state', state);
+  ctx.status = 303;
+  ctx.redirect(target.href);
+}
