@@ -90,6 +90,9 @@ forEachEngine((engine) => {
     await client.userStorageProvider.removeImportedUsers({ id });
     await client.userStorageProvider.unlinkUsers({ id });
     t.is((await refusal(client.userStorageProvider.sync({ id, action: 'triggerFullSync' }))).status, 501);
+    const elsewhere = await realmOf();
+    t.is((await refusal(elsewhere.client.userStorageProvider.name({ id }))).status, 404);
+    t.is((await refusal(elsewhere.client.userStorageProvider.unlinkUsers({ id }))).status, 404);
     const [key] = await client.components.find({ type: KEYS });
     for (const other of [key?.id ?? '', 'nothing']) t.is((await refusal(client.userStorageProvider.name({ id: other }))).status, 404);
   });
