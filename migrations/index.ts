@@ -23,6 +23,7 @@ import * as components from './0017_components.ts';
 import * as webhooks from './0018_webhooks.ts';
 import * as gates from './0019_gates.ts';
 import * as identityProviders from './0020_identity_providers.ts';
+import * as impersonations from './0021_impersonations.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -46,6 +47,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0018_webhooks', webhooks],
   ['0019_gates', gates],
   ['0020_identity_providers', identityProviders],
+  ['0021_impersonations', impersonations],
 ]);
 
 /** What knex asks for migrations. */

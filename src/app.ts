@@ -40,6 +40,7 @@ import type { LoginDeps } from './login/room.ts';
 import { handleLogin } from './login/routes.ts';
 import { bearerOf, realmOfToken } from './oidc/bearer.ts';
 import { dispatch } from './oidc/dispatch.ts';
+import { handleImpersonation } from './oidc/impersonation.ts';
 import { interactionsOf } from './oidc/interactions.ts';
 import { buildRealm, type OidcRealm } from './oidc/provider.ts';
 import { levelOfAcr } from './policy/policy.ts';
@@ -182,6 +183,9 @@ export function createApp(options: {
     const oidc = await requireRealm(ctx, param(ctx, 'realm'));
     await handleLogin(login, ctx, oidc.room.context, interactionsOf(oidc), param(ctx, 'uid'));
   });
+  router.register('/realms/:realm/impersonation', ['GET', 'POST'], async (ctx) =>
+    handleImpersonation(await requireRealm(ctx, param(ctx, 'realm')), ctx),
+  );
   const recovery = { ...login, recoveries: new Recoveries(db, keyring), writeTo: notices.writeTo };
   router.all(/^\/realms\/([^/]+)\/login-actions(\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];

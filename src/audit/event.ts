@@ -143,6 +143,9 @@ type ResourceEvent =
   | { type: 'group.default-added' | 'group.default-removed'; details: { path: string } }
   /** What a user was asked by mail to do. */
   | { type: 'user.actions-sent'; details: { actions: string[] } }
+  /** A link was made by which the actor may act as the user, and one was used. */
+  | { type: 'user.impersonation-offered'; details: Record<string, never> }
+  | { type: 'user.impersonated'; details: { session: string } }
   | { type: 'user.identity-linked' | 'user.identity-unlinked'; details: { provider: string } }
   /** An administrator took back what a user allowed a client. */
   | { type: 'consent.revoked'; details: Record<string, never> }

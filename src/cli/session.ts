@@ -19,12 +19,14 @@ export const sessionDocument = (session: ListedSession, realm: string) => ({
   startedAt: isoTime(session.createdAt),
   lastSeenAt: isoTime(session.lastSeenAt),
   remember: session.remember,
+  impersonator: session.impersonator && { id: session.impersonator.id, username: session.impersonator.username, realm: session.impersonator.realm },
   clients: Object.values(session.clients),
 });
 
 export const sessionColumns: Column<ListedSession>[] = [
   { title: 'ID', value: ({ id }) => id },
   { title: 'USER', value: ({ username }) => username },
+  { title: 'ACTED BY', value: ({ impersonator }) => (impersonator ? `${impersonator.username} of ${impersonator.realm}` : '-') },
   { title: 'FROM', value: ({ ip }) => ip ?? '-' },
   { title: 'STARTED', value: ({ createdAt }) => shownTime(createdAt) },
   { title: 'LAST SEEN', value: ({ lastSeenAt }) => shownTime(lastSeenAt) },

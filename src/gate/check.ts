@@ -58,6 +58,8 @@ interface Standing extends GateStanding {
 
 function isStanding({ realm, at }: GateRequest, standing: GateStanding): standing is Standing {
   const { gate, signedIn } = standing;
+  // A gate has no word for whoever acts as somebody else.
+  if (signedIn?.session.facts.impersonator) return false;
   if (!signedIn || !isAlive(signedIn.session, realm.realm.settings, at)) return false;
   return gate.idle === null || signedIn.row.lastSeenAt + gate.idle * 1000 > at;
 }

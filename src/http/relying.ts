@@ -119,6 +119,8 @@ export function createRelying(deps: RelyingDeps): Relying {
   /** Who this provider's session stands for now. */
   async function standing({ realm, console }: ConsoleJar, sid: string, userId: string, at: number): Promise<ConsoleSession | undefined> {
     const session = await liveSessionBySid(db.knex, realm.realm.id, sid, at);
+    // Nobody acts as somebody else in a console: what it changes is the user's own.
+    if (session?.facts.impersonator) return undefined;
     if (!session || session.userId !== userId || !isAlive(session, realm.realm.settings, at)) return undefined;
     const user = await userById(db.knex, realm.realm.id, userId);
     if (!user?.enabled || session.createdAt < user.notBefore) return undefined;

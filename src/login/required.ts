@@ -6,9 +6,9 @@
 import { enrollableFactors } from '../factors/owned.ts';
 import { actionFactor } from '../policy/request.ts';
 import type { KnownUser } from '../sessions/facts.ts';
+import { pendingActions } from '../sessions/pending.ts';
 import { userById } from '../store/users.ts';
 import type { LoginRules, Offer } from './machine.ts';
-import { pendingActions } from './pending.ts';
 import type { Login, LoginRequest } from './room.ts';
 
 /** As the machine has it due. */

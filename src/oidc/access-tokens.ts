@@ -7,6 +7,7 @@
 import { createLocalJWKSet, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
 import { issuerOf } from '../realms/issuer.ts';
+import { impersonationStands } from '../sessions/impersonation.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { revokeToken, serviceTokenStands, tokenStanding } from '../store/token-standing.ts';
 import type { Clients, OidcClient } from './clients.ts';
@@ -43,15 +44,18 @@ export class AccessTokens {
     // Tokens of an offline grant stand without the session.
     const offline = standing.offline && scopesOf(claims).includes('offline_access');
     if (!offline && !isAlive(standing.session, realm.settings, now())) return undefined;
+    if (!(await impersonationStands(db, realm, standing.session, now()))) return undefined;
+    const { impersonator } = standing.session.facts;
     // The library asks for grant and account next.
     const { user, about } = standing;
     Object.assign(requestCache(), {
       grant: { id: standing.grantId, payload: standing.grantPayload },
       user,
+      ...(impersonator ? { impersonator } : {}),
       ...(wanted.attributes || wanted.groups ? { about: { userId: user.id, wanted, about } } : {}),
     });
     return {
-      ...common(claims, 'AccessToken'),
+      ...common({ ...claims, impersonator: impersonator && { id: impersonator.id, username: impersonator.username } }, 'AccessToken'),
       accountId: standing.user.id,
       grantId: standing.grantId,
       sid: claims.sid,

@@ -17,6 +17,7 @@ import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from
 import type { SessionRow } from '../store/sessions.ts';
 import { rowOf } from './clients.ts';
 import { deviceOf, settleDevice } from './devices.ts';
+import { whatIsDue } from './impersonated.ts';
 import { liveSession } from './live-session.ts';
 import { recordAnswer, recordRefusal, recordStepUp, recordUnmet } from './recording.ts';
 import { requestCache } from './request-cache.ts';
@@ -132,7 +133,11 @@ function factsFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing):
   const request = { client, ...requested, ...(action !== undefined && !acted ? { action } : {}) };
   const proofs = heldProofs(freshProofs(session.proofs, now, session.lastSeenAt), known.credentials);
   return {
-    ...factsOf(room.factors, room.context, known, request, { ...standing.device.facts, skipped: session.facts.skipped }),
+    ...factsOf(room.factors, room.context, known, request, {
+      ...standing.device.facts,
+      skipped: session.facts.skipped,
+      ...(session.facts.impersonator ? { impersonatedAt: session.createdAt } : {}),
+    }),
     now,
     proofs,
   };
@@ -153,9 +158,11 @@ export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise
   if (!standing) return true;
   const facts = factsFor(room, ctx, standing);
   const decision = decide(facts);
-  if (decision.ask === 'unmet') {
-    await recordUnmet(room, ctx, standing, decision.reason);
-    throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', decision.reason);
+  const unmet = decision.ask === 'unmet' ? decision.reason : whatIsDue(room, standing);
+  if (decision.ask === 'unmet' || unmet !== undefined) {
+    const reason = unmet ?? '';
+    await recordUnmet(room, ctx, standing, reason);
+    throw new errors.CustomOIDCProviderError('unmet_authentication_requirements', reason);
   }
   if (decision.ask !== 'nothing') {
     await recordStepUp(room, ctx, standing, facts);

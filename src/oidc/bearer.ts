@@ -33,6 +33,8 @@ export function realmOfToken(token: string, origin: string): string | undefined 
 /** @param oidc the realm of `realmOfToken` */
 export async function bearerOf({ accessTokens, clients }: OidcRealm, token: string): Promise<Bearer | undefined> {
   const ofUser = await accessTokens.find(token, { forUserinfo: false });
+  // Nobody administers anything as somebody else.
+  if (ofUser?.extra?.impersonator !== undefined) return undefined;
   if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...(await common(clients, ofUser, false)), service: false };
   const ofClient = await accessTokens.findClientCredentials(token);
   const { sub } = decodeJwt(token);

@@ -6,6 +6,7 @@ import { claimNames } from '../realms/mappers/types.ts';
 import { userWith, type Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
 import { type Clients, type OidcClient, rowOf } from './clients.ts';
+import { impersonatorClaim } from './impersonated.ts';
 import { mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
 import { requestCache } from './request-cache.ts';
 import { DEFAULT_AUDIENCE, type RealmRoom } from './room.ts';
@@ -60,7 +61,8 @@ async function accountClaims({ room, clients }: Parts, user: UserRow, use: 'id' 
   const client = await clientAtHand(clients);
   const signIn = Provider.ctx && signInOf(Provider.ctx);
   const said = client ? await mapped(room, { client, user, scope, signIn }, use) : { claims: {}, audience: [] };
-  return { ...passing(said.claims), ...(use === 'id' ? idTokenClaims : userinfoClaims)(said, user.id), sub: user.id };
+  const all = { ...said, claims: { ...said.claims, ...impersonatorClaim() } };
+  return { ...passing(all.claims), ...(use === 'id' ? idTokenClaims : userinfoClaims)(all, user.id), sub: user.id };
 }
 
 /** How the user signed in, from what a token is made of, or from the access token that is shown. */
@@ -90,7 +92,8 @@ export async function customizeJwt(
   const signIn = service ? undefined : signInOf(ctx);
   const said = await mapped(room, { client, user, scope: token.scope, signIn }, 'access');
   const about = { sub: user.id, azp: token.clientId, sid: service ? undefined : token.sid, aud: DEFAULT_AUDIENCE };
-  jwt.payload = accessTokenPayload({ ...jwt.payload }, about, said);
+  const acted = service ? undefined : impersonatorClaim();
+  jwt.payload = accessTokenPayload({ ...jwt.payload, ...acted }, about, said);
 }
 
 /** The user that a service account's own tokens are about. */

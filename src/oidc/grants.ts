@@ -9,6 +9,7 @@ import { consentedScopes } from '../store/consents.ts';
 import { joinSessionClient, sessionClient } from '../store/sessions.ts';
 import { standingOf } from './authentication.ts';
 import { rowOf } from './clients.ts';
+import { refuseConsent } from './impersonated.ts';
 import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 
 /** Scopes that the user has to be asked about, by request. */
@@ -34,7 +35,10 @@ export async function grantFor(room: RealmRoom, ctx: KoaContextWithOIDC): Promis
     const allowed = new Set(await consentedScopes(room.db.knex, row.realmId, account.accountId, row.id));
     const open = asked.filter((scope) => !allowed.has(scope));
     missing.set(ctx.oidc, open);
-    if (open.length > 0) return undefined;
+    if (open.length > 0) {
+      refuseConsent(standing);
+      return undefined;
+    }
   }
 
   const { Grant: GrantModel } = ctx.oidc.provider;

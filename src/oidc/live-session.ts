@@ -1,5 +1,6 @@
 /** Our session behind a session of the library's, while it is alive; read once a request. */
 import type { IncomingMessage } from 'node:http';
+import { impersonationStands } from '../sessions/impersonation.ts';
 import { isAlive } from '../sessions/sessions.ts';
 import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
 import { requestCache } from './request-cache.ts';
@@ -11,6 +12,7 @@ export async function liveSession(room: RealmRoom, uid: string, userId: string, 
   const { realm } = room.context;
   const now = room.now();
   const row = await liveSessionByUid(room.db.knex, realm.id, uid, userId, now);
-  cache.session = { uid, row: row && isAlive(row, realm.settings, now) ? row : undefined };
+  const stands = row !== undefined && isAlive(row, realm.settings, now) && (await impersonationStands(room.db, realm, row, now));
+  cache.session = { uid, row: stands ? row : undefined };
   return cache.session.row;
 }

@@ -13,6 +13,7 @@ import { answerParameters, mustAsk } from './authentication.ts';
 import { claimsByScope, customizeJwt, findAccount } from './claims.ts';
 import { CLIENT_METADATA, Clients, installMatchers, rowOf, secondsOf } from './clients.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
+import { impersonatorClaim, longestLife, refuseImpersonator } from './impersonated.ts';
 import { installMapped } from './mapped.ts';
 import { installMiddleware } from './middleware.ts';
 import { COOKIES, ROUTES } from './names.ts';
@@ -117,7 +118,8 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     // Keycloak's clients get a refresh token with every code, bound to the session unless it is an offline one.
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token') && rowOf(client).attributes['use.refresh.tokens'] !== 'false',
     expiresWithSession: async (ctx, source) => {
-      if (!source.scopes.has('offline_access')) return true;
+      // Nothing outlives the session of an impersonator, whatever a request or a client's default scopes say.
+      if (!source.scopes.has('offline_access') || impersonatorClaim()) return true;
       const sid = ctx.oidc.session?.sidFor(ctx.oidc.client?.clientId ?? '');
       if (sid) await markOffline(room.db.knex, realm.id, sid, room.now());
       return false;
@@ -129,9 +131,10 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     renderError: (ctx, out, error) => pages.renderError(ctx, out, error),
 
     ttl: {
-      AccessToken: (_ctx, _token, client) => secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan,
+      AccessToken: (_ctx, _token, client) =>
+        longestLife(secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan, room.now()),
       ClientCredentials: (_ctx, _token, client) => secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan,
-      IdToken: settings.accessTokenLifespan,
+      IdToken: () => longestLife(settings.accessTokenLifespan, room.now()),
       AuthorizationCode: settings.accessCodeLifespan,
       Interaction: settings.accessCodeLifespanLogin,
       Session: settings.ssoSessionMaxLifespan,
@@ -178,7 +181,9 @@ function policyOf(room: RealmRoom): interactionPolicy.DefaultPolicy {
   const login = policy.get('login');
   const consent = policy.get('consent');
   if (!login || !consent) throw new Error('The library has other prompts than expected.');
-  policy.add(new Prompt({ name: 'select_account', requestable: true }), 0);
+  const account = new Prompt({ name: 'select_account', requestable: true });
+  account.checks.add(new Check('impersonated', 'An administrator acts as the user', 'login_required', (ctx) => refuseImpersonator(room, ctx)));
+  policy.add(account, 0);
   // They compare strings and the library's one login time; ours asks `decide`.
   for (const builtIn of ['max_age', 'essential_acrs', 'essential_acr']) login.checks.remove(builtIn);
   login.checks.add(new Check('not_proved', 'End-User authentication is required', 'login_required', (ctx) => mustAsk(room, ctx)));

@@ -66,7 +66,8 @@ function originOf(room: RealmRoom, ctx: KoaContextWithOIDC, { session, signIn }:
   return {
     realmId: session.realmId,
     at: room.now(),
-    actor: session.userId,
+    // Who acts as the user is who did it.
+    actor: session.facts.impersonator?.id ?? session.userId,
     subject: session.userId,
     clientId: ctx.oidc.client?.clientId ?? null,
     transactionId: signIn?.row.id ?? null,

@@ -6,13 +6,15 @@ import type { IncomingMessage } from 'node:http';
 import Provider, { type AdapterPayload } from 'oidc-provider';
 import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
 import type { EffectiveRole } from '../store/effective-roles.ts';
-import type { SessionRow } from '../store/sessions.ts';
+import type { Impersonator, SessionRow } from '../store/sessions.ts';
 import type { About, Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
 
 interface Read {
   /** Our session behind the library's; null when there is none that is alive. */
   session?: { uid: string; row: SessionRow | undefined };
+  /** Who acts as the user of the access token that is shown. */
+  impersonator?: Impersonator;
   user?: UserRow;
   /** What was read of a user besides the row. */
   about?: { userId: string; wanted: Wanted; about: About };

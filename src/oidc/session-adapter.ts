@@ -60,11 +60,12 @@ export class SessionAdapter extends ModelAdapter {
     // By the page's button, or by an application that has shown whose session it is.
     const signsOut = ctx?.oidc.route === 'end_session_confirm' || ctx?.oidc.route === 'end_session';
     if (ctx && signsOut && session?.jti === id && session.accountId) {
+      const ours = await liveSession(this.parts.room, session.uid, session.accountId);
       const sessions = await endSessionsOf(db, this.realmId, { uid: session.uid }, now());
       const origin = {
         realmId: this.realmId,
         at: now(),
-        actor: session.accountId,
+        actor: ours?.facts.impersonator?.id ?? session.accountId,
         subject: session.accountId,
         ip: ctx.ip,
         userAgent: ctx.get('user-agent') || null,

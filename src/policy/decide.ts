@@ -60,6 +60,23 @@ const NEVER = {
 
 /** What is to be asked next, or what the request may be granted. */
 export function decide(facts: Facts): Decision {
+  return facts.impersonatedAt === undefined ? asked(facts) : ofImpersonator(facts, facts.impersonatedAt);
+}
+
+/**
+ * Somebody acts as the user. They get what needs the first level and nothing of any age, and are asked nothing: whatever
+ * they could show would be theirs, or the user's in the wrong hands. Nothing was shown, so `amr` is empty.
+ */
+function ofImpersonator(facts: Facts, begunAt: number): Decision {
+  const standIn: Proof = { credentialId: '', factor: PASSWORD, kinds: [], level: 'aal1', amr: [], at: begunAt };
+  const decision = asked({ ...facts, proofs: [standIn], device: null, skipped: false });
+  if (decision.ask === 'unmet') return decision;
+  const isFirstOnly = decision.ask === 'nothing' && decision.level === 'aal1' && decision.spared === null && facts.action === undefined;
+  if (isFirstOnly && needOf(facts).since === Number.NEGATIVE_INFINITY) return decision;
+  return { ask: 'unmet', reason: 'This needs the user, and an administrator acts as the user here.', rules: decision.rules };
+}
+
+function asked(facts: Facts): Decision {
   const need = needOf(facts);
   const { rules } = need;
   if (need.never !== null) return { ask: 'unmet', reason: NEVER[need.never], rules };

@@ -51,6 +51,8 @@ export interface Facts {
   grace: { used: number };
   /** "Skip for now" was pressed in this sign-in, or the session began that way. */
   skipped: boolean;
+  /** When an administrator began to act as this user, who has shown nothing then. */
+  impersonatedAt?: number;
   /** The one way down: an administrator's exception for this user. One that has run out counts for nothing. */
   exception: { id: string; level: Level; until: number; reason: string } | null;
 }

@@ -99,7 +99,7 @@ export function factsOf(
   { realm, policy }: Policed,
   known: KnownUser,
   request: RequestFacts & Pick<Facts, 'client'>,
-  circumstances: Partial<Pick<Facts, 'device' | 'risk' | 'skipped'>> = {},
+  circumstances: Partial<Pick<Facts, 'device' | 'risk' | 'skipped' | 'impersonatedAt'>> = {},
 ): Omit<Facts, 'now' | 'proofs'> {
   const enroller = known.user && { email: known.email, administrator: known.user.administrator };
   return {

@@ -57,7 +57,8 @@ export async function establishSession(
   const { realmId, settings, uid, userId, now } = signIn;
   return db.transaction(async (trx) => {
     const live = signIn.isNew ? undefined : await liveSessionByUid(trx, realmId, uid, userId, now);
-    const isRaised = live !== undefined && isAlive(live, settings, now);
+    // What an administrator began never becomes the user's own.
+    const isRaised = live !== undefined && live.facts.impersonator === undefined && isAlive(live, settings, now);
     const id = isRaised ? live.id : randomUUID();
     if (!(await signIn.claim(trx, id))) return undefined;
     if (isRaised) {
@@ -68,7 +69,10 @@ export async function establishSession(
       return { ...live, proofs, facts, lastSeenAt: now };
     }
     // One that ran out was never marked as ended.
-    if (!signIn.isNew) await endSessions(trx, realmId, { uid, userId }, now);
+    if (!signIn.isNew) {
+      const { grants } = await endSessions(trx, realmId, { uid, userId }, now);
+      if (live?.facts.impersonator) await deleteGrants(trx, realmId, grants);
+    }
     const session: SessionRow = {
       realmId,
       id,

@@ -1,6 +1,7 @@
 /** Sessions as lists show them: of a user, with the applications that they are at; and what users allowed, by application. */
 import type { Knex } from 'knex';
 import { fromJson, stringList } from './rows.ts';
+import { factsFromRecord, type Impersonator } from './sessions.ts';
 
 export interface ListedSession {
   id: string;
@@ -10,6 +11,8 @@ export interface ListedSession {
   createdAt: number;
   lastSeenAt: number;
   remember: boolean;
+  /** Who acts as the user in it; null in one of the user's own. */
+  impersonator: Impersonator | null;
   /** client_ids by the clients' row ids. */
   clients: Record<string, string>;
 }
@@ -76,6 +79,7 @@ interface SessionRecord {
   last_seen_at: number;
   used_at: number | null;
   remember: boolean | number;
+  facts: string | null;
   client_row: string | null;
   client_id: string | null;
 }
@@ -105,11 +109,21 @@ export async function withClients(
     .leftJoin('clients', (on) => on.on('clients.realm_id', 'session_clients.realm_id').andOn('clients.id', 'session_clients.client_id'))
     .where('listed.realm_id', realmId)
     .orderBy([{ column: 'listed.created_at', order: 'desc' }, 'listed.id', 'clients.client_id'])
-    .select('listed.id', 'listed.user_id', 'listed.ip', 'listed.created_at', 'listed.last_seen_at', 'listed.remember', 'session_clients.used_at', {
-      username: 'users.username_shown',
-      client_row: 'clients.id',
-      client_id: 'clients.client_id',
-    });
+    .select(
+      'listed.id',
+      'listed.user_id',
+      'listed.ip',
+      'listed.created_at',
+      'listed.last_seen_at',
+      'listed.remember',
+      'listed.facts',
+      'session_clients.used_at',
+      {
+        username: 'users.username_shown',
+        client_row: 'clients.id',
+        client_id: 'clients.client_id',
+      },
+    );
   return [...Map.groupBy(rows, ({ id }) => id).values()].flatMap((mine) => {
     const [row] = mine;
     if (!row) return [];
@@ -122,6 +136,7 @@ export async function withClients(
         createdAt: row.created_at,
         lastSeenAt: Math.max(row.last_seen_at, ...mine.map(({ used_at }) => used_at ?? 0)),
         remember: row.remember === true || row.remember === 1,
+        impersonator: factsFromRecord(row).impersonator ?? null,
         clients: Object.fromEntries(
           mine.flatMap(({ client_row, client_id }) => (client_row === null || client_id === null ? [] : [[client_row, client_id]])),
         ),

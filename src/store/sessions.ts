@@ -15,10 +15,22 @@ const proofs: z.ZodType<Proof[]> = z.array(
   }),
 );
 
+/** Somebody who acts as a user. */
+export const impersonator = z.object({
+  id: z.string(),
+  username: z.string(),
+  realmId: z.string(),
+  /** The name of that realm. */
+  realm: z.string(),
+});
+export type Impersonator = z.infer<typeof impersonator>;
+
 /** How a session began, where that was with less than was due. */
 const facts = z.object({
   /** The user put an enrolment off. */
   skipped: z.boolean().default(false),
+  /** An administrator began it: its user has shown nothing. */
+  impersonator: impersonator.optional(),
 });
 export type SessionFacts = z.infer<typeof facts>;
 
@@ -58,13 +70,16 @@ export interface SessionRecord {
   ended_at: number | null;
 }
 
+export const factsFromRecord = (row: Pick<SessionRecord, 'id' | 'facts'>): SessionFacts =>
+  fromJson(facts, row.facts ?? '{}', `the facts of session ${row.id}`);
+
 export const sessionFromRecord = (row: SessionRecord): SessionRow => ({
   realmId: row.realm_id,
   id: row.id,
   uid: row.uid,
   userId: row.user_id,
   proofs: fromJson(proofs, row.proofs, `session ${row.id}`),
-  facts: fromJson(facts, row.facts ?? '{}', `the facts of session ${row.id}`),
+  facts: factsFromRecord(row),
   remember: bool(row.remember),
   ip: row.ip,
   userAgent: row.user_agent,

@@ -26,6 +26,7 @@ const EXPIRING: readonly Expiring[] = [
   { table: 'credentials', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
   { table: 'enrolment_passes', column: 'expires_at', key: ['realm_id', 'id'], grace: 365 * DAY },
   { table: 'console_sessions', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
+  { table: 'impersonations', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
   { table: 'gate_sessions', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
   { table: 'client_initial_access', column: 'expires_at', key: ['realm_id', 'id'], grace: DAY },
   { table: 'revoked_tokens', column: 'expires_at', key: ['realm_id', 'jti'], grace: MINUTE },

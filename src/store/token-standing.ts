@@ -1,6 +1,7 @@
 /** Whether a JWT access token still stands: nothing is stored of it but what it hangs on, and that it was revoked. */
 import type { Knex } from 'knex';
 import { bool } from './rows.ts';
+import { factsFromRecord, type SessionFacts } from './sessions.ts';
 import { type About, joinAbout, readAbout, type Wanted } from './token-subject.ts';
 import { type UserRow, userFromRecord } from './users.ts';
 
@@ -11,7 +12,7 @@ export interface TokenStanding {
   grantPayload: string;
   /** An offline token was issued under this grant: it stands without the session. */
   offline: boolean;
-  session: { endedAt: number | null; endsAt: number; lastSeenAt: number };
+  session: { id: string; createdAt: number; endedAt: number | null; endsAt: number; lastSeenAt: number; facts: SessionFacts };
   user: UserRow;
   about: About;
   revoked: boolean;
@@ -38,6 +39,9 @@ export async function tokenStanding(
     .select('users.*', {
       grantId: 'session_clients.grant_id',
       offline: 'session_clients.offline',
+      sessionId: 'sessions.id',
+      begunAt: 'sessions.created_at',
+      facts: 'sessions.facts',
       endedAt: 'sessions.ended_at',
       endsAt: 'sessions.ends_at',
       lastSeenAt: 'sessions.last_seen_at',
@@ -51,7 +55,14 @@ export async function tokenStanding(
       grantId: row.grantId,
       grantPayload: row.grantPayload,
       offline: bool(row.offline),
-      session: { endedAt: row.endedAt, endsAt: row.endsAt, lastSeenAt: row.lastSeenAt },
+      session: {
+        id: row.sessionId,
+        createdAt: row.begunAt,
+        endedAt: row.endedAt,
+        endsAt: row.endsAt,
+        lastSeenAt: row.lastSeenAt,
+        facts: factsFromRecord({ id: row.sessionId, facts: row.facts }),
+      },
       user: userFromRecord(row),
       about: readAbout(rows),
       revoked: row.revokedJti !== null,

@@ -14,6 +14,7 @@ const CLASSES: readonly [pattern: RegExp, name: string][] = [
   [new RegExp(`^${PROTOCOL}/`), 'protocol'],
   [/^(?:\/realms\/[^/]+)?\/\.well-known\//, 'discovery'],
   [/^\/realms\/[^/]+\/login\//, 'sign-in'],
+  [/^\/realms\/[^/]+\/impersonation$/, 'impersonation'],
   [/^\/realms\/[^/]+\/login-actions(?:\/|$)/, 'recovery'],
   [/^\/realms\/[^/]+\/account(?:\/|$)/, 'account'],
   [/^\/realms\/[^/]+\/clients-registrations\//, 'registration'],

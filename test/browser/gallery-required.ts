@@ -8,6 +8,12 @@ const code = { digits: 8, valid: 300, wait: 30, address: 'a•••@example.com
 const profile = { username: 'ada', firstName: 'Ada', lastName: 'Lindqvist', email: 'ada@example.com', needsEmail: true };
 
 export const requiredExhibits: Exhibit[] = [
+  {
+    name: 'act as a user',
+    view: 'login/impersonate',
+    model: { realm: login.realm, user: 'erin', administrator: 'admin', minutes: 60, key: 'x'.repeat(43) },
+  },
+  { name: 'acting as a user', view: 'login/impersonating', model: { realm: login.realm, user: 'erin', minutes: 60, signOut: '#' } },
   { name: 'verify an address', view: 'login/verify-email', model: { ...login, ...code } },
   {
     name: 'verify an address, wrong code',

@@ -1,9 +1,10 @@
 /** Sessions, consents and identities elsewhere over REST, with Keycloak's representations. */
 import { z } from 'zod';
-import { AppError, notFound } from '../../errors.ts';
+import { notFound } from '../../errors.ts';
 import { clientByClientId } from '../../store/clients.ts';
 import { identitiesOf } from '../../store/identities.ts';
 import { consentsOfUser, type ListedSession, offlineSessionsOfUser, sessionsByClient, sessionsOfUser } from '../../store/session-lists.ts';
+import { offerImpersonation } from '../resources/impersonation.ts';
 import { requireUserById } from '../resources/user-changes.ts';
 import { aliveIn, endSession, linkIdentity, revokeConsent, signEverybodyOut, signUserOut, unlinkIdentity } from '../resources/user-sessions.ts';
 import { requireNoMore } from './grantable.ts';
@@ -24,6 +25,7 @@ export const sessionRepresentation = z.object({
   lastAccess: z.number().int(),
   rememberMe: z.boolean(),
   clients: z.record(z.string(), z.string()),
+  impersonator: z.object({ id: z.string(), username: z.string(), realm: z.string() }).optional(),
 });
 
 export const representedSession = (session: ListedSession): z.output<typeof sessionRepresentation> => ({
@@ -35,6 +37,9 @@ export const representedSession = (session: ListedSession): z.output<typeof sess
   lastAccess: session.lastSeenAt,
   rememberMe: session.remember,
   clients: session.clients,
+  ...(session.impersonator === null
+    ? {}
+    : { impersonator: { id: session.impersonator.id, username: session.impersonator.username, realm: session.impersonator.realm } }),
 });
 
 const sessions: readonly Operation[] = [
@@ -248,13 +253,17 @@ const identities: readonly Operation[] = [
     method: 'POST',
     path: `${path}/impersonation`,
     tag,
-    summary: 'Not offered: a session is begun by whoever it is about',
+    summary: 'A link, good once and for a minute, by which the caller begins a session that acts as a user',
     roles: ['impersonation'],
     status: 200,
     params: { id },
+    answer: z.object({ sameRealm: z.boolean(), redirect: z.string() }),
     async run(call, { params }) {
-      await requireNoMore(call, await requireUserById(call.operator, call.realm, params.id));
-      throw new AppError({ code: 'not_implemented', status: 501, message: 'Impersonation is not offered: no session is begun with a bearer token.' });
+      const { operator, realm, access, origin } = call;
+      const user = await requireUserById(operator, realm, params.id);
+      await requireNoMore(call, user);
+      const { redirect } = await offerImpersonation(operator, realm, user, { ...access.caller, origin });
+      return { body: { sameRealm: access.caller.realm.id === realm.id, redirect } };
     },
   }),
 ];

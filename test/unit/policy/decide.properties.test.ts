@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type { Level } from '../../../src/policy/assurance.ts';
+import type { Level, Proof } from '../../../src/policy/assurance.ts';
 import { LEVELS, reaches } from '../../../src/policy/assurance.ts';
 import type { Decision, Facts } from '../../../src/policy/decide.ts';
 import { amrOf, decide, freshProofs, levelOf } from '../../../src/policy/decide.ts';
@@ -239,3 +239,18 @@ function answer(some: Facts, decision: Decision): Facts {
   const { action: _, ...rest } = some;
   return { ...rest, proofs, owned: [...some.owned, picked] };
 }
+
+test('whoever acts as the user is asked nothing, shows nothing, and never gets more than the user would with a password', (t) => {
+  fc.assert(
+    fc.property(facts(), fc.nat(40 * DAY), (some, ago) => {
+      const acted = decide({ ...some, impersonatedAt: NOW - ago });
+      if (acted.ask !== 'nothing') return acted.ask === 'unmet';
+      const own = decide({ ...some, device: null, skipped: false, proofs: [{ ...proofOfPassword, at: NOW }] });
+      return acted.level === 'aal1' && acted.amr.length === 0 && acted.authTime === NOW - ago && acted.remember === 0 && own.ask === 'nothing';
+    }),
+    RUNS,
+  );
+  t.pass();
+});
+
+const proofOfPassword: Proof = { credentialId: 'password', factor: 'password', kinds: ['knowledge'], level: 'aal1', amr: ['pwd'], at: NOW };

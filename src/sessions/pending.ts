@@ -1,6 +1,6 @@
 /** What a user has still to do before a sign-in is complete, whoever asks for it: an administrator, or the realm of everybody. */
 import type { RealmSettings } from '../realms/settings.ts';
-import type { KnownUser } from '../sessions/facts.ts';
+import type { KnownUser } from './facts.ts';
 
 const VERIFY_EMAIL = 'VERIFY_EMAIL';
 
