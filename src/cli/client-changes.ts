@@ -10,6 +10,7 @@ import type { RealmRow } from '../store/realms.ts';
 import type { Invocation } from './cli.ts';
 import { documentOfClient } from './client-document.ts';
 import { withOperator } from './open.ts';
+import { requireYes, YES } from './options.ts';
 import { examples, isoTime, shownTime } from './output.ts';
 
 interface Named {
@@ -151,10 +152,15 @@ function attributeOf(text: string): [string, string] {
 
 function describeDelete(client: Command, { terminal, output }: Invocation): void {
   aboutOne(client, 'delete', 'delete a client with its roles, its service account and all that was issued to it')
-    .addHelpText('after', examples('cardea client delete --realm staff --client-id wiki'))
-    .action((options: Named) =>
+    .option(...YES)
+    .addHelpText(
+      'after',
+      examples('cardea client delete --realm staff --client-id wiki', 'cardea client delete --realm staff --client-id wiki --yes --json'),
+    )
+    .action((options: Named & { yes?: boolean }) =>
       withOperator(terminal, async (operator) => {
         const { realm, row } = await found(operator, options);
+        await requireYes(terminal, options.yes, `Client ${row.clientId} of realm ${realm.name} is deleted: nobody signs in to it any more.`);
         await removeClient(operator, realm, row.id);
         const document = { id: row.id, realm: realm.name, clientId: row.clientId, deleted: true };
         await output.answer(options.json, document, () => [`Deleted client ${row.clientId} of realm ${realm.name}.`]);

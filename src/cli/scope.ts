@@ -13,6 +13,7 @@ import { type ClientScopeRow, clientScopes } from '../store/clients.ts';
 import { mappersOf } from '../store/protocol-mappers.ts';
 import type { Invocation } from './cli.ts';
 import { withOperator } from './open.ts';
+import { requireYes, YES } from './options.ts';
 import { examples } from './output.ts';
 import { describeScopeMappers, documentOfMapper } from './scope-mappers.ts';
 
@@ -171,11 +172,16 @@ function describeDelete(scope: Command, { terminal, output }: Invocation): void 
     .requiredOption('--realm <realm>', 'its realm')
     .requiredOption('--name <name>', 'its name')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('cardea scope delete --realm staff --name payroll'))
-    .action((options: { realm: string; name: string; json?: boolean }) =>
+    .option(...YES)
+    .addHelpText(
+      'after',
+      examples('cardea scope delete --realm staff --name payroll', 'cardea scope delete --realm staff --name payroll --yes --json'),
+    )
+    .action((options: { realm: string; name: string; json?: boolean; yes?: boolean }) =>
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
         const row = await requireClientScopeNamed(operator, realm, options.name);
+        await requireYes(terminal, options.yes, `Client scope ${row.name} of realm ${realm.name} is deleted, and clients have it no more.`);
         await removeClientScope(operator, realm, row);
         await output.answer(options.json, { id: row.id, realm: realm.name, name: row.name }, () => [
           `Deleted client scope ${row.name} of realm ${realm.name}.`,

@@ -16,6 +16,7 @@ import type { RealmRow } from '../store/realms.ts';
 import type { Invocation } from './cli.ts';
 import { EXIT, wrongUsage } from './failures.ts';
 import { withOperator } from './open.ts';
+import { requireYes, YES } from './options.ts';
 import { examples, isoTime, shownTime } from './output.ts';
 
 interface RealmOptions {
@@ -151,10 +152,12 @@ function describeRotate(webhook: Command, { terminal, output }: Invocation): voi
 function describeDelete(webhook: Command, { terminal, output }: Invocation): void {
   inRealm(webhook, 'delete', 'delete a webhook, with what waits for it')
     .argument('<id>', 'as `list` prints it')
+    .option(...YES)
     .addHelpText('after', examples('cardea webhook delete 5b0c2f1e-8a34-4c0d-9b1e-2d6f7a8b9c0d --realm staff'))
-    .action((id: string, options: RealmOptions) =>
+    .action((id: string, options: RealmOptions & { yes?: boolean }) =>
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
+        await requireYes(terminal, options.yes, `Webhook ${id} of realm ${realm.name} is deleted, with what waits for it.`);
         await removeWebhook(operator, realm, id);
         await output.answer(options.json, { id, realm: realm.name, deleted: true }, () => [`Deleted webhook ${id}.`]);
       }),

@@ -230,7 +230,8 @@ forEachEngine((engine) => {
     const again = await signIn(server, rp, user, { browser });
     t.not(again.tokens.claims()?.sid, tokens.claims()?.sid, 'tokens of before are not valid by the new grant');
 
-    const page = await browser.visit(openid.buildEndSessionUrl(rp.configuration, { id_token_hint: again.tokens.id_token ?? '' }).href);
+    // Without a hint, or there would be no question.
+    const page = await browser.visit(openid.buildEndSessionUrl(rp.configuration, {}).href);
     await browser.send(page, {});
     t.truthy((await openid.refreshTokenGrant(rp.configuration, again.tokens.refresh_token ?? '')).access_token);
     t.is(answerOf(await browser.visit((await authorizationRequest(rp, { prompt: 'none' })).url)), 'code');

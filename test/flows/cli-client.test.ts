@@ -51,8 +51,9 @@ forEachEngine((engine) => {
     await ok(t, env, wiki('client', 'update', '--public'));
     await refused(t, env, wiki('client', 'secret'), /has no secret/);
 
-    t.like(await ok(t, env, wiki('client', 'delete')), { clientId: 'wiki', deleted: true });
+    await refused(t, env, wiki('client', 'delete'), /Say --yes/);
+    t.like(await ok(t, env, wiki('client', 'delete', '--yes')), { clientId: 'wiki', deleted: true });
     await refused(t, env, wiki('client', 'get'), /no client "wiki"/);
-    await refused(t, env, ['client', 'delete', '--realm', 'staff', '--client-id', 'account-console'], /comes with the realm/);
+    await refused(t, env, ['client', 'delete', '--realm', 'staff', '--client-id', 'account-console', '--yes'], /comes with the realm/);
   });
 });

@@ -38,7 +38,7 @@ forEachEngine((engine) => {
     });
     t.like(await scope('mapper', 'remove', '--scope', 'salary', '--name', 'centre'), { id: made.id });
     t.deepEqual(await scope('mapper', 'list', '--scope', 'salary'), []);
-    await scope('delete', '--name', 'salary');
+    await scope('delete', '--name', 'salary', '--yes');
 
     const refused = async (status: number, says: RegExp, ...args: string[]) => {
       const ended = await runCardea(['scope', ...args, ...at], env);

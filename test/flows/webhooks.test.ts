@@ -456,7 +456,7 @@ forEachEngine((engine) => {
     const refused = await runHere(['webhook', 'create', '--realm', 'staff', '--url', 'http://elsewhere.example/', '--event', '*'], env);
     t.is(refused.status, 1);
     t.regex(refused.stderr, /^cardea: url: /);
-    t.like(await ok('webhook', 'delete', made.id, '--realm', 'staff'), { deleted: true });
+    t.like(await ok('webhook', 'delete', made.id, '--realm', 'staff', '--yes'), { deleted: true });
     t.is((await runHere(['webhook', 'test', made.id, '--realm', 'staff'], env)).status, 1);
   });
 });
