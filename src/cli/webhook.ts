@@ -153,7 +153,7 @@ function describeDelete(webhook: Command, { terminal, output }: Invocation): voi
   inRealm(webhook, 'delete', 'delete a webhook, with what waits for it')
     .argument('<id>', 'as `list` prints it')
     .option(...YES)
-    .addHelpText('after', examples('cardea webhook delete 5b0c2f1e-8a34-4c0d-9b1e-2d6f7a8b9c0d --realm staff'))
+    .addHelpText('after', examples('cardea webhook delete 5b0c2f1e-8a34-4c0d-9b1e-2d6f7a8b9c0d --realm staff --yes'))
     .action((id: string, options: RealmOptions & { yes?: boolean }) =>
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
