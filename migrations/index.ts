@@ -24,6 +24,7 @@ import * as webhooks from './0018_webhooks.ts';
 import * as gates from './0019_gates.ts';
 import * as identityProviders from './0020_identity_providers.ts';
 import * as impersonations from './0021_impersonations.ts';
+import * as compositesUpwards from './0022_composites_upwards.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -48,6 +49,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0019_gates', gates],
   ['0020_identity_providers', identityProviders],
   ['0021_impersonations', impersonations],
+  ['0022_composites_upwards', compositesUpwards],
 ]);
 
 /** What knex asks for migrations. */

@@ -48,24 +48,12 @@ export async function hasRealmRole(knex: Knex, realmId: string, userId: string, 
   return row !== undefined;
 }
 
-/** Which roles of one client a user has, however they come to the user: asked upwards, whatever else lies below what the user has. */
+/** Which roles of one client a user has, however they come to the user. */
 export async function rolesHeldOfClient(knex: Knex, realmId: string, userId: string, clientId: string): Promise<string[]> {
-  const ofClient = knex('roles')
-    .join('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
-    .where({ 'roles.realm_id': realmId, 'clients.client_id': clientId })
-    .select({ id: 'roles.id', holder_id: 'roles.id' });
-  const rows: { name: string }[] = await knex
-    .withRecursive('member_groups', groupsOf(knex, realmId, userId))
-    .withRecursive('ways', waysTo(knex, realmId, 'ways', ofClient))
-    .from('ways')
-    .join('roles', 'roles.id', 'ways.id')
-    .where('roles.realm_id', realmId)
-    .where(isGiven(knex, realmId, userId, 'ways.holder_id'))
-    .distinct('roles.name');
-  return rows.map(({ name }) => name);
+  return [...((await rolesHeldOfClients(knex, realmId, userId, [clientId])).get(clientId) ?? [])];
 }
 
-/** The same of several clients, by their client_id. */
+/** The same of several clients, by their client_id: asked upwards, whatever else lies below what the user has. */
 export async function rolesHeldOfClients(
   knex: Knex,
   realmId: string,
@@ -142,29 +130,33 @@ export function groupsOf(knex: Knex, realmId: string, userId: string | Knex.Quer
     .where({ realm_id: realmId, user_id: userId })
     .select({ id: 'group_id' })
     .union(
-      knex('groups')
-        .join('member_groups', 'member_groups.id', 'groups.id')
+      fromEach(knex, 'member_groups', 'id', 'groups', 'id')
         .where('groups.realm_id', realmId)
         .whereNotNull('groups.parent_id')
         .select({ id: 'groups.parent_id' }),
     );
 }
 
+/**
+ * One step of a recursion: of each row that was found, the rows of `table` that it leads to. A cross join, because SQLite keeps
+ * to its order and looks each of them up; of an inner one it reads the whole table for every row that was found.
+ */
+const fromEach = (knex: Knex, found: string, key: string, table: string, column: string): Knex.QueryBuilder =>
+  knex(found)
+    .crossJoin(knex.ref(table))
+    .where(`${table}.${column}`, knex.ref(`${found}.${key}`));
+
 /** Roles and whatever they contain; `table` is the name of the recursive table that this fills. */
 function withContained(knex: Knex, realmId: string, table: string, roles: Knex.QueryBuilder): Knex.QueryBuilder {
   return roles.union(
-    knex('role_composites')
-      .join(table, `${table}.id`, 'role_composites.role_id')
-      .where('role_composites.realm_id', realmId)
-      .select({ id: 'role_composites.child_id' }),
+    fromEach(knex, table, 'id', 'role_composites', 'role_id').where('role_composites.realm_id', realmId).select({ id: 'role_composites.child_id' }),
   );
 }
 
 /** Roles, each with every role that brings it: itself and what contains it. */
 export function waysTo(knex: Knex, realmId: string, table: string, roles: Knex.QueryBuilder): Knex.QueryBuilder {
   return roles.union(
-    knex('role_composites')
-      .join(table, `${table}.holder_id`, 'role_composites.child_id')
+    fromEach(knex, table, 'holder_id', 'role_composites', 'child_id')
       .where('role_composites.realm_id', realmId)
       .select({ id: `${table}.id`, holder_id: 'role_composites.role_id' }),
   );
