@@ -15,7 +15,7 @@ import { clientFacts, factsOf, type KnownUser, knownUser } from '../sessions/fac
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
 import type { SessionRow } from '../store/sessions.ts';
-import { rowOf } from './clients.ts';
+import { rowOf } from './client-metadata.ts';
 import { deviceOf, settleDevice } from './devices.ts';
 import { whatIsDue } from './impersonated.ts';
 import { liveSession } from './live-session.ts';

@@ -1,25 +1,18 @@
 /**
  * Clients as oidc-provider wants them, from rows that are cached per realm.
- *
- * The library's schema refuses much of what Keycloak's clients register (`/app/*`, https beside a custom scheme, an empty
- * list). It is given one valid placeholder instead, and the real lists travel as extra metadata to a matcher of ours.
  */
 import { LRUCache } from 'lru-cache';
 import type { AdapterPayload, Provider } from 'oidc-provider';
 import { safeEqual } from '../crypto/codes.ts';
-import { ALGORITHMS, type Algorithm } from '../realms/keys.ts';
 import { type ClientMappers, clientMappers, isShown } from '../realms/mappers/applied.ts';
 import { redirectUriAllowed } from '../realms/redirect-uris.ts';
 import { type ClientRow, clientByClientId, clientSeal, rotatedSeal, scopesOfClient } from '../store/clients.ts';
 import { mappersOf } from '../store/protocol-mappers.ts';
+import { metadataOf, rowOf } from './client-metadata.ts';
 import type { RealmRoom } from './room.ts';
 
 /** How long a cached client is believed, should a notice of its change be lost. */
 const FRESH_MS = 5_000;
-const PLACEHOLDER = 'https://redirect-uris.invalid/';
-
-/** Names of our extra metadata; the library keeps them as they are. */
-export const CLIENT_METADATA = ['cardea_row', 'cardea_rotated'] as const;
 
 export interface OidcClient {
   row: ClientRow;
@@ -78,59 +71,10 @@ export class Clients {
     const shown = new Set(context.scopes.filter(isShown).map((scope) => scope.name));
     const secret = row.secret === null ? undefined : await keyring.openText(clientSeal(row), row.secret);
     const rotated = row.rotatedSecret === null ? undefined : await keyring.openText(rotatedSeal(row), row.rotatedSecret);
-    const authorizes = row.standardFlow && row.redirectUris.length > 0 && !row.kept.bearerOnly;
-    const metadata: AdapterPayload = {
-      client_id: row.clientId,
-      ...(row.name === null ? {} : { client_name: row.name }),
-      ...(secret === undefined ? {} : { client_secret: secret }),
-      token_endpoint_auth_method: row.publicClient ? 'none' : 'client_secret_basic',
-      grant_types: grantTypesOf(row, authorizes),
-      response_types: authorizes ? ['code'] : [],
-      redirect_uris: authorizes ? [PLACEHOLDER] : [],
-      post_logout_redirect_uris: [],
-      scope: ['openid', ...[...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name))].join(' '),
-      id_token_signed_response_alg: algorithmOf(row.attributes['id.token.signed.response.alg']),
-      ...(row.attributes['require.pushed.authorization.requests'] === 'true' ? { require_pushed_authorization_requests: true } : {}),
-      ...(row.attributes['dpop.bound.access.tokens'] === 'true' ? { dpop_bound_access_tokens: true } : {}),
-      cardea_row: row,
-      ...(rotated === undefined ? {} : { cardea_rotated: rotated }),
-    };
+    const metadata = metadataOf(row, { secret, rotated, scopes: [...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name)) });
     const { defaults, optional } = scopes;
     return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional }, mappers, metadata };
   }
-}
-
-/** What a client may ask tokens for; one that only receives them may ask for none. */
-function grantTypesOf({ kept, directAccess, serviceAccount, publicClient }: ClientRow, authorizes: boolean): string[] {
-  if (kept.bearerOnly) return [];
-  return [
-    ...(authorizes ? ['authorization_code'] : []),
-    ...(directAccess ? ['password'] : []),
-    ...(authorizes || directAccess ? ['refresh_token'] : []),
-    ...(serviceAccount && !publicClient ? ['client_credentials'] : []),
-  ];
-}
-
-/** Our row behind a client of the library. */
-export function rowOf(client: { [key: string]: unknown } | undefined): ClientRow {
-  const row = client?.cardea_row;
-  if (!isClientRow(row)) throw new Error('A client of the library has no row of ours.');
-  return row;
-}
-
-function isClientRow(value: unknown): value is ClientRow {
-  return typeof value === 'object' && value !== null && 'clientId' in value && 'redirectUris' in value;
-}
-
-/** What a client's access tokens are signed with (Keycloak's attribute); RS256 unless it says otherwise. */
-export const accessTokenAlgorithm = (row: ClientRow): Algorithm => algorithmOf(row.attributes['access.token.signed.response.alg']);
-
-const algorithmOf = (name: string | undefined): Algorithm => ALGORITHMS.find((algorithm) => algorithm === name) ?? 'RS256';
-
-/** Seconds that an attribute says, such as access.token.lifespan; undefined where it says nothing that counts. */
-export function secondsOf(row: ClientRow, attribute: string): number | undefined {
-  const seconds = Number(row.attributes[attribute] ?? 0);
-  return Number.isSafeInteger(seconds) && seconds > 0 ? seconds : undefined;
 }
 
 /** What relative addresses stand behind: the root URL, in which exported realms name us by a placeholder, or our own origin. */

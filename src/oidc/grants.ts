@@ -8,7 +8,7 @@ import type { ClientRow } from '../store/clients.ts';
 import { consentedScopes } from '../store/consents.ts';
 import { joinSessionClient, sessionClient } from '../store/sessions.ts';
 import { standingOf } from './authentication.ts';
-import { rowOf } from './clients.ts';
+import { rowOf } from './client-metadata.ts';
 import { refuseConsent } from './impersonated.ts';
 import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 

@@ -16,7 +16,8 @@ import {
   usePayload,
 } from '../store/oidc-payloads.ts';
 import { type AccessTokens, JWT_MARK } from './access-tokens.ts';
-import { type Clients, rowOf } from './clients.ts';
+import { rowOf } from './client-metadata.ts';
+import type { Clients } from './clients.ts';
 import type { RealmRoom } from './room.ts';
 import type { ClientFailures } from './too-many.ts';
 

@@ -5,7 +5,7 @@ import { askLanguage } from '../http/language.ts';
 import { type MessageKey, type Saying, say } from '../languages/messages.ts';
 import { homeOf } from '../realms/home.ts';
 import { currentRequestId } from '../telemetry/log.ts';
-import { rowOf } from './clients.ts';
+import { rowOf } from './client-metadata.ts';
 import { STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
 import { isOfThisSession, signOutAtOnce } from './sign-out.ts';

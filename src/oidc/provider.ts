@@ -1,5 +1,5 @@
 /** One realm's Provider: its whole configuration on one page. */
-import Provider, { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
 import { derive } from '../crypto/keyring.ts';
 import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
@@ -11,17 +11,18 @@ import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
 import { claimsByScope, customizeJwt, findAccount } from './claims.ts';
-import { CLIENT_METADATA, Clients, installMatchers, rowOf, secondsOf } from './clients.ts';
+import { CLIENT_METADATA, rowOf } from './client-metadata.ts';
+import { Clients, installMatchers } from './clients.ts';
+import { featuresOf } from './features.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
-import { impersonatorClaim, longestLife, refuseImpersonator } from './impersonated.ts';
+import { impersonatorClaim, refuseImpersonator } from './impersonated.ts';
+import { lifetimesOf } from './lifetimes.ts';
 import { installMapped } from './mapped.ts';
 import { installMiddleware } from './middleware.ts';
 import { COOKIES, ROUTES } from './names.ts';
 import { pagesOf } from './pages.ts';
 import { installPasswordGrant } from './password-grant.ts';
-import { defaultResourceServer } from './resource.ts';
-import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
-import { askedScopes } from './scopes.ts';
+import type { RealmRoom } from './room.ts';
 import { ClientFailures } from './too-many.ts';
 
 /** Seconds of clock difference between nodes and with clients that are let pass. */
@@ -78,38 +79,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || rowOf(client).attributes['pkce.code.challenge.method'] !== undefined },
     clientBasedCORS: (_ctx, origin, client) => client !== undefined && isWebOriginOf(rowOf(client), origin),
 
-    features: {
-      devInteractions: { enabled: false },
-      claimsParameter: { enabled: true },
-      clientCredentials: { enabled: true },
-      // A client may look at its own tokens; a resource server looks at everybody's access tokens (RFC 7662 section 2.1).
-      introspection: {
-        enabled: true,
-        allowedPolicy: (_ctx, client, token) =>
-          token.clientId === client.clientId || (client.clientAuthMethod !== 'none' && token.kind !== 'RefreshToken'),
-      },
-      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
-      pushedAuthorizationRequests: { enabled: true },
-      rpInitiatedLogout: {
-        enabled: true,
-        logoutSource: (ctx) => pages.logoutSource(ctx),
-        postLogoutSuccessSource: (ctx) => pages.postLogoutSuccessSource(ctx),
-      },
-      resourceIndicators: {
-        enabled: true,
-        defaultResource: async (ctx, client, oneOf) => {
-          // Without a choice this is the first question of an authorization request: the place to complete its scopes.
-          if (!oneOf && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
-          // What is pushed keeps no resource, or the question would not be asked again when it is used, and offline_access lost.
-          return ctx.oidc.route === 'pushed_authorization_request' ? undefined : DEFAULT_RESOURCE;
-        },
-        useGrantedResource: () => true,
-        getResourceServerInfo: (_ctx, resource, client) => {
-          if (resource !== DEFAULT_RESOURCE) throw new errors.InvalidTarget();
-          return defaultResourceServer(oidcScopes, rowOf(client));
-        },
-      },
-    },
+    features: featuresOf({ room, clients, pages, scopes: oidcScopes }),
     formats: { customizers: { jwt: (ctx, token, jwt) => customizeJwt({ room, clients }, ctx, token, jwt) } },
 
     interactions: { policy: policyOf(room), url: (_ctx, interaction) => `${room.origin}${loginPath(realm.name, interaction.uid)}` },
@@ -130,28 +100,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     },
     renderError: (ctx, out, error) => pages.renderError(ctx, out, error),
 
-    ttl: {
-      AccessToken: (_ctx, _token, client) =>
-        longestLife(secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan, room.now()),
-      ClientCredentials: (_ctx, _token, client) => secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan,
-      IdToken: () => longestLife(settings.accessTokenLifespan, room.now()),
-      AuthorizationCode: settings.accessCodeLifespan,
-      Interaction: settings.accessCodeLifespanLogin,
-      Session: settings.ssoSessionMaxLifespan,
-      // A grant lives as long as any refresh token of its may.
-      Grant: Math.max(settings.ssoSessionMaxLifespan, settings.offlineSessionMaxLifespan),
-      RefreshToken: (ctx, token, client) => {
-        // Idleness is judged by when it was last used, not by when it was issued: without rotation it is issued once.
-        const offline = token.scopes.has('offline_access');
-        const longest = offline ? settings.offlineSessionMaxLifespan : settings.ssoSessionMaxLifespan;
-        const seconds = Math.floor(room.now() / 1000);
-        const left = (ctx?.oidc.grant?.exp ?? seconds + longest) - seconds;
-        // A client's own bound counts from the first token of the family.
-        const own = secondsOf(rowOf(client), offline ? 'client.offline.session.max.lifespan' : 'client.session.max.lifespan');
-        const ownLeft = own === undefined ? longest : (token.iiat ?? seconds) + own - seconds;
-        return Math.max(1, Math.min(longest, left, ownLeft));
-      },
-    },
+    ttl: lifetimesOf(room),
   });
 
   provider.on('authorization.success', (ctx, out) => void (out && Object.assign(out, answerParameters(ctx))));

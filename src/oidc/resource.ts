@@ -1,7 +1,7 @@
 /** The resource server that access tokens are for where a request names none. */
 import type { ResourceServer } from 'oidc-provider';
 import type { ClientRow } from '../store/clients.ts';
-import { accessTokenAlgorithm } from './clients.ts';
+import { accessTokenAlgorithm } from './client-metadata.ts';
 import { DEFAULT_AUDIENCE } from './room.ts';
 
 /** @param scopes all that the realm has */

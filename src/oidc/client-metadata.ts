@@ -1,0 +1,78 @@
+/**
+ * What the library is told of a client, made from its row: Keycloak's fields and attributes in the words of RFC 7591.
+ *
+ * The library's schema refuses much of what Keycloak's clients register (`/app/*`, https beside a custom scheme, an empty
+ * list). It is given one valid placeholder instead, and the real lists travel as extra metadata to a matcher of ours.
+ */
+import type { AdapterPayload } from 'oidc-provider';
+import { ALGORITHMS, type Algorithm } from '../realms/keys.ts';
+import type { ClientRow } from '../store/clients.ts';
+
+const PLACEHOLDER = 'https://redirect-uris.invalid/';
+
+/** Names of our extra metadata; the library keeps them as they are. */
+export const CLIENT_METADATA = ['cardea_row', 'cardea_rotated'] as const;
+
+interface Opened {
+  secret: string | undefined;
+  /** The secret of before. */
+  rotated: string | undefined;
+  /** All that it may ask for and that tokens name. */
+  scopes: readonly string[];
+}
+
+export function metadataOf(row: ClientRow, { secret, rotated, scopes }: Opened): AdapterPayload {
+  const authorizes = row.standardFlow && row.redirectUris.length > 0 && !row.kept.bearerOnly;
+  return {
+    client_id: row.clientId,
+    ...(row.name === null ? {} : { client_name: row.name }),
+    ...(secret === undefined ? {} : { client_secret: secret }),
+    token_endpoint_auth_method: row.publicClient ? 'none' : 'client_secret_basic',
+    grant_types: grantTypesOf(row, authorizes),
+    response_types: authorizes ? ['code'] : [],
+    redirect_uris: authorizes ? [PLACEHOLDER] : [],
+    post_logout_redirect_uris: [],
+    scope: ['openid', ...scopes].join(' '),
+    id_token_signed_response_alg: algorithmOf(row.attributes['id.token.signed.response.alg']),
+    ...(isOn(row, 'require.pushed.authorization.requests') ? { require_pushed_authorization_requests: true } : {}),
+    ...(isOn(row, 'dpop.bound.access.tokens') ? { dpop_bound_access_tokens: true } : {}),
+    cardea_row: row,
+    ...(rotated === undefined ? {} : { cardea_rotated: rotated }),
+  };
+}
+
+/** Keycloak's switches are attributes with the text `true`. */
+export const isOn = (row: ClientRow, attribute: string): boolean => row.attributes[attribute] === 'true';
+
+/** What a client may ask tokens for; one that only receives them may ask for none. */
+function grantTypesOf({ kept, directAccess, serviceAccount, publicClient }: ClientRow, authorizes: boolean): string[] {
+  if (kept.bearerOnly) return [];
+  return [
+    ...(authorizes ? ['authorization_code'] : []),
+    ...(directAccess ? ['password'] : []),
+    ...(authorizes || directAccess ? ['refresh_token'] : []),
+    ...(serviceAccount && !publicClient ? ['client_credentials'] : []),
+  ];
+}
+
+/** Our row behind a client of the library. */
+export function rowOf(client: { [key: string]: unknown } | undefined): ClientRow {
+  const row = client?.cardea_row;
+  if (!isClientRow(row)) throw new Error('A client of the library has no row of ours.');
+  return row;
+}
+
+function isClientRow(value: unknown): value is ClientRow {
+  return typeof value === 'object' && value !== null && 'clientId' in value && 'redirectUris' in value;
+}
+
+/** What a client's access tokens are signed with (Keycloak's attribute); RS256 unless it says otherwise. */
+export const accessTokenAlgorithm = (row: ClientRow): Algorithm => algorithmOf(row.attributes['access.token.signed.response.alg']);
+
+const algorithmOf = (name: string | undefined): Algorithm => ALGORITHMS.find((algorithm) => algorithm === name) ?? 'RS256';
+
+/** Seconds that an attribute says, such as access.token.lifespan; undefined where it says nothing that counts. */
+export function secondsOf(row: ClientRow, attribute: string): number | undefined {
+  const seconds = Number(row.attributes[attribute] ?? 0);
+  return Number.isSafeInteger(seconds) && seconds > 0 ? seconds : undefined;
+}

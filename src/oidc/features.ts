@@ -1,0 +1,51 @@
+/** What a realm's Provider can do: each feature of the library that is on, and what it is told. */
+import { type Configuration, errors } from 'oidc-provider';
+import { rowOf } from './client-metadata.ts';
+import type { Clients } from './clients.ts';
+import type { Pages } from './pages.ts';
+import { defaultResourceServer } from './resource.ts';
+import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
+import { askedScopes } from './scopes.ts';
+
+interface Parts {
+  room: RealmRoom;
+  clients: Clients;
+  pages: Pages;
+  /** All that the realm has. */
+  scopes: readonly string[];
+}
+
+export function featuresOf({ clients, pages, scopes }: Parts): NonNullable<Configuration['features']> {
+  return {
+    devInteractions: { enabled: false },
+    claimsParameter: { enabled: true },
+    clientCredentials: { enabled: true },
+    // A client may look at its own tokens; a resource server looks at everybody's access tokens (RFC 7662 section 2.1).
+    introspection: {
+      enabled: true,
+      allowedPolicy: (_ctx, client, token) =>
+        token.clientId === client.clientId || (client.clientAuthMethod !== 'none' && token.kind !== 'RefreshToken'),
+    },
+    revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+    pushedAuthorizationRequests: { enabled: true },
+    rpInitiatedLogout: {
+      enabled: true,
+      logoutSource: (ctx) => pages.logoutSource(ctx),
+      postLogoutSuccessSource: (ctx) => pages.postLogoutSuccessSource(ctx),
+    },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: async (ctx, client, oneOf) => {
+        // Without a choice this is the first question of an authorization request: the place to complete its scopes.
+        if (!oneOf && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
+        // What is pushed keeps no resource, or the question would not be asked again when it is used, and offline_access lost.
+        return ctx.oidc.route === 'pushed_authorization_request' ? undefined : DEFAULT_RESOURCE;
+      },
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_ctx, resource, client) => {
+        if (resource !== DEFAULT_RESOURCE) throw new errors.InvalidTarget();
+        return defaultResourceServer(scopes, rowOf(client));
+      },
+    },
+  };
+}
