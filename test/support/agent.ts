@@ -27,6 +27,9 @@ export interface Cookie {
   value: string;
 }
 
+/** How requests are sent; `fetch` says of itself that it looks at no page, and knows the machine's certificates alone. */
+export type Fetching = (url: string, init: RequestInit) => Promise<Response>;
+
 const MOST_REDIRECTS = 20;
 
 /** The text of an attribute or an element, with its entities resolved. */
@@ -68,10 +71,12 @@ export function formsOf(page: Page): Form[] {
 export class Agent {
   #cookies: Cookie[] = [];
   readonly #headers: Record<string, string>;
+  readonly #fetch: Fetching;
 
   /** @param headers sent with every request */
-  constructor(headers: Record<string, string> = {}) {
+  constructor(headers: Record<string, string> = {}, fetching: Fetching = fetch) {
     this.#headers = headers;
+    this.#fetch = fetching;
   }
 
   get(url: string): Promise<Page> {
@@ -91,7 +96,7 @@ export class Agent {
     const sent = this.#cookies.filter(({ host, path }) => host === hostname && `${pathname}/`.startsWith(path.endsWith('/') ? path : `${path}/`));
     const headers = new Headers({ ...this.#headers, accept: 'text/html', ...Object.fromEntries(new Headers(init.headers)) });
     if (sent.length > 0) headers.set('cookie', sent.map(({ name, value }) => `${name}=${value}`).join('; '));
-    const response = await fetch(url, { ...init, headers, redirect: 'manual' });
+    const response = await this.#fetch(url, { ...init, headers, redirect: 'manual' });
     for (const line of response.headers.getSetCookie()) this.#keep(hostname, line);
     return { url, status: response.status, headers: response.headers, html: await response.text() };
   }
