@@ -18,6 +18,13 @@ import type { RealmRoom } from './room.ts';
 /** Put before a JWT at introspection and revocation, which refuse anything that looks like one. */
 export const JWT_MARK = '~';
 
+/** A token without that mark, where it is set. */
+export const unmarked = (value: string, route: string | undefined): string =>
+  value.startsWith(JWT_MARK) && (route === 'introspection' || route === 'revocation') ? value.slice(JWT_MARK.length) : value;
+
+/** No token had expired by then. */
+const BEFORE_ALL_ENDS = 0;
+
 export class AccessTokens {
   readonly #room: RealmRoom;
   readonly #clients: Clients;
@@ -77,12 +84,17 @@ export class AccessTokens {
     await revokeToken(this.#room.db.knex, this.#room.context.realm.id, jti, expiresAt);
   }
 
-  async #verify(value: string): Promise<{ claims: JWTPayload; client: OidcClient } | undefined> {
+  /** The client that a token was made for, be it expired or revoked by now: who is to learn that it is no good. */
+  async issuedTo(value: string): Promise<OidcClient | undefined> {
+    return (await this.#verify(value, BEFORE_ALL_ENDS))?.client;
+  }
+
+  async #verify(value: string, at = this.#room.now()): Promise<{ claims: JWTPayload; client: OidcClient } | undefined> {
     try {
       const { payload } = await jwtVerify(value, this.#jwks, {
         issuer: this.#issuer,
         algorithms: ['RS256', 'ES256'],
-        currentDate: new Date(this.#room.now()),
+        currentDate: new Date(at),
         requiredClaims: ['exp', 'iat', 'jti', 'sub', 'azp'],
       });
       // ID tokens are signed with the same keys, and are no access tokens.

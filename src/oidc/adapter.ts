@@ -7,7 +7,7 @@ import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provid
 import { subjectsOf } from '../sessions/throttle.ts';
 import { deleteGrants, deletePayload, insertOpenInteraction, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
 import { offlineUse } from '../store/sessions.ts';
-import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
+import { looksLikeJwt, unmarked } from './access-tokens.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
 import { SessionAdapter } from './session-adapter.ts';
@@ -51,8 +51,7 @@ class ClientAdapter extends ModelAdapter {
 class AccessTokenAdapter extends ModelAdapter {
   override async find(value: string): Promise<AdapterPayload | undefined> {
     const route = Provider.ctx?.oidc.route;
-    const isMarked = value.startsWith(JWT_MARK) && (route === 'introspection' || route === 'revocation');
-    const token = isMarked ? value.slice(JWT_MARK.length) : value;
+    const token = unmarked(value, route);
     if (!looksLikeJwt(token)) return undefined;
     if (this.model === 'ClientCredentials') return this.parts.accessTokens.findClientCredentials(token);
     return this.parts.accessTokens.find(token, { forUserinfo: route === 'userinfo' });

@@ -44,8 +44,12 @@ const actions = new WeakMap<object, string | undefined>();
 /** What Keycloak's clients read in the answer besides the code: `session_state`, and what became of a `kc_action`. */
 export function answerParameters(ctx: KoaContextWithOIDC): Record<string, string> {
   const sid = ctx.oidc.session?.sidFor(ctx.oidc.client?.clientId ?? '');
-  const action = actions.get(ctx.oidc);
-  return { ...(sid ? { session_state: sid } : {}), ...(action ? { kc_action_status: action } : {}) };
+  const { kc_action: asked } = ctx.oidc.params ?? {};
+  // One that is not done here was asked for in vain, and the application is to know.
+  return {
+    ...(sid ? { session_state: sid } : {}),
+    ...(typeof asked === 'string' && asked !== '' ? { kc_action: asked, kc_action_status: actions.get(ctx.oidc) ?? 'error' } : {}),
+  };
 }
 
 /** The session of this request; undefined when nobody is signed in. A finished sign-in is claimed here, once. */

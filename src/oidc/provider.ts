@@ -5,7 +5,7 @@ import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
 import { LEVELS } from '../policy/assurance.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
-import { isWebOriginOf } from '../realms/web-origins.ts';
+import { accessFrom } from '../realms/web-origins.ts';
 import { markOffline } from '../store/sessions.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
@@ -13,6 +13,7 @@ import { answerParameters, mustAsk } from './authentication.ts';
 import { claimsByScope, customizeJwt, findAccount } from './claims.ts';
 import { CLIENT_METADATA, rowOf } from './client-metadata.ts';
 import { Clients, installMatchers } from './clients.ts';
+import { installCors } from './cors.ts';
 import { featuresOf } from './features.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
 import { impersonatorClaim, refuseImpersonator } from './impersonated.ts';
@@ -22,6 +23,7 @@ import { installMiddleware } from './middleware.ts';
 import { COOKIES, ROUTES } from './names.ts';
 import { pagesOf } from './pages.ts';
 import { installPasswordGrant } from './password-grant.ts';
+import { installRefreshTokens } from './refresh-tokens.ts';
 import type { RealmRoom } from './room.ts';
 import { ClientFailures } from './too-many.ts';
 
@@ -77,7 +79,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       short: { httpOnly: true, sameSite: 'lax', signed: true, secure: cookie.secure },
     },
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || rowOf(client).attributes['pkce.code.challenge.method'] !== undefined },
-    clientBasedCORS: (_ctx, origin, client) => client !== undefined && isWebOriginOf(rowOf(client), origin),
+    clientBasedCORS: (_ctx, origin, client) => client !== undefined && accessFrom(rowOf(client), origin) !== undefined,
 
     features: featuresOf({ room, clients, pages, scopes: oidcScopes }),
     formats: { customizers: { jwt: (ctx, token, jwt) => customizeJwt({ room, clients }, ctx, token, jwt) } },
@@ -111,7 +113,9 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   // dispatch.ts has put our own origin's scheme where a proxy would.
   provider.proxy = true;
   installMatchers(provider, room.origin, room.now);
+  installRefreshTokens(provider, room);
   installMiddleware(provider, room, failures);
+  installCors(provider, { clients, accessTokens });
   installMapped(provider, { room, clients });
   installPasswordGrant(provider, { room, clients, failures, scopes: oidcScopes });
   return provider;

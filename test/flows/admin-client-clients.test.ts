@@ -294,7 +294,7 @@ forEachEngine((engine) => {
       const url = `${server.origin}/realms/${realm.name}/protocol/openid-connect/token`;
       const body = new URLSearchParams({ client_id: 'spa', grant_type: 'authorization_code', code: 'none', redirect_uri: REDIRECT_URI });
       const answer = await fetch(url, { method: 'POST', headers: { origin }, body });
-      return answer.headers.get('access-control-allow-origin') === origin;
+      return [origin, '*'].includes(answer.headers.get('access-control-allow-origin') ?? '');
     };
     t.deepEqual([await mayCall(new URL(REDIRECT_URI).origin), await mayCall('https://other.example')], [true, false]);
     await client.clients.update({ id }, { webOrigins: ['https://other.example/'] });

@@ -1,7 +1,8 @@
 /** How long tokens go on: rotation as the client has it, reuse, idleness, ends, and offline access. */
 import { decodeJwt } from 'jose';
 import type { NewClient } from '../../src/admin/resources/clients.ts';
-import { arena, at, call, credentialsOf, parallel, type Scene } from '../support/attack.ts';
+import { sha256 } from '../../src/crypto/codes.ts';
+import { arena, at, basic, call, credentialsOf, parallel, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { signIn } from '../support/sign-in.ts';
 
@@ -46,6 +47,55 @@ forEachEngine((engine) => {
     const at = await parallel(4, () => refresh(stage, tokens.refresh_token));
     t.true(at.every(({ status }) => status === 200));
     t.is(new Set(at.map(({ body }) => body.access_token)).size, 4);
+  });
+
+  engine.test('it is a JWT that says when it ends, as Keycloak’s is; its id by itself is no token, nor is one that was changed', async (t) => {
+    const { stage, tokens } = await signedIn({ publicClient: true });
+    const issuer = `${stage.server.origin}/realms/${stage.realm.name}`;
+    const token = tokens.refresh_token ?? '';
+    const said = decodeJwt(token);
+    t.like(said, {
+      typ: 'Refresh',
+      iss: issuer,
+      aud: issuer,
+      azp: stage.rp.client.clientId,
+      sid: decodeJwt(tokens.access_token).sid,
+      scope: tokens.scope,
+    });
+    t.is((said.exp ?? 0) - (said.iat ?? 0), Number(tokens.refresh_expires_in));
+    t.is(said.sub, undefined, 'it is about a session, and names nobody');
+
+    const elsewhere = await signedIn({ publicClient: true }, {}, { mfa: 'optional' });
+    const [header = '', payload = '', signature = ''] = token.split('.');
+    const changed = Buffer.from(JSON.stringify({ ...said, azp: 'other' })).toString('base64url');
+    const none = Buffer.from(JSON.stringify({ alg: 'none' })).toString('base64url');
+    const foreign = (elsewhere.tokens.refresh_token ?? '').split('.')[2];
+    const unsigned = [`${none}.${payload}.`, `${header}.${payload}.`, `${header}.${payload}.${foreign}`];
+    for (const wrong of [said.jti, `~${token}`, `${header}.${changed}.${signature}`, ...unsigned, tokens.id_token, elsewhere.tokens.refresh_token])
+      t.like(await refresh(stage, wrong), ended, wrong);
+
+    const service = await stage.server.client(stage.realm, { redirectUris: [], serviceAccount: true });
+    const look = async (asked: string) =>
+      (await call(stage.server, stage.realm, 'token/introspect', { token: asked, client_id: stage.rp.client.clientId })).body;
+    t.like(await look(token), { active: true, sid: said.sid });
+    t.like(await look(String(said.jti)), { active: false });
+    t.like((await call(stage.server, stage.realm, 'token/introspect', { token }, basic(service))).body, { active: false }, 'another client’s');
+    const next = await refresh(stage, token);
+    t.is(next.status, 200);
+    t.is((await call(stage.server, stage.realm, 'revoke', { token: next.token ?? '', client_id: stage.rp.client.clientId })).status, 200);
+    t.like(await refresh(stage, next.token), ended);
+  });
+
+  engine.test('one from before they were JWTs is taken as it is', async (t) => {
+    const { stage, tokens } = await signedIn();
+    const { db } = stage.server;
+    const old = 'a-token-of-the-release-before-this-one_00042';
+    const moved = await db
+      .knex('oidc_payloads')
+      .where({ realm_id: stage.realm.id, model: 'RefreshToken', id: sha256(String(decodeJwt(tokens.refresh_token ?? '').jti)) })
+      .update({ id: sha256(old) });
+    t.is(moved, 1);
+    t.is((await refresh(stage, old)).token, old);
   });
 
   engine.test('a public client gets a new one each time; the old one, used again, ends them all', async (t) => {
