@@ -106,6 +106,8 @@ type SecurityEvent =
   | { type: 'crypto.data_key.retired'; details: { keys: string[]; resealed: number } }
   | { type: 'crypto.master_key.rotated'; details: { key: string; rewrapped: number } }
   | { type: 'keys.rotated'; details: { kids: string[] } }
+  /** Of an algorithm that the realm had no key of: it is from before there was that algorithm. */
+  | { type: 'keys.added'; details: { kids: string[] } }
   /** The rows of the chain from which a person was erased, as ranges of their numbers. */
   | { type: 'audit.erased'; details: { rows: string } };
 

@@ -6,6 +6,7 @@
  */
 import { createLocalJWKSet, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
+import { ALGORITHMS } from '../realms/algorithms.ts';
 import { issuerOf } from '../realms/issuer.ts';
 import { impersonationStands } from '../sessions/impersonation.ts';
 import { isAlive } from '../sessions/sessions.ts';
@@ -93,7 +94,7 @@ export class AccessTokens {
     try {
       const { payload } = await jwtVerify(value, this.#jwks, {
         issuer: this.#issuer,
-        algorithms: ['RS256', 'ES256'],
+        algorithms: [...ALGORITHMS],
         currentDate: new Date(at),
         requiredClaims: ['exp', 'iat', 'jti', 'sub', 'azp'],
       });
@@ -108,14 +109,17 @@ export class AccessTokens {
   }
 }
 
-/** True for anything that has the shape of a JWT. */
-export function looksLikeJwt(value: string): boolean {
+/** What the header of a JWT says that it is signed with; undefined for what has not the shape of one. */
+export function algorithmOf(value: string): string | undefined {
   try {
-    return decodeProtectedHeader(value).alg !== undefined;
+    return decodeProtectedHeader(value).alg;
   } catch {
-    return false;
+    return undefined;
   }
 }
+
+/** True for anything that has the shape of a JWT. */
+export const looksLikeJwt = (value: string): boolean => algorithmOf(value) !== undefined;
 
 function common(claims: JWTPayload, kind: string): AdapterPayload {
   const { iss: _iss, sub: _sub, aud: _aud, exp, iat, jti, scope, client_id: _client, azp, cnf, sid: _sid, ...extra } = claims;

@@ -5,7 +5,8 @@
  * list). It is given one valid placeholder instead, and the real lists travel as extra metadata to a matcher of ours.
  */
 import type { AdapterPayload } from 'oidc-provider';
-import { ALGORITHMS, type Algorithm } from '../realms/keys.ts';
+import { ALGORITHMS, type Algorithm } from '../realms/algorithms.ts';
+import type { RealmSettings } from '../realms/settings.ts';
 import type { ClientRow } from '../store/clients.ts';
 
 const PLACEHOLDER = 'https://redirect-uris.invalid/';
@@ -19,9 +20,11 @@ interface Opened {
   rotated: string | undefined;
   /** All that it may ask for and that tokens name. */
   scopes: readonly string[];
+  /** What the realm signs with where the client says nothing. */
+  algorithm: Algorithm;
 }
 
-export function metadataOf(row: ClientRow, { secret, rotated, scopes }: Opened): AdapterPayload {
+export function metadataOf(row: ClientRow, { secret, rotated, scopes, algorithm }: Opened): AdapterPayload {
   const authorizes = row.standardFlow && row.redirectUris.length > 0 && !row.kept.bearerOnly;
   return {
     client_id: row.clientId,
@@ -33,7 +36,8 @@ export function metadataOf(row: ClientRow, { secret, rotated, scopes }: Opened):
     redirect_uris: authorizes ? [PLACEHOLDER] : [],
     post_logout_redirect_uris: [],
     scope: ['openid', ...scopes].join(' '),
-    id_token_signed_response_alg: algorithmOf(row.attributes['id.token.signed.response.alg']),
+    id_token_signed_response_alg: known(row.attributes['id.token.signed.response.alg']) ?? algorithm,
+    ...signedUserinfo(row),
     ...(isOn(row, 'require.pushed.authorization.requests') ? { require_pushed_authorization_requests: true } : {}),
     ...(isOn(row, 'dpop.bound.access.tokens') ? { dpop_bound_access_tokens: true } : {}),
     cardea_row: row,
@@ -66,10 +70,17 @@ function isClientRow(value: unknown): value is ClientRow {
   return typeof value === 'object' && value !== null && 'clientId' in value && 'redirectUris' in value;
 }
 
-/** What a client's access tokens are signed with (Keycloak's attribute); RS256 unless it says otherwise. */
-export const accessTokenAlgorithm = (row: ClientRow): Algorithm => algorithmOf(row.attributes['access.token.signed.response.alg']);
+/** What a client's access tokens are signed with (Keycloak's attribute), and the realm's unless it says otherwise. */
+export const accessTokenAlgorithm = (row: ClientRow, { defaultSignatureAlgorithm }: RealmSettings): Algorithm =>
+  known(row.attributes['access.token.signed.response.alg']) ?? defaultSignatureAlgorithm;
 
-const algorithmOf = (name: string | undefined): Algorithm => ALGORITHMS.find((algorithm) => algorithm === name) ?? 'RS256';
+const known = (name: string | undefined): Algorithm | undefined => ALGORITHMS.find((algorithm) => algorithm === name);
+
+/** Userinfo is plain JSON unless a client wants it signed. */
+function signedUserinfo(row: ClientRow): AdapterPayload {
+  const algorithm = known(row.attributes['user.info.response.signature.alg']);
+  return algorithm === undefined ? {} : { userinfo_signed_response_alg: algorithm };
+}
 
 /** Seconds that an attribute says, such as access.token.lifespan; undefined where it says nothing that counts. */
 export function secondsOf(row: ClientRow, attribute: string): number | undefined {

@@ -71,7 +71,10 @@ export class Clients {
     const shown = new Set(context.scopes.filter(isShown).map((scope) => scope.name));
     const secret = row.secret === null ? undefined : await keyring.openText(clientSeal(row), row.secret);
     const rotated = row.rotatedSecret === null ? undefined : await keyring.openText(rotatedSeal(row), row.rotatedSecret);
-    const metadata = metadataOf(row, { secret, rotated, scopes: [...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name)) });
+    const metadata = metadataOf(row, {
+      ...{ secret, rotated, scopes: [...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name)) },
+      algorithm: context.realm.settings.defaultSignatureAlgorithm,
+    });
     const { defaults, optional } = scopes;
     return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional }, mappers, metadata };
   }

@@ -15,10 +15,12 @@ interface Parts {
   scopes: readonly string[];
 }
 
-export function featuresOf({ clients, pages, scopes }: Parts): NonNullable<Configuration['features']> {
+export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
     claimsParameter: { enabled: true },
+    // For clients that say by what it is signed.
+    jwtUserinfo: { enabled: true },
     clientCredentials: { enabled: true },
     // A client may look at its own tokens; a resource server looks at everybody's access tokens (RFC 7662 section 2.1).
     introspection: {
@@ -44,7 +46,7 @@ export function featuresOf({ clients, pages, scopes }: Parts): NonNullable<Confi
       useGrantedResource: () => true,
       getResourceServerInfo: (_ctx, resource, client) => {
         if (resource !== DEFAULT_RESOURCE) throw new errors.InvalidTarget();
-        return defaultResourceServer(scopes, rowOf(client));
+        return defaultResourceServer(scopes, rowOf(client), room.context.realm.settings);
       },
     },
   };

@@ -2,11 +2,12 @@
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
 import { formActionOf } from '../http/headers.ts';
 import { askedLanguage } from '../http/language.ts';
+import { ALGORITHMS } from '../realms/algorithms.ts';
 import { realmPath } from '../realms/issuer.ts';
 import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
 import { touchOffline } from '../store/sessions.ts';
-import { JWT_MARK, looksLikeJwt } from './access-tokens.ts';
+import { algorithmOf, JWT_MARK, looksLikeJwt } from './access-tokens.ts';
 import { liveSession } from './live-session.ts';
 import { COOKIES, STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
@@ -94,7 +95,10 @@ function keepLanguageOfSignOut(provider: Provider): void {
 function takeIdTokensAsHints({ IdToken }: Provider): void {
   const validate = IdToken.validate.bind(IdToken);
   IdToken.validate = async (hint, client) => {
-    const validated = await validate(hint, client);
+    // What it was signed with may have been changed since, for the client or the realm; the keys are still ours.
+    const said = algorithmOf(hint);
+    const then = ALGORITHMS.some((algorithm) => algorithm === said) ? said : client.idTokenSignedResponseAlg;
+    const validated = await validate(hint, Object.create(client, { idTokenSignedResponseAlg: { value: then } }));
     if (validated.payload.typ !== 'ID') throw new Error('it is not an ID token');
     return validated;
   };

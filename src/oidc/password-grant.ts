@@ -127,7 +127,7 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
   const refreshToken = new provider.RefreshToken({ ...common, ...how, authTime, resource: DEFAULT_RESOURCE, rotations: 0, scope: scope.join(' ') });
   // Before the access token is made: it says of the sign-in what this one does.
   ctx.oidc.entity('RefreshToken', refreshToken);
-  const resourceServer = new provider.ResourceServer(DEFAULT_RESOURCE, defaultResourceServer(parts.scopes, client.row));
+  const resourceServer = new provider.ResourceServer(DEFAULT_RESOURCE, defaultResourceServer(parts.scopes, client.row, room.context.realm.settings));
   const within = scope.filter((name) => resourceServer.scopes.has(name));
   const accessToken = new provider.AccessToken({ ...common, scope: within.join(' ') });
   accessToken.resourceServer = resourceServer;

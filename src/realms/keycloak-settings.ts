@@ -3,6 +3,7 @@
  * so that whoever manages realms by files (Terraform, Ansible) reads what they wrote. Sections of a realm's settings.
  */
 import { z } from 'zod';
+import { ALGORITHMS } from './algorithms.ts';
 
 /** All of it is read with the realm. */
 const MOST_KEPT = 200;
@@ -39,6 +40,8 @@ export const keycloakSettings = {
   revokeRefreshToken: z.boolean().default(false),
   /** How often a refresh token may be used again after it was replaced. */
   refreshTokenMaxReuse: z.number().int().min(0).max(10).default(0),
+  /** What tokens are signed with for clients that say nothing of it. */
+  defaultSignatureAlgorithm: z.enum(ALGORITHMS).default('RS256'),
   /** Keycloak's free-form attributes of a realm. */
   attributes: texts(255),
   /** Fields of Keycloak's realms that have no effect here, or that say the same in other words: each as JSON. */

@@ -7,9 +7,7 @@
  */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
 import type { SigningKeyRow } from '../store/signing-keys.ts';
-
-export const ALGORITHMS = ['RS256', 'ES256'] as const;
-export type Algorithm = (typeof ALGORITHMS)[number];
+import { ALGORITHMS, type Algorithm } from './algorithms.ts';
 
 export type KeyUse = 'signing' | 'next' | 'retired' | 'gone' | 'planned';
 

@@ -15,10 +15,11 @@ import type { Database } from '../store/database.ts';
 import { type Policy, policyInForce } from '../store/policies.ts';
 import { mappersOfScopes } from '../store/protocol-mappers.ts';
 import { type RealmRow, realmByName, rootSecretSeal } from '../store/realms.ts';
-import { type SigningKeyRow, signingKeySeal, signingKeys } from '../store/signing-keys.ts';
+import { type SigningKeyRow, signingKeySeal } from '../store/signing-keys.ts';
 import { nextKeyChange, orderedKeys } from './keys.ts';
 import { type ScopeMappers, scopeMappers } from './mappers/applied.ts';
 import { validRealmName } from './names.ts';
+import { completedKeys } from './signing-keys.ts';
 
 /** How long a cached realm is believed without asking, should a notice of its change be lost. */
 const FRESH_MS = 5_000;
@@ -99,7 +100,7 @@ export class RealmRegistry<Built> {
       clientScopes(this.#db.knex, row.id),
       mappersOfScopes(this.#db.knex, row.id),
       policyInForce(this.#db.knex, row.id),
-      signingKeys(this.#db.knex, row.id),
+      completedKeys({ db: this.#db, keyring: this.#keyring }, row.id, now),
     ]);
     const keys = await Promise.all(
       orderedKeys(rows, now).map(async (key) => ({

@@ -1,13 +1,14 @@
 /** A realm's signing keys; their order follows from their times (realms/keys.ts). */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
+import type { Algorithm } from '../realms/algorithms.ts';
 import type { SealedColumn } from './sealed-columns.ts';
 
 export interface SigningKeyRow {
   realmId: string;
   /** The kid. */
   id: string;
-  algorithm: 'RS256' | 'ES256';
+  algorithm: Algorithm;
   /** JSON of the public JWK. */
   publicJwk: string;
   /** Sealed JSON of the private JWK. */

@@ -115,6 +115,7 @@ const TABLE: Table = {
   'crypto.data_key.retired': null,
   'crypto.master_key.rotated': null,
   'keys.rotated': null,
+  'keys.added': null,
   'audit.erased': null,
   'realm.created': null,
   'realm.deleted': null,

@@ -59,11 +59,11 @@ forEachEngine((engine) => {
   engine.test('keys are components: one more is published, and signs when applications may know it', async (t) => {
     const { realm, client, published } = await realmOf();
     const keys = await client.components.find({ type: KEYS });
-    t.deepEqual(keys.map(({ providerId }) => providerId).sort(), ['ecdsa-generated', 'rsa-generated']);
+    t.deepEqual(keys.map(({ providerId }) => providerId).sort(), ['ecdsa-generated', 'eddsa-generated', 'rsa-generated']);
     const [rsa] = keys.filter(({ providerId }) => providerId === 'rsa-generated');
     const before = await client.realms.getKeys({ realm: realm.name });
     t.is(before.active?.RS256, rsa?.id);
-    t.is(before.keys?.length, 2);
+    t.is(before.keys?.length, 3);
 
     const config = { priority: ['200'], enabled: ['true'], active: ['true'], algorithm: ['RS256'], keySize: ['2048'] };
     const { id } = await client.components.create({ name: 'mine', providerId: 'rsa-generated', providerType: KEYS, config });

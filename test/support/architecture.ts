@@ -26,6 +26,7 @@ const SHARED_WORDS = [
   'src/policy/document.ts',
   'src/policy/gate-document.ts',
   'src/realms/settings.ts',
+  'src/realms/algorithms.ts',
   'src/realms/custom-factor-settings.ts',
   'src/realms/delivery-settings.ts',
   'src/realms/keycloak-settings.ts',

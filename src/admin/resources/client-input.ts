@@ -1,7 +1,7 @@
 /** What a client may be: its fields, its addresses, and those of its attributes that have an effect. */
 import { z } from 'zod';
 import { badInput } from '../../errors.ts';
-import { ALGORITHMS } from '../../realms/keys.ts';
+import { ALGORITHMS } from '../../realms/algorithms.ts';
 import { validRedirectUri } from '../../realms/redirect-uris.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { keptFields } from '../../store/kept-of-client.ts';
@@ -103,6 +103,7 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'pkce.code.challenge.method': { fits: (value) => value === 'S256', says: 'must be S256; "plain" protects nothing (RFC 7636 section 7.2)' },
   'access.token.signed.response.alg': signature(),
   'id.token.signed.response.alg': signature(),
+  'user.info.response.signature.alg': signature(),
   'access.token.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.offline.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },

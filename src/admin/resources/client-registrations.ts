@@ -81,6 +81,7 @@ const OWN_ATTRIBUTES: readonly string[] = [
   'backchannel.logout.session.required',
   'id.token.signed.response.alg',
   'access.token.signed.response.alg',
+  'user.info.response.signature.alg',
   'pkce.code.challenge.method',
   'require.pushed.authorization.requests',
   'dpop.bound.access.tokens',

@@ -6,21 +6,22 @@
  * newest; not before it was published for as long as applications may keep what they have fetched.
  */
 import { badInput, notFound, notOffered } from '../../errors.ts';
-import { type Algorithm, keyUses, PUBLISH_AHEAD_MS } from '../../realms/keys.ts';
+import type { Algorithm } from '../../realms/algorithms.ts';
+import { keyUses, PUBLISH_AHEAD_MS } from '../../realms/keys.ts';
+import { sealedSigningKey } from '../../realms/signing-keys.ts';
 import { type ComponentRow, deleteComponent, listComponents, storeComponent } from '../../store/components.ts';
 import { lockRealm, type RealmRow, touchRealm } from '../../store/realms.ts';
 import type { Transaction } from '../../store/rows.ts';
 import { deleteSigningKey, insertSigningKey, type SigningKeyRow, signingKeys, updateSigningKeyTimes } from '../../store/signing-keys.ts';
 import type { Component } from './components.ts';
 import { audit, type Operator } from './context.ts';
-import { sealedSigningKey } from './realms.ts';
 
 export const KEY_PROVIDER = 'org.keycloak.keys.KeyProvider';
 const MOST_KEYS = 50;
 const FIRST_PRIORITY = 100;
 
 /** Providers that work: the algorithm of each. */
-const GENERATED: Readonly<Record<string, Algorithm>> = { 'rsa-generated': 'RS256', 'ecdsa-generated': 'ES256' };
+const GENERATED: Readonly<Record<string, Algorithm>> = { 'rsa-generated': 'RS256', 'ecdsa-generated': 'ES256', 'eddsa-generated': 'EdDSA' };
 /** Kept, and never used: tokens here are signed by key pairs, and nothing is encrypted for a realm. */
 const WITHOUT_USE = ['aes-generated', 'hmac-generated', 'rsa-enc-generated', 'ecdh-generated'];
 
@@ -66,6 +67,7 @@ function builtIn(realm: Pick<RealmRow, 'id'>, { id, algorithm }: SigningKeyRow):
 const DEFAULTS: Readonly<Record<string, Record<string, string[]>>> = {
   'rsa-generated': { algorithm: ['RS256'], keySize: ['2048'] },
   'ecdsa-generated': { ecdsaEllipticCurveKey: ['P-256'] },
+  'eddsa-generated': { eddsaEllipticCurveKey: ['Ed25519'] },
 };
 
 const configOf = (providerId: string, given: Record<string, string[]>): Record<string, string[]> => ({
@@ -87,7 +89,7 @@ export async function createKey(
   asked: { name: string; providerId: string; config: Record<string, string[]> },
 ): Promise<string> {
   const algorithm = GENERATED[asked.providerId];
-  if (!algorithm) throw notOffered(`providerId: keys are made by ${Object.keys(GENERATED).join(' and ')} only; none is brought along.`);
+  if (!algorithm) throw notOffered(`providerId: keys are made by ${Object.keys(GENERATED).join(', ')} only; none is brought along.`);
   checkConfig(asked.providerId, asked.config);
   const { now } = operator;
   const row = await sealedSigningKey(operator, realm.id, algorithm, { publishAt: now, signFrom: 0 });
@@ -156,9 +158,11 @@ async function changeKeys(
   const { db, now } = operator;
   await db.transaction(async (trx) => {
     await lockRealm(trx, realm.id);
+    const before = await signingKeys(trx, realm.id);
     await change(trx);
     const keys = await keysOf(trx, now, realm, component.id);
-    for (const algorithm of Object.values(GENERATED)) {
+    const used = new Set([...before, ...keys.map(({ row }) => row)].map(({ algorithm }) => algorithm));
+    for (const algorithm of used) {
       for (const key of newTimes(algorithm, keys, now)) await updateSigningKeyTimes(trx, key);
     }
     await touchRealm(trx, realm.id, now);

@@ -1,9 +1,10 @@
 /** Signing keys of a realm: listed, and rotated by times in their rows that every node follows. */
-import { ALGORITHMS, KEEP_PUBLISHED_MS, type KeyUse, keyUses, PUBLISH_AHEAD_MS } from '../../realms/keys.ts';
+import { ALGORITHMS } from '../../realms/algorithms.ts';
+import { KEEP_PUBLISHED_MS, type KeyUse, keyUses, PUBLISH_AHEAD_MS } from '../../realms/keys.ts';
+import { sealedSigningKey } from '../../realms/signing-keys.ts';
 import { type RealmRow, touchRealm } from '../../store/realms.ts';
 import { deleteRetiredKeys, insertSigningKey, retireOlderKeys, type SigningKeyRow, signingKeys } from '../../store/signing-keys.ts';
 import { audit, type Operator } from './context.ts';
-import { sealedSigningKey } from './realms.ts';
 
 export type ListedKey = Omit<SigningKeyRow, 'privateJwk' | 'publicJwk'> & { use: KeyUse };
 

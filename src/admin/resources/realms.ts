@@ -3,10 +3,11 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { conflict } from '../../errors.ts';
 import { nameOf, policyOf, SHORTHANDS, type Shorthand } from '../../policy/document.ts';
-import { ALGORITHMS, generateSigningKey } from '../../realms/keys.ts';
+import { ALGORITHMS } from '../../realms/algorithms.ts';
 import { CLAIM_PROTOCOL, DEFAULT_MAPPERS } from '../../realms/mappers/defaults.ts';
 import { checkRealmName } from '../../realms/names.ts';
 import { realmSettings } from '../../realms/settings.ts';
+import { sealedSigningKey } from '../../realms/signing-keys.ts';
 import { assignRealmScopes, insertClient, insertClientScopes } from '../../store/clients.ts';
 import { insertDataKey } from '../../store/data-keys.ts';
 import { isUniqueViolation } from '../../store/database.ts';
@@ -15,7 +16,7 @@ import { insertProtocolMappers } from '../../store/protocol-mappers.ts';
 import { insertRealm, listRealms, type RealmRow, realmById, realmByName, realmNameTaken, rootSecretSeal, touchRealm } from '../../store/realms.ts';
 import { assignRoles, insertComposites, insertRoles, realmRoleId } from '../../store/roles.ts';
 import type { Queries } from '../../store/rows.ts';
-import { insertSigningKey, type SigningKeyRow, signingKeySeal } from '../../store/signing-keys.ts';
+import { insertSigningKey } from '../../store/signing-keys.ts';
 import { builtInClient } from './clients.ts';
 import { audit, type Operator, validated } from './context.ts';
 import {
@@ -109,26 +110,6 @@ export async function* pagesOfRealms({
     if (realms.length < limit) return;
     after = realms.at(-1)?.name;
   }
-}
-
-/** A new signing key of a realm, with its private part sealed. */
-export async function sealedSigningKey(
-  operator: Pick<Operator, 'keyring' | 'now'>,
-  realmId: string,
-  algorithm: (typeof ALGORITHMS)[number],
-  times: { publishAt: number; signFrom: number },
-): Promise<SigningKeyRow> {
-  const key = await generateSigningKey(algorithm);
-  return {
-    realmId,
-    id: key.kid,
-    algorithm,
-    publicJwk: JSON.stringify(key.publicJwk),
-    privateJwk: await operator.keyring.seal(signingKeySeal({ realmId, id: key.kid }), JSON.stringify(key.privateJwk)),
-    ...times,
-    retireAt: null,
-    createdAt: operator.now,
-  };
 }
 
 /** @returns the roles in master that manage it */

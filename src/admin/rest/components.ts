@@ -1,7 +1,8 @@
 /** Components of a realm over REST, and its keys, with Keycloak's representations. */
 import { createPublicKey } from 'node:crypto';
 import { z } from 'zod';
-import { type Algorithm, keyUses } from '../../realms/keys.ts';
+import type { Algorithm } from '../../realms/algorithms.ts';
+import { keyUses } from '../../realms/keys.ts';
 import { signingKeys } from '../../store/signing-keys.ts';
 import {
   type Component,
@@ -72,7 +73,7 @@ const keyMetadata = z.object({
   use: z.string(),
 });
 
-const KINDS: Readonly<Record<Algorithm, string>> = { RS256: 'RSA', ES256: 'EC' };
+const KINDS: Readonly<Record<Algorithm, string>> = { RS256: 'RSA', ES256: 'EC', EdDSA: 'OKP' };
 const filter = z.string().max(255).optional();
 
 export const componentOperations: readonly Operation[] = [

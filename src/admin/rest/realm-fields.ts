@@ -78,6 +78,7 @@ export const REALM_FIELDS: readonly RealmField[] = [
     'refreshTokenMaxReuse',
   ].map((name) => field(name, name, whole)),
   field('revokeRefreshToken', 'revokeRefreshToken', flag),
+  field('defaultSignatureAlgorithm', 'defaultSignatureAlgorithm', text(255)),
   field('resetPasswordAllowed', 'resetPasswordAllowed', flag),
   field('verifyEmail', 'verifyEmail', flag),
   field('passwordPolicy', 'passwordMinLength', text(4_000), { show: passwordPolicyOf, take: minLengthOf }),

@@ -27,7 +27,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
   ...kept(z.enum(['none', 'external', 'all', 'NONE', 'EXTERNAL', 'ALL']), { sslRequired: 'external' }),
   ...kept(text, {
     displayNameHtml: undefined,
-    defaultSignatureAlgorithm: 'RS256',
     loginTheme: undefined,
     accountTheme: undefined,
     adminTheme: undefined,

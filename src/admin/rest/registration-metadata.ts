@@ -15,6 +15,7 @@ const ATTRIBUTES = {
   backchannel_logout_uri: 'backchannel.logout.url',
   backchannel_logout_session_required: 'backchannel.logout.session.required',
   id_token_signed_response_alg: 'id.token.signed.response.alg',
+  userinfo_signed_response_alg: 'user.info.response.signature.alg',
   require_pushed_authorization_requests: 'require.pushed.authorization.requests',
   dpop_bound_access_tokens: 'dpop.bound.access.tokens',
 } as const;
@@ -38,6 +39,7 @@ export const clientMetadata = z.object({
   backchannel_logout_uri: text.optional(),
   backchannel_logout_session_required: z.boolean().optional(),
   id_token_signed_response_alg: text.optional(),
+  userinfo_signed_response_alg: text.optional(),
   require_pushed_authorization_requests: z.boolean().optional(),
   dpop_bound_access_tokens: z.boolean().optional(),
 });

@@ -6,6 +6,7 @@ import { cpus } from 'node:os';
 import { z } from 'zod';
 import { forbidden } from '../../errors.ts';
 import { LANGUAGES } from '../../languages/languages.ts';
+import { ALGORITHMS } from '../../realms/algorithms.ts';
 import { describedMapperTypes } from '../../realms/mappers/types.ts';
 import { EVENT_TYPES } from '../../telemetry/counted.ts';
 import { KEY_PROVIDER } from '../resources/key-components.ts';
@@ -107,7 +108,7 @@ function describedServer(): Fixed {
     features: [],
     cryptoInfo: {
       ...{ cryptoProvider: 'Node.js', supportedKeystoreTypes: [] },
-      ...{ clientSignatureSymmetricAlgorithms: [], clientSignatureAsymmetricAlgorithms: ['RS256', 'ES256'] },
+      ...{ clientSignatureSymmetricAlgorithms: [], clientSignatureAsymmetricAlgorithms: [...ALGORITHMS] },
     },
     themes: Object.fromEntries(['login', 'account', 'admin', 'email', 'welcome', 'common'].map((type) => [type, themes()])),
     ...{ socialProviders: [], identityProviders: [], clientImporters: [] },
@@ -115,8 +116,8 @@ function describedServer(): Fixed {
       'login-protocol': installed([PROTOCOL]),
       'password-policy': installed(PASSWORD_POLICIES.map(({ id }) => id)),
       'protocol-mapper': installed(mappers.map(({ id }) => id)),
-      keys: installed(['rsa-generated', 'ecdsa-generated']),
-      signature: installed(['RS256', 'ES256']),
+      keys: installed(['rsa-generated', 'ecdsa-generated', 'eddsa-generated']),
+      signature: installed(ALGORITHMS),
     },
     protocolMapperTypes: { [PROTOCOL]: mappers },
     builtinProtocolMappers: { [PROTOCOL]: [] },
@@ -132,6 +133,7 @@ function describedServer(): Fixed {
       [KEY_PROVIDER]: [
         { id: 'rsa-generated', helpText: 'Makes an RSA key of 2048 bits for RS256', properties: KEY_PROPERTIES, metadata: {} },
         { id: 'ecdsa-generated', helpText: 'Makes a key on the curve P-256 for ES256', properties: KEY_PROPERTIES, metadata: {} },
+        { id: 'eddsa-generated', helpText: 'Makes a key on the curve Ed25519 for EdDSA', properties: KEY_PROPERTIES, metadata: {} },
       ],
     },
     passwordPolicies: PASSWORD_POLICIES.map((policy) => ({ ...policy, multipleSupported: false })),
