@@ -9,7 +9,7 @@ import { languageOf } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
 import { inEnglish, type MessageKey, say, type Words } from '../languages/messages.ts';
 import { RECOVERY_CODES, type Skip } from '../policy/decide.ts';
-import { homeOf } from '../realms/home.ts';
+import { type AboutClient, aboutClient } from '../realms/home.ts';
 import { knownDevice } from '../sessions/devices.ts';
 import { NOBODY } from '../sessions/facts.ts';
 import { clientByClientId } from '../store/clients.ts';
@@ -95,9 +95,9 @@ function answerJson(ctx: Koa.Context, errors: readonly FormError[], status: numb
 export const realmModel = ({ realm: { realm } }: LoginRequest) => ({ name: realm.name, displayName: realm.displayName });
 
 /** What a page says of the application. */
-export async function clientModel(request: LoginRequest): Promise<{ name: string; uri: string | null } | null> {
+export async function clientModel(request: LoginRequest): Promise<AboutClient | null> {
   const row = await clientByClientId(request.db.knex, request.realm.realm.id, request.asked.clientId);
-  return row ? { name: row.name ?? row.clientId, uri: homeOf(row) } : null;
+  return row ? aboutClient(row) : null;
 }
 
 async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {

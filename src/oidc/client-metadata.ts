@@ -38,6 +38,7 @@ export function metadataOf(row: ClientRow, { secret, rotated, scopes, algorithm 
     scope: ['openid', ...scopes].join(' '),
     id_token_signed_response_alg: known(row.attributes['id.token.signed.response.alg']) ?? algorithm,
     ...signedUserinfo(row),
+    ...(row.attributes['cardea.default.max.age'] === undefined ? {} : { default_max_age: Number(row.attributes['cardea.default.max.age']) }),
     ...(isOn(row, 'require.pushed.authorization.requests') ? { require_pushed_authorization_requests: true } : {}),
     ...(isOn(row, 'dpop.bound.access.tokens') ? { dpop_bound_access_tokens: true } : {}),
     cardea_row: row,

@@ -3,7 +3,7 @@ import { type ErrorOut, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { wantsPage } from '../http/errors.ts';
 import { askLanguage } from '../http/language.ts';
 import { type MessageKey, type Saying, say } from '../languages/messages.ts';
-import { homeOf } from '../realms/home.ts';
+import { type AboutClient, aboutClient } from '../realms/home.ts';
 import { currentRequestId } from '../telemetry/log.ts';
 import { rowOf } from './client-metadata.ts';
 import { STAYED } from './names.ts';
@@ -80,8 +80,4 @@ function toldOf(ctx: KoaContextWithOIDC, out: ErrorOut, error: Error): Told {
 }
 
 /** What a page says of the application. */
-function clientModel(ctx: KoaContextWithOIDC): { name: string; uri: string | null } | null {
-  if (!ctx.oidc.client) return null;
-  const row = rowOf(ctx.oidc.client);
-  return { name: row.name ?? row.clientId, uri: homeOf(row) };
-}
+const clientModel = ({ oidc: { client } }: KoaContextWithOIDC): AboutClient | null => (client ? aboutClient(rowOf(client)) : null);

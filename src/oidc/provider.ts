@@ -68,7 +68,11 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     clockTolerance: CLOCK_TOLERANCE,
     conformIdTokenClaims: false,
-    discovery: { ui_locales_supported: Object.keys(LANGUAGES) },
+    discovery: {
+      ui_locales_supported: Object.keys(LANGUAGES),
+      registration_endpoint: `${issuerOf(room.origin, realm.name)}/clients-registrations/openid-connect`,
+      prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
+    },
     extraParams: ['kc_action', 'kc_idp_hint', 'kc_locale'],
     extraClientMetadata: { properties: [...CLIENT_METADATA] },
     allowOmittingSingleRegisteredRedirectUri: false,

@@ -1,10 +1,34 @@
-/** Where an application is at home, for a link on a page of ours. */
+/** Where an application is at home and what it says of itself, for links on pages of ours. */
 
 /**
  * An http or https address, or null. What is stored may have come from an import and be anything: a browser would run
  * `javascript:` as code of this page.
  */
-export function homeOf(client: { baseUrl: string | null }): string | null {
-  const url = client.baseUrl === null ? null : URL.parse(client.baseUrl);
+export const homeOf = (client: { baseUrl: string | null }): string | null => pageAt(client.baseUrl);
+
+function pageAt(address: string | null | undefined): string | null {
+  const url = address === null || address === undefined ? null : URL.parse(address);
   return url?.protocol === 'https:' || url?.protocol === 'http:' ? url.href : null;
 }
+
+/** What the pages say of an application. */
+export interface AboutClient {
+  name: string;
+  uri: string | null;
+  /** How it deals with its users' data, and on what terms it is used (OpenID Connect Dynamic Client Registration 1.0 section 2). */
+  policy: string | null;
+  terms: string | null;
+}
+
+/** Keycloak's attributes hold the two addresses. */
+export const aboutClient = (row: {
+  clientId: string;
+  name: string | null;
+  baseUrl: string | null;
+  attributes: Readonly<Record<string, string>>;
+}): AboutClient => ({
+  name: row.name ?? row.clientId,
+  uri: homeOf(row),
+  policy: pageAt(row.attributes.policyUri),
+  terms: pageAt(row.attributes.tosUri),
+});

@@ -273,11 +273,26 @@ export const exhibits: Exhibit[] = [
     },
   },
   {
+    name: 'consent, with terms',
+    view: 'login/consent',
+    model: {
+      ...login,
+      client: { ...client, policy: 'https://parts.example.com/privacy', terms: 'https://parts.example.com/terms' },
+      account: { username: 'ada' },
+      scopes: [{ name: 'openid', description: say('login.scope.openid') }],
+    },
+  },
+  {
     name: 'consent, awkward',
     view: 'login/consent',
     model: {
       ...login,
-      client: { name: MARKUP, uri: `https://example.com/${'very-long-path/'.repeat(12)}` },
+      client: {
+        name: MARKUP,
+        uri: `https://example.com/${'very-long-path/'.repeat(12)}`,
+        policy: 'https://example.com/privacy',
+        terms: `https://example.com/terms?${MARKUP}`,
+      },
       account: { username: bidi },
       scopes: [{ name: 'x', description: long }],
     },

@@ -1,20 +1,35 @@
 /** Clients that register and manage themselves, over HTTP. */
+import type { RequestListener } from 'node:http';
 import { type Admin, adminOf } from '../support/admin.ts';
 import { type Cardea, REDIRECT_URI, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
+import { listen } from '../support/listen.ts';
+
+/** Documents of sector identifiers, and an address that leads where nobody may be sent. */
+const answerSector: RequestListener = (request, response) => {
+  const documents: Record<string, string> = {
+    '/good': JSON.stringify([REDIRECT_URI, `${REDIRECT_URI}2`]),
+    '/other': JSON.stringify(['https://elsewhere.example/callback']),
+    '/words': 'not JSON',
+  };
+  const document = documents[request.url ?? ''];
+  if (document === undefined) response.writeHead(302, { location: 'http://169.254.169.254/latest' }).end();
+  else response.end(document);
+};
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
+  let shared: Promise<{ server: Cardea; admin: Admin; documents: Awaited<ReturnType<typeof listen>> }> | undefined;
   const world = () => {
     shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
+      const documents = await listen(answerSector);
+      const server = await startCardea(db, { CARDEA_OUTBOUND_ALLOW: `127.0.0.1:${documents.port}` });
+      return { server, admin: await adminOf(server), documents };
     });
     return shared;
   };
   const realmOf = async () => {
-    const { server, admin } = await world();
+    const { server, admin, documents } = await world();
     const realm = await server.realm({ mfa: 'off' });
     const at = async (method: string, path: string, token: string | null, body?: unknown) => {
       const url = path.startsWith('http') ? path : `${server.origin}/realms/${realm.name}/clients-registrations/${path}`;
@@ -34,7 +49,7 @@ forEachEngine((engine) => {
       const { body } = await admin.call('POST', `/realms/${realm.name}/clients-initial-access`, { body: { count, expiration } });
       return { id: String(body.id), token: String(body.token) };
     };
-    return { server, admin, realm, client, at, initialAccess };
+    return { server, admin, realm, client, at, initialAccess, documents };
   };
 
   engine.test('an application registers by OpenID Connect, reads, changes and deletes itself', async (t) => {
@@ -154,6 +169,70 @@ forEachEngine((engine) => {
       t.true(body.error_description.includes(field) || field === 'serviceAccount', `${field}: ${body.error_description}`);
     }
     t.is((await at('POST', 'openid-connect', token, { redirect_uris: [REDIRECT_URI] })).status, 201);
+  });
+
+  engine.test('what an application says of itself is kept, shown to users, and has the effect it should', async (t) => {
+    const { client, at, initialAccess } = await realmOf();
+    const { token } = await initialAccess();
+    const said = {
+      ...{ redirect_uris: ['com.example.app:/callback', 'http://127.0.0.1/callback'], application_type: 'native', client_name: 'Field book' },
+      ...{ logo_uri: 'https://app.example/logo.png', policy_uri: 'https://app.example/privacy', tos_uri: 'https://app.example/terms' },
+      ...{ contacts: ['ops@app.example', 'dev@app.example'], initiate_login_uri: 'https://app.example/login', subject_type: 'public' },
+      ...{ default_max_age: 3600, default_acr_values: ['aal2', 'aal1'], token_endpoint_auth_method: 'none' },
+    };
+    const made = await at('POST', 'openid-connect', token, said);
+    t.is(made.status, 201, JSON.stringify(made.body));
+    t.like(made.body, said);
+    t.deepEqual((await at('GET', made.body.registration_client_uri, made.body.registration_access_token)).body, made.body);
+    const [row] = await client.clients.find({ clientId: made.body.client_id });
+    t.like(row?.attributes, { policyUri: said.policy_uri, 'default.acr.values': 'aal2##aal1', 'cardea.default.max.age': '3600' });
+  });
+
+  engine.test('redirect URIs of an application are written out, and are such as its kind has', async (t) => {
+    const { at, initialAccess } = await realmOf();
+    const { token } = await initialAccess();
+    for (const metadata of [
+      { redirect_uris: ['https://app.example/*'] },
+      { redirect_uris: ['https://app.example/callback#here'] },
+      { redirect_uris: ['/callback'] },
+      { redirect_uris: ['com.example.app:/callback'] },
+      { redirect_uris: ['http://app.example/callback'], application_type: 'native' },
+    ]) {
+      const { status, body } = await at('POST', 'openid-connect', token, metadata);
+      t.deepEqual([status, body.error], [400, 'invalid_redirect_uri'], JSON.stringify(metadata));
+    }
+    for (const [name, value] of Object.entries({
+      ...{ subject_type: 'pairwise', id_token_encrypted_response_alg: 'RSA-OAEP', default_max_age: -1, contacts: ['a##b'] },
+      ...{ policy_uri: 'javascript:alert(1)', initiate_login_uri: 'http://app.example/login', application_type: 'toaster' },
+    })) {
+      const { status, body } = await at('POST', 'openid-connect', token, { redirect_uris: [REDIRECT_URI], [name]: value });
+      t.deepEqual([status, body.error], [400, 'invalid_client_metadata'], name);
+      t.true(body.error_description.startsWith(name), body.error_description);
+    }
+  });
+
+  engine.test('a sector identifier is read where it may be, and has to name every redirect URI', async (t) => {
+    const { at, initialAccess, documents } = await realmOf();
+    const { port, requests } = documents;
+    const { token } = await initialAccess();
+    const register = (uri: string, using = token) =>
+      at('POST', 'openid-connect', using, { redirect_uris: [REDIRECT_URI], sector_identifier_uri: uri });
+    for (const uri of [
+      ...['/other', '/words', '/away'].map((path) => `http://127.0.0.1:${port}${path}`),
+      ...['https://169.254.169.254/a', 'https://[::ffff:169.254.169.254]/a', `http://localhost:${port}/good`, 'file:///etc/passwd'],
+    ]) {
+      const { status, body } = await register(uri);
+      t.deepEqual([status, body.error], [400, 'invalid_client_metadata'], uri);
+      t.true(body.error_description.startsWith('sector_identifier_uri: '), body.error_description);
+    }
+    const before = requests.length;
+    t.is((await register(`http://127.0.0.1:${port}/good`, 'a-guess')).status, 401);
+    t.is(requests.length, before, 'nobody without a token has us ask anybody');
+    const made = await register(`http://127.0.0.1:${port}/good`);
+    t.is(made.status, 201, JSON.stringify(made.body));
+    const { registration_client_uri: uri, registration_access_token: own, sector_identifier_uri } = made.body;
+    t.is((await at('PUT', uri, own, { redirect_uris: ['https://elsewhere.example/callback'], sector_identifier_uri })).status, 400);
+    t.deepEqual((await at('GET', uri, own)).body.redirect_uris, [REDIRECT_URI]);
   });
 
   engine.test('tokens of another realm let nobody in, and are not this realm’s to delete', async (t) => {

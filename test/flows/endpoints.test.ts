@@ -41,6 +41,7 @@ forEachEngine((engine) => {
       introspection_endpoint: '/protocol/openid-connect/token/introspect',
       revocation_endpoint: '/protocol/openid-connect/revoke',
       pushed_authorization_request_endpoint: '/protocol/openid-connect/ext/par/request',
+      registration_endpoint: '/clients-registrations/openid-connect',
     });
     for (const [name, url] of endpoints) {
       for (const method of ['GET', 'POST']) {
@@ -70,7 +71,7 @@ forEachEngine((engine) => {
       t.true(strings(metadata.claims_supported).includes(claim), claim);
     t.deepEqual(strings(metadata.ui_locales_supported).sort(), ['de', 'en', 'es', 'fr', 'it']);
     t.true(strings(metadata.id_token_signing_alg_values_supported).includes('RS256'));
-    t.is(metadata.registration_endpoint, undefined);
+    t.deepEqual(strings(metadata.prompt_values_supported), ['none', 'login', 'consent', 'select_account']);
   });
 
   engine.test('the keys are public ones, and the realm’s own JSON names the one that signs', async (t) => {

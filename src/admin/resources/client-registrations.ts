@@ -72,19 +72,30 @@ export async function removeInitialAccess(operator: Operator, realm: RealmRow, i
   });
 }
 
+/** Metadata of OpenID Connect that is kept as an attribute: by Keycloak's name where it has one. Lists stand with `##` between their parts. */
+export const OWN_METADATA = {
+  logo_uri: { attribute: 'logoUri', kind: 'text' },
+  policy_uri: { attribute: 'policyUri', kind: 'text' },
+  tos_uri: { attribute: 'tosUri', kind: 'text' },
+  application_type: { attribute: 'cardea.application.type', kind: 'text' },
+  contacts: { attribute: 'cardea.contacts', kind: 'texts' },
+  initiate_login_uri: { attribute: 'cardea.initiate.login.uri', kind: 'text' },
+  sector_identifier_uri: { attribute: 'cardea.sector.identifier.uri', kind: 'text' },
+  default_max_age: { attribute: 'cardea.default.max.age', kind: 'number' },
+  default_acr_values: { attribute: 'default.acr.values', kind: 'texts' },
+  backchannel_logout_uri: { attribute: 'backchannel.logout.url', kind: 'text' },
+  backchannel_logout_session_required: { attribute: 'backchannel.logout.session.required', kind: 'boolean' },
+  id_token_signed_response_alg: { attribute: 'id.token.signed.response.alg', kind: 'text' },
+  userinfo_signed_response_alg: { attribute: 'user.info.response.signature.alg', kind: 'text' },
+  require_pushed_authorization_requests: { attribute: 'require.pushed.authorization.requests', kind: 'boolean' },
+  dpop_bound_access_tokens: { attribute: 'dpop.bound.access.tokens', kind: 'boolean' },
+} as const;
+
 /** Attributes that an application may say of itself. */
 const OWN_ATTRIBUTES: readonly string[] = [
-  'logoUri',
-  'policyUri',
-  'tosUri',
-  'backchannel.logout.url',
-  'backchannel.logout.session.required',
-  'id.token.signed.response.alg',
+  ...Object.values(OWN_METADATA).map(({ attribute }) => attribute),
   'access.token.signed.response.alg',
-  'user.info.response.signature.alg',
   'pkce.code.challenge.method',
-  'require.pushed.authorization.requests',
-  'dpop.bound.access.tokens',
 ];
 
 /** What an application may say of itself. */
@@ -104,6 +115,7 @@ export const invalidToken = (): AppError => new AppError({ code: 'invalid_token'
 /**
  * Registers a client. Its users are asked for consent, and its tokens manage nothing, until an administrator says otherwise.
  * @param token an initial access token, of which one use is spent
+ * @param check what is to be asked of others before, which only somebody with a token may have us ask
  * @returns with the token by which it is managed from now on
  * @throws AppError 401 for a token that lets nobody in, 400 and 409 as `createClient`
  */
@@ -112,10 +124,12 @@ export async function registerClient(
   realm: RealmRow,
   token: string,
   fields: ClientFields,
+  check: () => Promise<void> = async () => undefined,
 ): Promise<{ client: ClientRow; secret: string | null; token: string }> {
   const { db, now } = operator;
   if (!(await spendInitialAccess(db.knex, realm.id, sha256(token), now))) throw invalidToken();
   try {
+    await check();
     const own = ownFields(fields);
     const { client: made, secret } = await createClient(operator, realm, {
       ...own,

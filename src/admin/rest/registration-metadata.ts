@@ -3,22 +3,20 @@ import { z } from 'zod';
 import { badInput } from '../../errors.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import type { ClientFields } from '../resources/client-input.ts';
+import { OWN_METADATA } from '../resources/client-registrations.ts';
 
 const text = z.string().max(2_000);
 const texts = z.array(text).max(500);
 
-/** Metadata that has an attribute of its own, with Keycloak's name for it. */
-const ATTRIBUTES = {
-  logo_uri: 'logoUri',
-  policy_uri: 'policyUri',
-  tos_uri: 'tosUri',
-  backchannel_logout_uri: 'backchannel.logout.url',
-  backchannel_logout_session_required: 'backchannel.logout.session.required',
-  id_token_signed_response_alg: 'id.token.signed.response.alg',
-  userinfo_signed_response_alg: 'user.info.response.signature.alg',
-  require_pushed_authorization_requests: 'require.pushed.authorization.requests',
-  dpop_bound_access_tokens: 'dpop.bound.access.tokens',
-} as const;
+/** A page that people are led to. */
+const page = z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).max(2_000);
+const notOffered = z.undefined({ error: 'encryption is not offered' }).optional();
+
+const SEPARATOR = '##';
+const UNDIVIDED = 'must not contain ##';
+function isUndivided(values: readonly string[]): boolean {
+  return values.every((value) => !value.includes(SEPARATOR));
+}
 
 export const clientMetadata = z.object({
   client_id: text.optional(),
@@ -32,16 +30,30 @@ export const clientMetadata = z.object({
     .optional(),
   response_types: z.array(z.literal('code')).max(1).optional(),
   client_name: text.optional(),
-  client_uri: text.optional(),
-  logo_uri: text.optional(),
-  policy_uri: text.optional(),
-  tos_uri: text.optional(),
+  client_uri: page.optional(),
+  logo_uri: page.optional(),
+  policy_uri: page.optional(),
+  tos_uri: page.optional(),
+  application_type: z.enum(['web', 'native']).optional(),
+  contacts: z.array(z.string().max(255)).max(20).refine(isUndivided, UNDIVIDED).optional(),
+  initiate_login_uri: z
+    .url({ protocol: /^https$/, error: 'must be an https address' })
+    .max(2_000)
+    .optional(),
+  sector_identifier_uri: text.optional(),
+  subject_type: z.literal('public', { error: 'must be public: others are not offered' }).optional(),
+  default_max_age: z.number().int().min(0).max(315_360_000).optional(),
+  default_acr_values: z.array(z.string().min(1).max(255)).max(20).refine(isUndivided, UNDIVIDED).optional(),
   backchannel_logout_uri: text.optional(),
   backchannel_logout_session_required: z.boolean().optional(),
   id_token_signed_response_alg: text.optional(),
   userinfo_signed_response_alg: text.optional(),
   require_pushed_authorization_requests: z.boolean().optional(),
   dpop_bound_access_tokens: z.boolean().optional(),
+  // What would leave an application waiting for something else than it gets is refused, and not passed over.
+  id_token_encrypted_response_alg: notOffered,
+  userinfo_encrypted_response_alg: notOffered,
+  authorization_encrypted_response_alg: notOffered,
 });
 export type ClientMetadata = z.output<typeof clientMetadata>;
 
@@ -50,10 +62,9 @@ export function fieldsOfMetadata(metadata: ClientMetadata, client?: ClientRow): 
   const { grant_types: grants, token_endpoint_auth_method: method } = metadata;
   if (client === undefined && (metadata.redirect_uris ?? []).length === 0 && !(grants ?? []).includes('client_credentials'))
     throw badInput('redirect_uris', 'redirect_uris: must not be empty');
-  const attributes = Object.entries(ATTRIBUTES).map(([name, attribute]) => {
-    const value = z.record(z.string(), z.unknown()).parse(metadata)[name];
-    return [attribute, value === undefined ? null : String(value)];
-  });
+  for (const uri of metadata.redirect_uris ?? []) checkOwnRedirectUri(uri, metadata.application_type ?? 'web');
+  const given: Readonly<Record<string, unknown>> = metadata;
+  const attributes = Object.entries(OWN_METADATA).map(([name, { attribute }]) => [attribute, kept(given[name])]);
   return {
     clientId: metadata.client_id,
     name: metadata.client_name ?? null,
@@ -67,11 +78,34 @@ export function fieldsOfMetadata(metadata: ClientMetadata, client?: ClientRow): 
   };
 }
 
+const READ = {
+  text: (value: string) => value,
+  texts: (value: string) => value.split(SEPARATOR),
+  number: Number,
+  boolean: (value: string) => value === 'true',
+} as const;
+
+const kept = (value: unknown): string | null => (value === undefined ? null : Array.isArray(value) ? value.join(SEPARATOR) : String(value));
+
+/**
+ * An application writes out where its users come back to, and one on a device comes back by a scheme of its own, by https or
+ * on its own machine (OpenID Connect Dynamic Client Registration 1.0 section 2, `application_type`; RFC 8252 section 7).
+ */
+function checkOwnRedirectUri(uri: string, type: 'web' | 'native'): void {
+  const wrong = (problem: string) => badInput('redirect_uris', `redirect_uris: ${uri}: ${problem}`);
+  const url = URL.parse(uri);
+  if (!url || uri.includes('*')) throw wrong('must be an address, written out');
+  const isHttp = url.protocol === 'http:';
+  const isOwnMachine = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
+  if (type === 'native' && isHttp && !isOwnMachine) throw wrong('an application on a device must use https, a scheme of its own or its own machine');
+  if (type === 'web' && !isHttp && url.protocol !== 'https:') throw wrong('a scheme of its own is for applications whose application_type is native');
+}
+
 /** @param registered.secret none for whoever may not have it again */
 export function metadataOf(client: ClientRow, registered: { secret: string | null; token: string; uri: string }): Record<string, unknown> {
-  const attributes = Object.entries(ATTRIBUTES).flatMap(([name, attribute]) => {
+  const attributes = Object.entries(OWN_METADATA).flatMap(([name, { attribute, kind }]) => {
     const value = client.attributes[attribute];
-    return value === undefined ? [] : [[name, value === 'true' ? true : value === 'false' ? false : value]];
+    return value === undefined ? [] : [[name, READ[kind](value)]];
   });
   return {
     client_id: client.clientId,
@@ -82,6 +116,7 @@ export function metadataOf(client: ClientRow, registered: { secret: string | nul
     token_endpoint_auth_method: client.publicClient ? 'none' : 'client_secret_basic',
     grant_types: [...(client.standardFlow ? ['authorization_code', 'refresh_token'] : []), ...(client.serviceAccount ? ['client_credentials'] : [])],
     response_types: client.standardFlow ? ['code'] : [],
+    subject_type: 'public',
     ...(client.name === null ? {} : { client_name: client.name }),
     ...(client.baseUrl === null ? {} : { client_uri: client.baseUrl }),
     ...Object.fromEntries(attributes),

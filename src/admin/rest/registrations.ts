@@ -18,6 +18,7 @@ import { readJson } from './body.ts';
 import { clientIn, fieldsOf, representedClient } from './client-representation.ts';
 import type { RestDeps } from './mount.ts';
 import { clientMetadata, fieldsOfMetadata, metadataOf } from './registration-metadata.ts';
+import { checkSector } from './sector-identifier.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 
@@ -30,16 +31,20 @@ interface Registered {
 /** How a client is spoken of. */
 interface Format {
   fields(body: unknown, client?: ClientRow): ClientFields;
+  /** What has to be asked of others. */
+  check(deps: RestDeps, body: unknown): Promise<void>;
   answer(operator: Operator, client: ClientRow, registered: Registered): Promise<object>;
 }
 
 const FORMATS: Readonly<Record<string, Format>> = {
   'openid-connect': {
     fields: (body, client) => fieldsOfMetadata(parsed(clientMetadata, body), client),
+    check: ({ outbound }, body) => checkSector(outbound.fetch, parsed(clientMetadata, body)),
     answer: async (_operator, client, registered) => metadataOf(client, registered),
   },
   default: {
     fields: (body) => fieldsOf(parsed(clientIn, body)),
+    check: async () => undefined,
     async answer({ db }, client, { secret, token }) {
       const scopes = (await scopesOfClients(db.knex, client.realmId, [client.id])).get(client.id) ?? { defaults: [], optional: [] };
       const shown = representedClient(client, scopes, { manage: true, ...(secret === null ? {} : { secret }) });
@@ -92,7 +97,8 @@ async function answer(
     ctx.body = await format.answer(operator, client, { secret, token: own, uri: uriOf(client) });
   };
   if (ref === undefined) {
-    const made = await registerClient(operator, realm, token, format.fields(await readJson(ctx.req, MAX_BODY_BYTES)));
+    const body = await readJson(ctx.req, MAX_BODY_BYTES);
+    const made = await registerClient(operator, realm, token, format.fields(body), () => format.check(deps, body));
     ctx.status = 201;
     ctx.set('Location', uriOf(made.client));
     return show(made.client, made.token, made.secret);
@@ -104,7 +110,10 @@ async function answer(
     return;
   }
   if (ctx.method === 'GET') return show(client, token, await secretOf(operator, client));
-  const changed = await changeRegistered(operator, realm, client, format.fields(await readJson(ctx.req, MAX_BODY_BYTES), client));
+  const body = await readJson(ctx.req, MAX_BODY_BYTES);
+  const fields = format.fields(body, client);
+  await format.check(deps, body);
+  const changed = await changeRegistered(operator, realm, client, fields);
   return show(changed, token, await secretOf(operator, changed));
 }
 
