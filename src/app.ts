@@ -139,8 +139,9 @@ export function createApp(options: {
   const { sendCode, notices } = options.deliveries;
   const login: LoginDeps = { ...shown, db, keyring, passwords, factors, signIns, sendCode, ...notices };
   const relying = createRelying({ ...shown, db, factors, listening: options.listening });
+  const fetchGuarded = createGuardedClient({ allow: config.outboundAllow });
   const oidc = {
-    ...{ alarm, batch: options.batch, db, keyring, factors, signIns },
+    ...{ alarm, batch: options.batch, db, keyring, factors, fetchGuarded, signIns },
     signInDirectly: (ctx: Koa.Context, realm: RealmContext, given: DirectSignIn) => signInDirectly(login, ctx, realm, given),
   };
   const realms = new RealmRegistry<OidcRealm>({
@@ -233,10 +234,10 @@ export function createApp(options: {
     log,
     alarm,
     deliveries: options.deliveries,
-    outbound: { fetch: createGuardedClient({ allow: config.outboundAllow }), allow: config.outboundAllow },
+    outbound: { fetch: fetchGuarded, allow: config.outboundAllow },
     callerOf,
     invite: (realm, user, invitation) => inviteUser(recovery, realm, user, invitation),
-    operator: (actor, at) => ({ db, keyring, passwords, factors, origin, notices, actor, now: at }),
+    operator: (actor, at) => ({ db, keyring, passwords, factors, origin, notices, outboundAllow: config.outboundAllow, actor, now: at }),
     refusedToken,
   };
   router.all(/^\/admin\/((?:realms|serverinfo|openapi\.json)(?:\/.*)?|[^/]+\/console\/whoami)$/, (ctx) =>

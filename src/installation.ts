@@ -161,8 +161,8 @@ export async function metricsOf({ config, db, passwords, factors }: Installation
 
 /** Who acts through the operations of admin/resources. */
 export function operatorOf(installation: Installation, actor: string, now: number): Operator {
-  const { db, keyring, passwords } = installation;
-  return { db, keyring, passwords, actor, now };
+  const { config, db, keyring, passwords } = installation;
+  return { db, keyring, passwords, outboundAllow: config.outboundAllow, actor, now };
 }
 
 /**

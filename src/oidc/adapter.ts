@@ -112,10 +112,17 @@ class InteractionAdapter extends ModelAdapter {
   }
 }
 
+/** A jti that somebody else was faster with; 400 where nobody says it otherwise. */
+export class AlreadyUsed extends errors.InvalidRequest {
+  constructor() {
+    super('it was used before');
+  }
+}
+
 /** A jti is used once: find-then-save would let two nodes both find nothing. */
 class ReplayAdapter extends ModelAdapter {
   override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
-    if (!(await insertPayload(this.queries, this.row(id, payload, expiresIn)))) throw new errors.InvalidRequest('it was used before');
+    if (!(await insertPayload(this.queries, this.row(id, payload, expiresIn)))) throw new AlreadyUsed();
   }
 }
 

@@ -6,6 +6,7 @@
  */
 import type { AdapterPayload } from 'oidc-provider';
 import { ALGORITHMS, type Algorithm } from '../realms/algorithms.ts';
+import { type Authentication, keysOf } from '../realms/client-credentials.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { ClientRow } from '../store/clients.ts';
 
@@ -20,17 +21,20 @@ interface Opened {
   rotated: string | undefined;
   /** All that it may ask for and that tokens name. */
   scopes: readonly string[];
+  /** How it says who it is. */
+  authentication: Authentication;
   /** What the realm signs with where the client says nothing. */
   algorithm: Algorithm;
 }
 
-export function metadataOf(row: ClientRow, { secret, rotated, scopes, algorithm }: Opened): AdapterPayload {
+export function metadataOf(row: ClientRow, { secret, rotated, scopes, authentication, algorithm }: Opened): AdapterPayload {
   const authorizes = row.standardFlow && row.redirectUris.length > 0 && !row.kept.bearerOnly;
   return {
     client_id: row.clientId,
     ...(row.name === null ? {} : { client_name: row.name }),
     ...(secret === undefined ? {} : { client_secret: secret }),
-    token_endpoint_auth_method: row.publicClient ? 'none' : 'client_secret_basic',
+    ...authentication,
+    ...keysOf(row),
     grant_types: grantTypesOf(row, authorizes),
     response_types: authorizes ? ['code'] : [],
     redirect_uris: authorizes ? [PLACEHOLDER] : [],

@@ -4,6 +4,7 @@
 import { LRUCache } from 'lru-cache';
 import type { AdapterPayload, Provider } from 'oidc-provider';
 import { safeEqual } from '../crypto/codes.ts';
+import { type Authentication, authenticationOf, usesSecret } from '../realms/client-credentials.ts';
 import { type ClientMappers, clientMappers, isShown } from '../realms/mappers/applied.ts';
 import { redirectUriAllowed } from '../realms/redirect-uris.ts';
 import { type ClientRow, clientByClientId, clientSeal, rotatedSeal, scopesOfClient } from '../store/clients.ts';
@@ -44,8 +45,9 @@ export class Clients {
     if (cached && now - cached.readAt < FRESH_MS) return cached.client;
 
     const row = await clientByClientId(db.knex, context.realm.id, clientId);
-    // A confidential client without a secret, such as the ones that only carry roles, has nothing to authenticate with.
-    if (!row?.enabled || (!row.publicClient && row.secret === null)) {
+    const authentication = row && authenticationOf(row, { tls: false });
+    // A confidential client without a secret and without keys, such as the ones that only carry roles, has nothing to authenticate with.
+    if (!row?.enabled || !authentication) {
       this.#cache.delete(clientId);
       return undefined;
     }
@@ -54,7 +56,7 @@ export class Clients {
       cached.readAt = now;
       return cached.client;
     }
-    const client = await this.#describe(row);
+    const client = await this.#describe(row, authentication);
     this.#cache.set(clientId, { client, readAt: now });
     return client;
   }
@@ -64,17 +66,16 @@ export class Clients {
     this.#cache.clear();
   }
 
-  async #describe(row: ClientRow): Promise<OidcClient> {
+  async #describe(row: ClientRow, authentication: Authentication): Promise<OidcClient> {
     const { db, keyring, context } = this.#room;
     const [scopes, own] = await Promise.all([scopesOfClient(db.knex, row.realmId, row.id), mappersOf(db.knex, row.realmId, { client: row.id })]);
     const mappers = clientMappers(context, scopes, own);
     const shown = new Set(context.scopes.filter(isShown).map((scope) => scope.name));
-    const secret = row.secret === null ? undefined : await keyring.openText(clientSeal(row), row.secret);
-    const rotated = row.rotatedSecret === null ? undefined : await keyring.openText(rotatedSeal(row), row.rotatedSecret);
-    const metadata = metadataOf(row, {
-      ...{ secret, rotated, scopes: [...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name)) },
-      algorithm: context.realm.settings.defaultSignatureAlgorithm,
-    });
+    const secret = row.secret === null || !usesSecret(row) ? undefined : await keyring.openText(clientSeal(row), row.secret);
+    const rotated = row.rotatedSecret === null || !usesSecret(row) ? undefined : await keyring.openText(rotatedSeal(row), row.rotatedSecret);
+    const all = [...scopes.defaults, ...scopes.optional].filter((name) => shown.has(name));
+    const algorithm = context.realm.settings.defaultSignatureAlgorithm;
+    const metadata = metadataOf(row, { secret, rotated, scopes: all, authentication, algorithm });
     const { defaults, optional } = scopes;
     return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional }, mappers, metadata };
   }

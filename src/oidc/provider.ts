@@ -4,17 +4,21 @@ import { derive } from '../crypto/keyring.ts';
 import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
 import { LEVELS } from '../policy/assurance.ts';
+import { KEY_ALGORITHMS, SECRET_ALGORITHMS } from '../realms/client-credentials.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
 import { accessFrom } from '../realms/web-origins.ts';
 import { markOffline } from '../store/sessions.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
+import { checkAssertion, installReplayDetection } from './assertions.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
 import { claimsByScope, customizeJwt, findAccount } from './claims.ts';
+import { installClientKeys } from './client-keys.ts';
 import { CLIENT_METADATA, rowOf } from './client-metadata.ts';
 import { Clients, installMatchers } from './clients.ts';
 import { installCors } from './cors.ts';
 import { featuresOf } from './features.ts';
+import { libraryFetch } from './fetching.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
 import { impersonatorClaim, refuseImpersonator } from './impersonated.ts';
 import { lifetimesOf } from './lifetimes.ts';
@@ -65,7 +69,11 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     acrValues: [...LEVELS, ...Object.keys(room.context.policy.document.acr)],
     responseTypes: ['code'],
     subjectTypes: ['public'],
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
+    enabledJWA: { clientAuthSigningAlgValues: [...SECRET_ALGORITHMS, ...KEY_ALGORITHMS] },
+    assertJwtClientAuthClaimsAndHeader: (_ctx, claims, header, client) =>
+      checkAssertion({ now: room.now, tolerance: CLOCK_TOLERANCE }, claims, header, client),
+    fetch: libraryFetch(room, realm.name),
     clockTolerance: CLOCK_TOLERANCE,
     conformIdTokenClaims: false,
     discovery: {
@@ -118,6 +126,8 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   provider.proxy = true;
   installMatchers(provider, room.origin, room.now);
   installRefreshTokens(provider, room);
+  installClientKeys(provider, room);
+  installReplayDetection(provider);
   installMiddleware(provider, room, failures);
   installCors(provider, { clients, accessTokens });
   installMapped(provider, { room, clients });

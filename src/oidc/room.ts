@@ -12,6 +12,7 @@ import type { AuditBatch } from '../audit/batch.ts';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { Factors } from '../factors/index.ts';
 import type { Alarm } from '../http/alarm.ts';
+import type { FetchGuarded } from '../http/guarded-client.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { DirectAnswer, DirectSignIn, SignInState, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
@@ -27,6 +28,8 @@ export interface OidcDeps {
   /** Something stored does not open. */
   alarm: Alarm;
   origin: string;
+  /** The way to addresses that a client names. */
+  fetchGuarded: FetchGuarded;
   /** A name, a password and a code in one request; the login room compares them, as on its pages. Throws 429 and 503. */
   signInDirectly(ctx: Koa.Context, realm: RealmContext, given: DirectSignIn): Promise<DirectAnswer>;
   /** Shows a page of ours on any Koa context. */

@@ -4,6 +4,7 @@ import type { AllowedTarget } from '../../src/config/outbound.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createGuardedClient, type FetchGuarded, type Resolve } from '../../src/http/guarded-client.ts';
 import { isPublic } from '../../src/http/outbound-rules.ts';
+import { libraryFetch } from '../../src/oidc/fetching.ts';
 import { listen } from '../support/listen.ts';
 
 const allowing = (list: string): readonly AllowedTarget[] => loadConfig({ CARDEA_OUTBOUND_ALLOW: list }).outboundAllow;
@@ -207,4 +208,78 @@ test('E09 proxies of the environment are not used', async (t) => {
   const fetchGuarded = createGuardedClient({ allow: allowing(`127.0.0.1:${ours.port}`) });
   t.is((await fetchGuarded(`http://127.0.0.1:${ours.port}/`)).body.toString(), 'direct');
   t.is(proxy.requests.length, 0);
+});
+
+/** What oidc-provider is given to fetch with: keys of clients (`jwks_uri`), and whatever else it may ask for. */
+const libraryOn = (allow: string, resolve: Resolve, now: () => number = Date.now) => {
+  const warned: object[] = [];
+  const log = { warn: (details: object) => void warned.push(details), error: () => undefined };
+  return { warned, fetch: libraryFetch({ fetchGuarded: createGuardedClient({ allow: allowing(allow), resolve }), log, now }, 'staff') };
+};
+
+test('E09 the library reaches nothing that the guarded client does not: metadata, ourselves, mapped addresses, names for them', async (t) => {
+  const { resolve } = resolver(Object.fromEntries(INTERNAL.map((address, index) => [`host${index}.example`, [address]])));
+  const { fetch, warned } = libraryOn('', resolve);
+  const said = new Set<string>();
+  for (const [index, address] of INTERNAL.entries()) {
+    const literal = address.includes(':') ? `[${address}]` : address;
+    for (const url of [`https://${literal}/jwks`, `https://host${index}.example/jwks`])
+      said.add((await t.throwsAsync(fetch(url), { code: 'outbound_unreachable' }, url))?.message ?? '');
+  }
+  for (const url of ['https://nobody.example/jwks']) said.add((await t.throwsAsync(fetch(url)))?.message ?? '');
+  t.is(said.size, 1, 'and all of that looks alike');
+  t.is(warned.length, INTERNAL.length * 2 + 1, 'but not in the log');
+  for (const url of ['http://example.com/jwks', 'file:///etc/passwd', 'data:application/json,{}', 'https://user:pass@example.com/'])
+    await t.throwsAsync(fetch(url), { code: 'outbound_refused' }, url);
+});
+
+test('E09 keys of a client: a name that moves, a redirect, too much and too slow', async (t) => {
+  const inner = await listen((_request, response) => response.end('{"keys":[]}'));
+  const outer = await listen((request, response) => {
+    switch (new URL(request.url ?? '', 'http://x').pathname) {
+      case '/away':
+        return response.writeHead(302, { location: `http://inner.example:${inner.port}/` }).end();
+      case '/within':
+        return response.writeHead(302, { location: '/keys' }).end();
+      case '/much':
+        return response.end(JSON.stringify({ keys: [], padding: 'x'.repeat(100_000) }));
+      case '/slow':
+        return response.write('{"keys":');
+      default:
+        return response.setHeader('cache-control', 'max-age=31536000').end('{"keys":[]}');
+    }
+  });
+  const names = { 'keys.example': ['127.0.0.1'], 'inner.example': ['127.0.0.1'], 'rebind.example': [['127.0.0.2'], ['127.0.0.1']] };
+  const { resolve } = resolver(names);
+  const { fetch } = libraryOn(`keys.example:${outer.port},inner.example:${inner.port},rebind.example:${inner.port}`, resolve);
+  const at = (path: string): string => `http://keys.example:${outer.port}${path}`;
+  const good = await fetch(at('/keys'));
+  t.is(await good.text(), '{"keys":[]}');
+  t.is(good.headers.get('cache-control'), null, 'how long it is believed is not theirs to say');
+  for (const path of ['/away', '/within', '/much', '/slow']) await t.throwsAsync(fetch(at(path)), { code: 'outbound_failed' }, path);
+  await t.throwsAsync(fetch(`http://rebind.example:${inner.port}/`), { code: 'outbound_unreachable' });
+  t.is(inner.requests.length, 0);
+});
+
+test('E09 nobody is hammered by us: one address is asked once in ten seconds, one host sixty times a minute', async (t) => {
+  const victim = await listen((_request, response) => response.writeHead(500).end());
+  let now = Date.now();
+  const { fetch } = libraryOn(`victim.example:${victim.port}`, resolver({ 'victim.example': ['127.0.0.1'] }).resolve, () => now);
+  const at = (path: string): string => `http://victim.example:${victim.port}${path}`;
+  await Promise.all(Array.from({ length: 50 }, () => fetch(at('/one'))));
+  t.is(victim.requests.length, 1);
+  now += 10_000;
+  await fetch(at('/one'));
+  t.is(victim.requests.length, 2);
+  const many = await Promise.allSettled(Array.from({ length: 200 }, (_, index) => fetch(at(`/${index}`))));
+  t.is(victim.requests.length, 60);
+  t.is(many.filter(({ status }) => status === 'rejected').length, 142);
+  now += 60_000;
+  await fetch(at('/two'));
+  t.is(victim.requests.length, 61);
+});
+
+test('E09 the library sends nothing anywhere', async (t) => {
+  const { fetch } = libraryOn('', resolver({}).resolve);
+  await t.throwsAsync(fetch('https://example.com/', { method: 'POST', body: 'x' }));
 });

@@ -61,7 +61,13 @@ forEachEngine((engine) => {
       'profile',
     ]);
     t.deepEqual(strings(metadata.grant_types_supported).sort(), ['authorization_code', 'client_credentials', 'password', 'refresh_token']);
-    t.deepEqual(strings(metadata.token_endpoint_auth_methods_supported).sort(), ['client_secret_basic', 'client_secret_post', 'none']);
+    t.deepEqual(strings(metadata.token_endpoint_auth_methods_supported).sort(), [
+      'client_secret_basic',
+      'client_secret_jwt',
+      'client_secret_post',
+      'none',
+      'private_key_jwt',
+    ]);
     t.deepEqual(strings(metadata.response_types_supported), ['code']);
     t.deepEqual(strings(metadata.response_modes_supported).sort(), ['form_post', 'fragment', 'query'].sort());
     t.deepEqual(strings(metadata.code_challenge_methods_supported), ['S256']);

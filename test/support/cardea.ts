@@ -99,7 +99,7 @@ export async function startCardea(db: Database, env: Record<string, string> = {}
   };
   const server = await startServer({ installation, log });
   atEnd(() => server.close());
-  const operator = (now = Date.now()): Operator => ({ db, keyring, passwords, actor: 'test', now });
+  const operator = (now = Date.now()): Operator => ({ db, keyring, passwords, outboundAllow: config.outboundAllow, actor: 'test', now });
   return {
     origin,
     url: server.url,

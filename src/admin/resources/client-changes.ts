@@ -12,6 +12,7 @@ import type { RealmRow } from '../../store/realms.ts';
 import type { Transaction } from '../../store/rows.ts';
 import { deleteUser, updateUser } from '../../store/user-changes.ts';
 import { serviceAccountUser } from '../../store/users.ts';
+import { checkAuthentication } from './client-authentication.ts';
 import { type ClientFields, checkAddresses, checkAttributes, checkName, clientFields, mergedAttributes } from './client-input.ts';
 import { newServiceAccount, serviceAccountName } from './clients.ts';
 import { audit, type Operator, validated } from './context.ts';
@@ -109,6 +110,7 @@ async function changed(operator: Operator, realm: RealmRow, before: ClientRow, a
   if (names.length === 0) return undefined;
   if (asked.redirectUris || asked.postLogoutRedirectUris || asked.webOrigins || asked.rootUrl) checkAddresses(after);
   checkAttributes(asked.attributes ?? {});
+  if (asked.attributes || asked.kept?.clientAuthenticatorType) checkAuthentication(operator, after, asked.attributes ?? {});
   return {
     after,
     events: [{ type: 'client.updated', details: { name: before.clientId, fields: names } }],

@@ -11,6 +11,7 @@ import type { RealmRow } from '../../store/realms.ts';
 import { assignRole } from '../../store/roles.ts';
 import type { Queries } from '../../store/rows.ts';
 import { insertUser, type UserRow } from '../../store/users.ts';
+import { checkAuthentication } from './client-authentication.ts';
 import { checkAddresses, checkAttributes, checkName, clientFields, clientIdInput, mergedAttributes } from './client-input.ts';
 import { audit, type Operator, requireRealmRole, validated } from './context.ts';
 import { type DefaultClient, defaultRoleName } from './realm-defaults.ts';
@@ -50,6 +51,7 @@ export async function createClient(
   checkName(realm, client.clientId);
   checkAddresses(client);
   checkAttributes(client.attributes);
+  checkAuthentication(operator, client, client.attributes);
   const account = client.serviceAccount ? await newServiceAccount(operator, realm, client, asked.serviceAccountRoles) : undefined;
 
   try {

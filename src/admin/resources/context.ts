@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { AuditEvent, AuditOrigin } from '../../audit/event.ts';
 import { recordInChain } from '../../audit/record.ts';
+import type { AllowedTarget } from '../../config/outbound.ts';
 import type { Keyring } from '../../crypto/keyring.ts';
 import { badInput, notFound } from '../../errors.ts';
 import type { PasswordHasher } from '../../factors/factor.ts';
@@ -20,6 +21,8 @@ export interface Operator {
   /** A user id, or the name of the door: `command line`, `first start`. */
   actor: string;
   now: number;
+  /** Where the installation lets the server connect to besides public hosts; nowhere when it is left out. */
+  outboundAllow?: readonly AllowedTarget[];
   /** Where the request came from, if it was one. */
   from?: { ip: string | null; userAgent: string | null };
 }

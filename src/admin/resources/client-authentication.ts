@@ -1,0 +1,73 @@
+/** What a client may be given to show who it is with, checked when it is stored: a mistake is met here, and not by its users. */
+import { AppError, badInput } from '../../errors.ts';
+import { requireFetchable } from '../../http/guarded-client.ts';
+import {
+  AUTHENTICATORS,
+  algorithmIn,
+  isAuthenticator,
+  KEY_ALGORITHMS,
+  KEYS,
+  LONGEST_ASSERTION,
+  parseCertificate,
+  parseKeySet,
+  parsePublicKey,
+  SECRET_ALGORITHMS,
+  SIGNING_ALGORITHM,
+  SUBJECT,
+  UnusableKey,
+} from '../../realms/client-credentials.ts';
+import { parseName } from '../../realms/distinguished-names.ts';
+import type { ClientRow } from '../../store/clients.ts';
+import type { Operator } from './context.ts';
+
+const PATTERNS = 'x509.allow.regex.pattern.comparison';
+
+/** What each attribute may be; what it throws is what is wrong with it. */
+const CHECKS: Readonly<Record<string, (value: string, operator: Pick<Operator, 'outboundAllow'>) => void>> = {
+  [KEYS.url]: (value, { outboundAllow = [] }) => void requireFetchable(value, outboundAllow),
+  [KEYS.set]: (value) => void parseKeySet(value),
+  [KEYS.certificate]: (value) => void parseCertificate(value),
+  [KEYS.publicKey]: (value) => void parsePublicKey(value),
+  [LONGEST_ASSERTION]: (value) => must(/^(?:-1|[0-9]{1,9})$/.test(value), 'must be a number of seconds'),
+  [SUBJECT]: (value) =>
+    must(parseName(value) !== undefined, 'must be the name of a certificate as RFC 4514 writes it, such as CN=robot,O=Example,C=SE'),
+  [PATTERNS]: (value) => must(value === 'false', 'must be false: a subject is compared as it is, and not by a pattern that others may fit'),
+};
+
+/**
+ * @param client as it is to be
+ * @param given the attributes that are being set; what stays as it was is not looked at
+ * @throws AppError 400 on what cannot be used
+ */
+export function checkAuthentication(
+  operator: Pick<Operator, 'outboundAllow'>,
+  client: Pick<ClientRow, 'kept' | 'attributes'>,
+  given: Readonly<Record<string, string | null>>,
+): void {
+  const type = client.kept.clientAuthenticatorType;
+  if (!isAuthenticator(type))
+    throw badInput('clientAuthenticatorType', `clientAuthenticatorType: must be one of ${Object.keys(AUTHENTICATORS).join(', ')}`);
+  for (const [name, check] of Object.entries(CHECKS)) {
+    const value = given[name];
+    if (value !== undefined && value !== null && value !== '') checkOne(name, () => check(value, operator));
+  }
+  const algorithm = client.attributes[SIGNING_ALGORITHM];
+  const algorithms = { 'client-secret-jwt': SECRET_ALGORITHMS, 'client-jwt': KEY_ALGORITHMS, 'client-secret': undefined, 'client-x509': undefined }[
+    type
+  ];
+  if (algorithms && algorithm !== undefined)
+    checkOne(SIGNING_ALGORITHM, () => must(algorithmIn(algorithms, algorithm) !== undefined, `must be one of ${algorithms.join(', ')} for ${type}`));
+}
+
+function must(isSo: boolean, says: string): void {
+  if (!isSo) throw new UnusableKey(says);
+}
+
+function checkOne(name: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof UnusableKey) && !(error instanceof AppError && error.code === 'outbound_refused')) throw error;
+    throw badInput(`attributes.${name}`, `attributes.${name}: ${error.message}`);
+  }
+}

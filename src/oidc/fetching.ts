@@ -1,0 +1,68 @@
+/**
+ * What oidc-provider fetches: keys of clients (`jwks_uri`), and whatever else a client's metadata makes it ask for. All of
+ * it goes through the guarded client (http/guarded-client.ts), and none of it twice in a row: whoever can make a client fail
+ * must not be able to make us hammer somebody (security-tests E09).
+ */
+import { LRUCache } from 'lru-cache';
+import type { GuardedAnswer } from '../http/guarded-client.ts';
+import type { RealmRoom } from './room.ts';
+
+/** An address is asked once in this time, whatever it answered; milliseconds. Also how soon a key that is not known yet is looked for again. */
+export const ASKED_AGAIN_MS = 10_000;
+/** How often one host is asked in a minute by one process, for all clients of a realm together. */
+const MOST_A_MINUTE = 60;
+const MINUTE_MS = 60_000;
+/** Sets of keys are a few KiB. */
+const MAX_BYTES = 64 * 1024;
+/** A client waits for its answer meanwhile. */
+const TIMEOUT_MS = 3_000;
+/** Addresses and hosts that a process remembers. */
+const REMEMBERED = 2_000;
+/** Of headers the library reads how long it may believe an answer; that is for us to say. */
+const PASSED = 'content-type';
+
+type LibraryFetch = (url: string | URL | Request, options?: RequestInit) => Promise<Response>;
+
+/** The library's `fetch`. What fails is told to nobody but the log. */
+export function libraryFetch({ fetchGuarded, log, now }: Pick<RealmRoom, 'fetchGuarded' | 'log' | 'now'>, realm: string): LibraryFetch {
+  const asked = new LRUCache<string, { at: number; answer: Promise<GuardedAnswer> }>({ max: REMEMBERED });
+  const hosts = new LRUCache<string, { since: number; times: number }>({ max: REMEMBERED });
+
+  const mayAsk = (host: string): boolean => {
+    const at = now();
+    const known = hosts.get(host);
+    const counted = known && at - known.since < MINUTE_MS ? known : { since: at, times: 0 };
+    hosts.set(host, { ...counted, times: counted.times + 1 });
+    return counted.times < MOST_A_MINUTE;
+  };
+
+  const ask = async (address: string): Promise<GuardedAnswer> => {
+    const { host } = new URL(address);
+    if (!mayAsk(host)) throw new Error(`${host} was asked ${MOST_A_MINUTE} times within a minute.`);
+    return fetchGuarded(address, { headers: { accept: 'application/json' }, maxBytes: MAX_BYTES, timeoutMs: TIMEOUT_MS });
+  };
+
+  return async (url, options) => {
+    const address = url instanceof Request ? url.url : String(url);
+    // Nothing is sent by the library here; what we send has ways of its own.
+    if ((options?.method ?? 'GET') !== 'GET') throw new Error(`The library wanted to send something to ${address}.`);
+    const at = now();
+    const before = asked.get(address);
+    const current = before && at - before.at < ASKED_AGAIN_MS ? before : { at, answer: ask(address) };
+    asked.set(address, current);
+    try {
+      return responseOf(await current.answer);
+    } catch (err) {
+      if (current !== before) log.warn({ realm, address, err }, 'what a client names could not be fetched');
+      throw err;
+    }
+  };
+}
+
+function responseOf({ status, headers, body }: GuardedAnswer): Response {
+  const type = headers[PASSED];
+  const passed = type === undefined ? {} : { [PASSED]: type };
+  // Statuses that have no body are none that the library takes; a Response of ours may not hold them.
+  const shown = status === 200 ? 200 : 502;
+  return new Response(new Uint8Array(body), { status: shown, headers: passed });
+}
