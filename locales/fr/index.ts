@@ -9,6 +9,7 @@ import mail from './mail.json' with { type: 'json' };
 import page from './page.json' with { type: 'json' };
 import policy from './policy.json' with { type: 'json' };
 import recovery from './recovery.json' with { type: 'json' };
+import sessions from './sessions.json' with { type: 'json' };
 import webauthn from './webauthn.json' with { type: 'json' };
 
-export const texts = { account, custom, devices, error, factor, gate, login, mail, page, policy, recovery, webauthn };
+export const texts = { account, custom, devices, error, factor, gate, login, mail, page, policy, recovery, sessions, webauthn };

@@ -6,6 +6,7 @@ import { readForm } from '../http/input.ts';
 import type { ConsoleSession } from '../http/relying.ts';
 import { say, type Words } from '../languages/messages.ts';
 import { browserOf } from '../sessions/browser.ts';
+import { browserName } from '../sessions/device-names.ts';
 import { isTrusted, knownDevice, lookUp, revokeTrust } from '../sessions/devices.ts';
 import { type DeviceRow, deleteDevice, devicesOf } from '../store/devices.ts';
 import { type AccountRequest, auditOrigin, common, done, takeNotice } from './room.ts';
@@ -84,32 +85,4 @@ function modelOf(row: DeviceRow, is: { here: boolean; trusted: boolean }): Devic
     ip: row.ip,
     trustedUntil: is.trusted && row.trust ? new Date(row.trust.until).toISOString() : null,
   };
-}
-
-/** From the first that fits: browsers name those that they want to be taken for, too. */
-const BROWSERS: readonly [pattern: RegExp, name: string][] = [
-  [/\bEdg(?:e|A|iOS)?\//, 'Edge'],
-  [/\bOPR\/|\bOpera\b/, 'Opera'],
-  [/\bSamsungBrowser\//, 'Samsung Internet'],
-  [/\bFirefox\/|\bFxiOS\//, 'Firefox'],
-  [/\bChrome\/|\bCriOS\/|\bHeadlessChrome\//, 'Chrome'],
-  [/\bSafari\//, 'Safari'],
-  [/\bcurl\//, 'curl'],
-];
-const SYSTEMS: readonly [pattern: RegExp, name: string][] = [
-  [/\bWindows\b/, 'Windows'],
-  [/\bAndroid\b/, 'Android'],
-  [/\biPhone\b/, 'iPhone'],
-  [/\biPad\b/, 'iPad'],
-  [/\bMac OS X\b|\bMacintosh\b/, 'macOS'],
-  [/\bCrOS\b/, 'ChromeOS'],
-  [/\bLinux\b/, 'Linux'],
-];
-
-/** What a person calls a browser, as far as its User-Agent says. */
-export function browserName(userAgent: string | null): Words {
-  const named = (list: typeof BROWSERS): string | undefined => list.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1];
-  const [browser, system] = [named(BROWSERS), named(SYSTEMS)];
-  if (browser !== undefined && system !== undefined) return say('devices.browserOn', { browser, system });
-  return browser ?? system ?? say('devices.unknown');
 }

@@ -92,7 +92,7 @@ export async function codesLeftOf(keyring: Keyring, held: readonly CredentialRow
   return new Map(opened.map(({ id, secret }) => [id, codesLeft(secret)]));
 }
 
-function factorName({ factors }: MethodsIn, { factor: id }: CredentialRow): Words {
+export function factorName({ factors }: Pick<MethodsIn, 'factors'>, { factor: id }: Pick<CredentialRow, 'factor'>): Words {
   const factor = factors.get(id);
   return factor ? nameOf(factor) : id;
 }

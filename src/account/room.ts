@@ -85,6 +85,10 @@ const NOTICES = {
   untrusted: 'devices.notice.untrusted',
   untrustedAll: 'devices.notice.untrustedAll',
   forgotten: 'devices.notice.forgotten',
+  sessionEnded: 'sessions.notice.ended',
+  awayEnded: 'sessions.notice.awayEnded',
+  elsewhereEnded: 'sessions.notice.elsewhereEnded',
+  takenBack: 'sessions.notice.takenBack',
 } as const satisfies Record<string, MessageKey>;
 export type Notice = keyof typeof NOTICES;
 

@@ -8,13 +8,16 @@ import { consolePath } from '../realms/consoles.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { addressOf } from '../sessions/addresses.ts';
 import { addMethod, arrive } from './add-method.ts';
+import { askTakeBack, showApplications, takeBack } from './applications.ts';
 import { endTrust, forgetDevice, showDevices } from './devices.ts';
 import { askPassword, changePassword } from './password.ts';
 import { preferMethod } from './preferred-method.ts';
 import { askRemoval, removeMethod } from './remove-method.ts';
 import { renameMethod } from './rename-method.ts';
 import type { AccountDeps, AccountRequest } from './room.ts';
+import { endAway, endOneSession, showSessions } from './sessions.ts';
 import { showMethods } from './sign-in-methods.ts';
+import { askSignOutElsewhere, askSignOutEverywhere, signOutElsewhere, signOutOfAll } from './sign-out-everywhere.ts';
 
 export type { AccountDeps } from './room.ts';
 
@@ -36,6 +39,16 @@ const ROUTES: readonly [method: 'GET' | 'POST', path: RegExp, handler: Handler][
   ['POST', /^\/devices\/untrust$/, endTrust],
   ['POST', new RegExp(`^/devices/${ID}/untrust$`), endTrust],
   ['POST', new RegExp(`^/devices/${ID}/forget$`), forgetDevice],
+  ['GET', /^\/sessions$/, showSessions],
+  ['POST', new RegExp(`^/sessions/${ID}/end$`), endOneSession],
+  ['GET', /^\/sign-out-elsewhere$/, askSignOutElsewhere],
+  ['POST', /^\/sign-out-elsewhere$/, signOutElsewhere],
+  ['GET', /^\/sign-out-everywhere$/, askSignOutEverywhere],
+  ['POST', /^\/sign-out-everywhere$/, signOutOfAll],
+  ['GET', /^\/applications$/, showApplications],
+  ['POST', new RegExp(`^/applications/${ID}/end-away$`), endAway],
+  ['GET', new RegExp(`^/applications/${ID}/take-back$`), askTakeBack],
+  ['POST', new RegExp(`^/applications/${ID}/take-back$`), takeBack],
 ];
 
 /**

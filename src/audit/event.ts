@@ -149,10 +149,10 @@ type ResourceEvent =
   | { type: 'user.impersonation-offered'; details: Record<string, never> }
   | { type: 'user.impersonated'; details: { session: string } }
   | { type: 'user.identity-linked' | 'user.identity-unlinked'; details: { provider: string } }
-  /** An administrator took back what a user allowed a client. */
+  /** What a user allowed a client was taken back, by the user or by an administrator: the actor. */
   | { type: 'consent.revoked'; details: Record<string, never> }
-  /** An administrator ended sessions: those of a user, of a client, or of everybody. */
-  | { type: 'session.ended'; details: { sessions: number } }
+  /** Sessions were ended, by their user or by an administrator: those of a user, of a client, or of everybody. `offline`: grants of offline tokens. */
+  | { type: 'session.ended'; details: { sessions: number; offline?: number } }
   /** Which factors a realm uses. */
   | { type: 'factor.enabled' | 'factor.disabled' | 'factor.removed'; details: { factor: string } }
   | { type: 'factor.added'; details: { factor: string; host: string } }

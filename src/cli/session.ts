@@ -1,7 +1,8 @@
 /** `cardea session`: where users of a realm are signed in, and the end of it. */
 import type { Command } from 'commander';
 import { requireRealm } from '../admin/resources/context.ts';
-import { aliveIn, allSessions, endSession, signEverybodyOut } from '../admin/resources/user-sessions.ts';
+import { allSessions, endSession, signEverybodyOut } from '../admin/resources/user-sessions.ts';
+import { aliveIn } from '../sessions/lifetimes.ts';
 import { type ListedSession, sessionsOfUser } from '../store/session-lists.ts';
 import type { Invocation } from './cli.ts';
 import { wrongUsage } from './failures.ts';
@@ -57,7 +58,7 @@ function describeList(session: Command, { terminal, output }: Invocation): void 
         const rows =
           options.user === undefined
             ? allSessions(operator, realm)
-            : await sessionsOfUser(knex, realm.id, (await userMeant(operator, realm, options.user)).id, aliveIn(realm, operator.now));
+            : await sessionsOfUser(knex, realm.id, (await userMeant(operator, realm, options.user)).id, aliveIn(realm.settings, operator.now));
         await output.list(options.json, rows, {
           document: (one) => sessionDocument(one, realm.name),
           columns: sessionColumns,

@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { requireRealm } from '../admin/resources/context.ts';
 import type { ShownCredential } from '../admin/resources/factor-operator.ts';
 import { listCredentials } from '../admin/resources/user-credentials.ts';
-import { aliveIn, signUserOut } from '../admin/resources/user-sessions.ts';
+import { signUserOut } from '../admin/resources/user-sessions.ts';
+import { aliveIn } from '../sessions/lifetimes.ts';
 import { sessionsOfUser } from '../store/session-lists.ts';
 import type { Invocation } from './cli.ts';
 import { withFactorOperator, withOperator } from './open.ts';
@@ -18,7 +19,7 @@ export function describeUserSessions(user: Command, { terminal, output }: Invoca
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
         const row = await userMeant(operator, realm, meant);
-        await output.list(options.json, await sessionsOfUser(operator.db.knex, realm.id, row.id, aliveIn(realm, operator.now)), {
+        await output.list(options.json, await sessionsOfUser(operator.db.knex, realm.id, row.id, aliveIn(realm.settings, operator.now)), {
           document: (session) => sessionDocument(session, realm.name),
           columns: sessionColumns,
           none: `${row.username} is not signed in.`,

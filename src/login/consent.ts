@@ -1,7 +1,7 @@
 /** Consent: the library's second prompt, for applications that are not the company's own. */
 import { record } from '../audit/record.ts';
 import type { AppError } from '../errors.ts';
-import { inEnglish, say, sayOr, type Words } from '../languages/messages.ts';
+import { scopeWords } from '../realms/scope-words.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { allowScopes } from '../store/consents.ts';
 import { userById } from '../store/users.ts';
@@ -19,18 +19,9 @@ export async function showConsent(request: LoginRequest, problem?: AppError): Pr
     version: '',
     errors: problem ? [{ field: null, message: problem.said }] : [],
     account: { username: user?.username ?? '' },
-    scopes: asked.scopes.map((name) => ({
-      name,
-      description: name === 'openid' ? say('login.scope.openid') : inTheirLanguage(name, described.get(name) ?? name),
-    })),
+    scopes: asked.scopes.map((name) => ({ name, description: scopeWords(name, described.get(name) ?? name) })),
   };
   await request.render(ctx, 'login/consent', model, problem?.status ?? 200);
-}
-
-/** A description that is still the one that we gave the scope has a text in every language; one that an administrator wrote stays as it is. */
-function inTheirLanguage(name: string, description: string): Words {
-  const ours = sayOr(`login.scope.${name}`, description);
-  return inEnglish(ours) === description ? ours : description;
 }
 
 /** Remembers what was allowed, or tells the application that it was not. */

@@ -11,7 +11,7 @@ import { type MessageKey, say, sayOr, type Words } from '../languages/messages.t
 import type { Proof } from '../policy/assurance.ts';
 import { deviceFacts, knownDevice } from '../sessions/devices.ts';
 import { type KnownUser, knownUser, NOBODY } from '../sessions/facts.ts';
-import { isAlive } from '../sessions/sessions.ts';
+import { isAlive } from '../sessions/lifetimes.ts';
 import { Throttle } from '../sessions/throttle.ts';
 import { type CredentialRow, credentialSeal, replaceSecret } from '../store/credentials.ts';
 import type { Transaction } from '../store/rows.ts';

@@ -9,7 +9,7 @@ import type { AdapterPayload } from 'oidc-provider';
 import { ALGORITHMS } from '../realms/algorithms.ts';
 import { issuerOf } from '../realms/issuer.ts';
 import { impersonationStands } from '../sessions/impersonation.ts';
-import { isAlive } from '../sessions/sessions.ts';
+import { isAlive } from '../sessions/lifetimes.ts';
 import { revokeToken, serviceTokenStands, tokenStanding } from '../store/token-standing.ts';
 import type { Clients, OidcClient } from './clients.ts';
 import { wantedOf } from './mapped.ts';

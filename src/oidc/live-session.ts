@@ -1,7 +1,7 @@
 /** Our session behind a session of the library's, while it is alive; read once a request. */
 import type { IncomingMessage } from 'node:http';
 import { impersonationStands } from '../sessions/impersonation.ts';
-import { isAlive } from '../sessions/sessions.ts';
+import { isAlive } from '../sessions/lifetimes.ts';
 import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
 import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';

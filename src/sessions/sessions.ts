@@ -12,14 +12,10 @@ import type { Database } from '../store/database.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
 import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionFacts, type SessionRow, touchSession } from '../store/sessions.ts';
+import { isAlive, lifetimeOf } from './lifetimes.ts';
 
 /** Activity is written at most this often. */
 const ACTIVITY_MS = 60_000;
-
-/** True while neither the idle nor the absolute end has come. */
-export function isAlive(session: Pick<SessionRow, 'endedAt' | 'endsAt' | 'lastSeenAt'>, settings: RealmSettings, now: number): boolean {
-  return session.endedAt === null && session.endsAt > now && session.lastSeenAt + settings.ssoSessionIdleTimeout * 1000 > now;
-}
 
 /** The newest proof of each credential: a session does not grow with every step-up. */
 export function mergeProofs(before: readonly Proof[], added: readonly Proof[]): Proof[] {
@@ -85,7 +81,7 @@ export async function establishSession(
       userAgent: signIn.userAgent?.slice(0, 300) ?? null,
       createdAt: now,
       lastSeenAt: now,
-      endsAt: now + settings.ssoSessionMaxLifespan * 1000,
+      endsAt: now + lifetimeOf(settings).longest,
       endedAt: null,
     };
     await insertSession(trx, session);
@@ -99,8 +95,8 @@ export async function noteActivity(db: Database, session: SessionRow, now: numbe
   await touchSession(db.knex, session, freshProofs(session.proofs, now, session.lastSeenAt), now);
 }
 
-/** `butUid`: the one that goes on. */
-type Which = { id: string } | { uid: string } | { userId: string; butUid?: string };
+/** `butUid`: the one that goes on; `userId` beside an id: only if it is that user's. */
+type Which = { id: string; userId?: string } | { uid: string } | { userId: string; butUid?: string };
 
 /** Ends sessions with the grants that hang on them; grants of offline tokens live on. Answers how many ended. */
 export async function endSessionsIn(trx: Transaction, realmId: string, which: Which, now: number): Promise<number> {

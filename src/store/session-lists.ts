@@ -8,6 +8,7 @@ export interface ListedSession {
   userId: string;
   username: string;
   ip: string | null;
+  userAgent: string | null;
   createdAt: number;
   lastSeenAt: number;
   remember: boolean;
@@ -21,6 +22,8 @@ export interface Alive {
   now: number;
   /** Sessions that were last seen before are idle. */
   seenSince: number;
+  /** Those that began before have lasted long enough. */
+  begunSince: number;
 }
 
 const MOST = 1000;
@@ -56,12 +59,13 @@ export async function offlineSessionsOfUser(knex: Knex, realmId: string, userId:
   return withClients(knex, realmId, sessions, true);
 }
 
-export function standing(knex: Knex, realmId: string, { now, seenSince }: Alive) {
+export function standing(knex: Knex, realmId: string, { now, seenSince, begunSince }: Alive) {
   return knex('sessions')
     .where('sessions.realm_id', realmId)
     .whereNull('sessions.ended_at')
     .where('sessions.ends_at', '>', now)
     .where('sessions.last_seen_at', '>', seenSince)
+    .where('sessions.created_at', '>', begunSince)
     .whereNotExists((users) =>
       users
         .select('users.id')
@@ -75,6 +79,7 @@ interface SessionRecord {
   user_id: string;
   username: string;
   ip: string | null;
+  user_agent: string | null;
   created_at: number;
   last_seen_at: number;
   used_at: number | null;
@@ -113,6 +118,7 @@ export async function withClients(
       'listed.id',
       'listed.user_id',
       'listed.ip',
+      'listed.user_agent',
       'listed.created_at',
       'listed.last_seen_at',
       'listed.remember',
@@ -133,6 +139,7 @@ export async function withClients(
         userId: row.user_id,
         username: row.username,
         ip: row.ip,
+        userAgent: row.user_agent,
         createdAt: row.created_at,
         lastSeenAt: Math.max(row.last_seen_at, ...mine.map(({ used_at }) => used_at ?? 0)),
         remember: row.remember === true || row.remember === 1,
@@ -172,18 +179,17 @@ export async function someOpenSessions(knex: Knex, realmId: string, limit: numbe
   return knex('sessions').where({ realm_id: realmId }).whereNull('ended_at').limit(limit).pluck('id');
 }
 
-/** The grants of offline tokens: of one session, or of a user at one client. */
+/** The grants of offline tokens: of one session, or of a user, at one client or at all. */
 export async function offlineGrants(
   knex: Knex,
   realmId: string,
-  of: { sessionId: string } | { userId: string; clientRowId: string },
+  of: { sessionId: string } | { userId: string; clientRowId?: string },
 ): Promise<string[]> {
   const query = knex('session_clients').where({ 'session_clients.realm_id': realmId, 'session_clients.offline': true }).whereNotNull('grant_id');
   if ('sessionId' in of) query.where('session_clients.session_id', of.sessionId);
   else {
-    query
-      .where('session_clients.client_id', of.clientRowId)
-      .whereIn('session_clients.session_id', knex('sessions').where({ realm_id: realmId, user_id: of.userId }).select('id'));
+    if (of.clientRowId !== undefined) query.where('session_clients.client_id', of.clientRowId);
+    query.whereIn('session_clients.session_id', knex('sessions').where({ realm_id: realmId, user_id: of.userId }).select('id'));
   }
   return query.pluck('grant_id');
 }

@@ -11,6 +11,7 @@ import { paperExhibits } from './gallery-paper.ts';
 import { recoveryExhibits } from './gallery-recovery.ts';
 import { requiredExhibits } from './gallery-required.ts';
 import { sentExhibits } from './gallery-sent.ts';
+import { sessionExhibits } from './gallery-sessions.ts';
 
 export interface Exhibit {
   name: string;
@@ -419,4 +420,5 @@ export const exhibits: Exhibit[] = [
   ...deviceExhibits,
   ...paperExhibits,
   ...sentExhibits,
+  ...sessionExhibits,
 ];

@@ -1,7 +1,7 @@
 /** The page of devices in the account console: what a user sees of them, and how each is ended. */
 import type { ExecutionContext } from 'ava';
-import { browserName } from '../../src/account/devices.ts';
 import { inEnglish } from '../../src/languages/messages.ts';
+import { browserName } from '../../src/sessions/device-names.ts';
 import { Person, patient } from '../support/account.ts';
 import { formsOf, type Page, unescapeHtml } from '../support/agent.ts';
 import { codeAt, giveApp } from '../support/attack.ts';

@@ -38,7 +38,11 @@ forEachEngine((engine) => {
     const page = await browser.visit(body.redirect);
     t.is(page.status, 200);
     t.true(page.html.includes(on.erin.username) && page.html.includes(on.boss.username));
-    t.deepEqual(await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0 }), [], 'to look begins nothing');
+    t.deepEqual(
+      await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0, begunSince: 0 }),
+      [],
+      'to look begins nothing',
+    );
     const begun = await browser.send(page, {});
     t.is(begun.status, 200);
     t.true(begun.html.includes('/protocol/openid-connect/logout'));
@@ -76,7 +80,7 @@ forEachEngine((engine) => {
     const [listed] = await client.users.listSessions({ id: on.erin.id });
     const impersonator = { id: on.boss.id, username: on.boss.username, realm: on.realm.name };
     t.like(listed, { username: on.erin.username, impersonator });
-    const [row] = await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0 });
+    const [row] = await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0, begunSince: 0 });
     t.deepEqual(row && sessionDocument(row, on.realm.name).impersonator, impersonator);
     t.is(on.server.log.filter((line) => line.includes('impersonation?key=')).length, 0);
   });
@@ -132,7 +136,7 @@ forEachEngine((engine) => {
     await t.throwsAsync(openid.fetchUserInfo(on.rp.configuration, tokens.access_token, on.erin.id));
     await t.throwsAsync(openid.refreshTokenGrant(on.rp.configuration, tokens.refresh_token ?? ''));
     t.true((await asks(browser, on.rp)).page.html.includes('name="password"'), 'nobody is signed in there');
-    t.deepEqual(await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0 }), []);
+    t.deepEqual(await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0, begunSince: 0 }), []);
   });
 
   engine.test('it ends when the impersonator is switched off', async (t) => {

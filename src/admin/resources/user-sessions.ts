@@ -1,29 +1,22 @@
 /** Sessions, consents and identities elsewhere, as whoever administers sees and ends them. */
 import { z } from 'zod';
 import { conflict, notFound } from '../../errors.ts';
+import { signOutEverywhere, takeBackAccess } from '../../sessions/endings.ts';
+import { aliveIn } from '../../sessions/lifetimes.ts';
 import { endSessionsIn } from '../../sessions/sessions.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { deleteIdentity, insertIdentity, type LinkedIdentity } from '../../store/identities.ts';
 import { deleteGrants } from '../../store/oidc-payloads.ts';
 import type { RealmRow } from '../../store/realms.ts';
-import { deleteConsent, grantsAt, type ListedSession, offlineGrants, sessionsOfRealm, someOpenSessions } from '../../store/session-lists.ts';
-import { grantsOfUser } from '../../store/sessions.ts';
-import { updateUser } from '../../store/user-changes.ts';
-import { lockUser, type UserRow } from '../../store/users.ts';
+import { type ListedSession, offlineGrants, sessionsOfRealm, someOpenSessions } from '../../store/session-lists.ts';
+import type { UserRow } from '../../store/users.ts';
 import { audit, type Operator, plainText, validated } from './context.ts';
-
-/** Which sessions of a realm still stand. */
-export const aliveIn = ({ settings }: RealmRow, now: number) => ({ now, seenSince: now - settings.ssoSessionIdleTimeout * 1000 });
 
 /** Signs a user out everywhere: sessions, and tokens of any kind, offline ones too. */
 export async function signUserOut(operator: Operator, realm: RealmRow, user: UserRow): Promise<void> {
   const { db, now } = operator;
   await db.transaction(async (trx) => {
-    await lockUser(trx, realm.id, user.id);
-    const grants = await grantsOfUser(trx, realm.id, user.id);
-    const sessions = await endSessionsIn(trx, realm.id, { userId: user.id }, now);
-    await deleteGrants(trx, realm.id, grants);
-    await updateUser(trx, user, { notBefore: now }, now);
+    const { sessions } = await signOutEverywhere(trx, { realmId: realm.id, userId: user.id }, { offline: true }, now);
     await audit(operator, { realmId: realm.id, subject: user.id }, { type: 'session.ended', details: { sessions } }, trx);
   });
 }
@@ -46,7 +39,7 @@ export async function endSession(operator: Operator, realm: RealmRow, id: string
 /** Every session of a realm that still stands, newest first, page by page. */
 export async function* allSessions({ db, now }: Pick<Operator, 'db' | 'now'>, realm: RealmRow): AsyncGenerator<ListedSession> {
   for (let after: ListedSession | undefined; ; ) {
-    const { sessions, isLast } = await sessionsOfRealm(db.knex, realm.id, aliveIn(realm, now), after);
+    const { sessions, isLast } = await sessionsOfRealm(db.knex, realm.id, aliveIn(realm.settings, now), after);
     yield* sessions;
     if (isLast) return;
     after = sessions.at(-1);
@@ -72,10 +65,7 @@ export async function signEverybodyOut(operator: Operator, realm: RealmRow): Pro
 /** Takes back what a user allowed a client, with the tokens that it has. */
 export async function revokeConsent(operator: Operator, realm: RealmRow, user: UserRow, client: { id: string; clientId: string }): Promise<void> {
   await operator.db.transaction(async (trx) => {
-    const offline = await offlineGrants(trx, realm.id, { userId: user.id, clientRowId: client.id });
-    const consented = await deleteConsent(trx, realm.id, user.id, client.id);
-    if (!consented && offline.length === 0) throw notFound('Consent nor offline token not found');
-    await deleteGrants(trx, realm.id, await grantsAt(trx, realm.id, user.id, client.id));
+    if (!(await takeBackAccess(trx, { realmId: realm.id, userId: user.id }, client.id))) throw notFound('Consent nor offline token not found');
     const about = { realmId: realm.id, subject: user.id, clientId: client.clientId };
     await audit(operator, about, { type: 'consent.revoked', details: {} }, trx);
   });

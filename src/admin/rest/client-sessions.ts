@@ -1,11 +1,11 @@
 /** Sessions at a client, the hosts that it runs on, and what its adapter is set up with. */
 import { z } from 'zod';
 import { AppError, notFound } from '../../errors.ts';
+import { aliveIn } from '../../sessions/lifetimes.ts';
 import { countSessionsAtClient, sessionsAtClient } from '../../store/client-sessions.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { findRoles } from '../../store/role-lists.ts';
 import { changeClient, requireClientById } from '../resources/client-changes.ts';
-import { aliveIn } from '../resources/user-sessions.ts';
 import { requireYours } from './client-rights.ts';
 import { representedWithSecret } from './clients.ts';
 import { id, inRealm, type Method, type Operation, paging, type RealmCall } from './operation.ts';
@@ -39,7 +39,7 @@ const sessions: readonly Operation[] = [
       // Whoever may not see users is told how many there are, and not who.
       if (!access.has('view-users', 'manage-users')) return { body: [] };
       const place = { first: query.first ?? 0, max: query.max ?? DEFAULT_MAX };
-      const found = await sessionsAtClient(operator.db.knex, realm.id, client.id, { offline, alive: aliveIn(realm, operator.now), place });
+      const found = await sessionsAtClient(operator.db.knex, realm.id, client.id, { offline, alive: aliveIn(realm.settings, operator.now), place });
       return { body: found.map(representedSession) };
     },
   }),
@@ -55,7 +55,7 @@ const sessions: readonly Operation[] = [
     answer: z.object({ count: z.number().int() }),
     async run({ operator, realm }, { params }) {
       const client = await requireClientById(operator, realm, params.id);
-      const counted = { offline, alive: aliveIn(realm, operator.now) };
+      const counted = { offline, alive: aliveIn(realm.settings, operator.now) };
       return { body: { count: await countSessionsAtClient(operator.db.knex, realm.id, client.id, counted) } };
     },
   }),

@@ -1,12 +1,13 @@
 /** Sessions, consents and identities elsewhere over REST, with Keycloak's representations. */
 import { z } from 'zod';
 import { notFound } from '../../errors.ts';
+import { aliveIn } from '../../sessions/lifetimes.ts';
 import { clientByClientId } from '../../store/clients.ts';
 import { identitiesOf } from '../../store/identities.ts';
 import { consentsOfUser, type ListedSession, offlineSessionsOfUser, sessionsByClient, sessionsOfUser } from '../../store/session-lists.ts';
 import { offerImpersonation } from '../resources/impersonation.ts';
 import { requireUserById } from '../resources/user-changes.ts';
-import { aliveIn, endSession, linkIdentity, revokeConsent, signEverybodyOut, signUserOut, unlinkIdentity } from '../resources/user-sessions.ts';
+import { endSession, linkIdentity, revokeConsent, signEverybodyOut, signUserOut, unlinkIdentity } from '../resources/user-sessions.ts';
 import { requireNoMore } from './grantable.ts';
 import { flag, id, inRealm, type Operation } from './operation.ts';
 import { clientOfRealm } from './role-clients.ts';
@@ -55,7 +56,7 @@ const sessions: readonly Operation[] = [
     answer: z.array(sessionRepresentation),
     async run({ operator, realm }, { params }) {
       const user = await requireUserById(operator, realm, params.id);
-      return { body: (await sessionsOfUser(operator.db.knex, realm.id, user.id, aliveIn(realm, operator.now))).map(representedSession) };
+      return { body: (await sessionsOfUser(operator.db.knex, realm.id, user.id, aliveIn(realm.settings, operator.now))).map(representedSession) };
     },
   }),
   inRealm({
@@ -128,7 +129,7 @@ const sessions: readonly Operation[] = [
     status: 200,
     answer: z.array(z.object({ id: z.string(), clientId: z.string(), active: z.string(), offline: z.string() })),
     async run({ operator, realm }) {
-      const clients = await sessionsByClient(operator.db.knex, realm.id, aliveIn(realm, operator.now));
+      const clients = await sessionsByClient(operator.db.knex, realm.id, aliveIn(realm.settings, operator.now));
       return { body: clients.map(({ active, offline, ...client }) => ({ ...client, active: String(active), offline: String(offline) })) };
     },
   }),
