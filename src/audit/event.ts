@@ -100,6 +100,9 @@ type DeliveryEvent =
 /** Alarms, and the keys behind everything. */
 type SecurityEvent =
   | { type: 'token.reuse'; details: { kind: string } }
+  /** A client got a token of its own for a user's token that it was called with; `from` is the client that one was of. */
+  | { type: 'token.exchange'; details: { from: string; mode: 'impersonation' | 'delegation'; scope: string[]; audience: string[] } }
+  | { type: 'token.exchange.refused'; details: { reason: string } }
   /** A sealed value that does not open: moved, changed, or its key is gone. */
   | { type: 'crypto.unreadable'; details: { what: string } }
   | { type: 'crypto.data_key.made'; details: { key: string } }

@@ -12,6 +12,7 @@ import { impersonationStands } from '../sessions/impersonation.ts';
 import { isAlive } from '../sessions/lifetimes.ts';
 import { revokeToken, serviceTokenStands, tokenStanding } from '../store/token-standing.ts';
 import type { Clients, OidcClient } from './clients.ts';
+import { type Exchange, exchangeOf, exchangeStands } from './exchanged.ts';
 import { wantedOf } from './mapped.ts';
 import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
@@ -53,12 +54,15 @@ export class AccessTokens {
     const offline = standing.offline && scopesOf(claims).includes('offline_access');
     if (!offline && !isAlive(standing.session, realm.settings, now())) return undefined;
     if (!(await impersonationStands(db, realm, standing.session, now()))) return undefined;
+    const exchange = await this.#exchange(claims);
+    if (exchange === undefined) return undefined;
     const { impersonator } = standing.session.facts;
     // The library asks for grant and account next.
     const { user, about } = standing;
     Object.assign(requestCache(), {
       grant: { id: standing.grantId, payload: standing.grantPayload },
       user,
+      exchange: exchange ?? undefined,
       ...(impersonator ? { impersonator } : {}),
       ...(wanted.attributes || wanted.groups ? { about: { userId: user.id, wanted, about } } : {}),
     });
@@ -88,6 +92,12 @@ export class AccessTokens {
   /** The client that a token was made for, be it expired or revoked by now: who is to learn that it is no good. */
   async issuedTo(value: string): Promise<OidcClient | undefined> {
     return (await this.#verify(value, BEFORE_ALL_ENDS))?.client;
+  }
+
+  /** What it was exchanged from; null for nothing, undefined when that no longer stands. */
+  async #exchange(claims: JWTPayload): Promise<Exchange | null | undefined> {
+    const exchange = exchangeOf(claims);
+    return exchange === null || (await exchangeStands(this.#room, this.#clients, exchange, claims.iat ?? 0)) ? exchange : undefined;
   }
 
   async #verify(value: string, at = this.#room.now()): Promise<{ claims: JWTPayload; client: OidcClient } | undefined> {

@@ -8,6 +8,7 @@ import { subjectsOf } from '../sessions/throttle.ts';
 import { deleteGrants, deletePayload, insertOpenInteraction, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
 import { offlineUse } from '../store/sessions.ts';
 import { looksLikeJwt, unmarked } from './access-tokens.ts';
+import { exchangeStands, storedExchange } from './exchanged.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
 import { SessionAdapter } from './session-adapter.ts';
@@ -61,7 +62,10 @@ class AccessTokenAdapter extends ModelAdapter {
     const entities = Provider.ctx?.oidc.entities;
     const token = entities?.AccessToken ?? entities?.ClientCredentials;
     if (token?.exp === undefined) return;
-    await this.parts.accessTokens.revoke(jti, token.exp * 1000);
+    const { context, now } = this.parts.room;
+    // Refresh tokens that came from it by an exchange end with it, and go on for as long as a session may.
+    const longest = now() + context.realm.settings.ssoSessionMaxLifespan * 1000;
+    await this.parts.accessTokens.revoke(jti, Math.max(token.exp * 1000, longest));
   }
 
   override async revokeByGrantId(): Promise<void> {
@@ -130,9 +134,19 @@ class ReplayAdapter extends ModelAdapter {
 class RefreshTokenAdapter extends ModelAdapter {
   override async find(id: string): Promise<AdapterPayload | undefined> {
     const found = await super.find(id);
+    const { room, clients } = this.parts;
+    const exchange = storedExchange(found?.exchange);
+    // It says what the tokens say that are made from it, and ends with what it came from.
+    if (exchange && !(await exchangeStands(room, clients, exchange, found?.iat ?? 0))) return undefined;
+    if (exchange) requestCache().exchange = exchange;
     if (!found || found.expiresWithSession) return found;
     const { context, now } = this.parts.room;
     const usedAt = await offlineUse(this.queries, this.realmId, found.sid ?? '');
     return usedAt !== undefined && usedAt + context.realm.settings.offlineSessionIdleTimeout * 1000 > now() ? found : undefined;
+  }
+  /** The library keeps of a refresh token what it knows, and makes the next one of that; the chain goes on beside it. */
+  protected override row(id: string, payload: AdapterPayload, expiresIn: number | undefined): Omit<PayloadRow, 'uses'> {
+    const { exchange } = requestCache();
+    return super.row(id, exchange ? { ...payload, exchange } : payload, expiresIn);
   }
 }

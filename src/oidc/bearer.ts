@@ -35,6 +35,8 @@ export async function bearerOf({ accessTokens, clients }: OidcRealm, token: stri
   const ofUser = await accessTokens.find(token, { forUserinfo: false });
   // Nobody administers anything as somebody else.
   if (ofUser?.extra?.impersonator !== undefined) return undefined;
+  // Nor by a token that was passed on: it was given to another application, which may not be trusted with this.
+  if (ofUser?.extra?.exchanged_from !== undefined) return undefined;
   if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...(await common(clients, ofUser, false)), service: false };
   const ofClient = await accessTokens.findClientCredentials(token);
   const { sub } = decodeJwt(token);

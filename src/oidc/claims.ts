@@ -7,6 +7,7 @@ import { userWith, type Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
 import { rowOf } from './client-metadata.ts';
 import type { Clients, OidcClient } from './clients.ts';
+import { exchangeClaims } from './exchanged.ts';
 import { impersonatorClaim } from './impersonated.ts';
 import { mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
 import { requestCache } from './request-cache.ts';
@@ -61,7 +62,8 @@ async function clientAtHand(clients: Clients): Promise<OidcClient | undefined> {
 async function accountClaims({ room, clients }: Parts, user: UserRow, use: 'id' | 'userinfo', scope: string): Promise<AccountClaims> {
   const client = await clientAtHand(clients);
   const signIn = Provider.ctx && signInOf(Provider.ctx);
-  const said = client ? await mapped(room, { client, user, scope, signIn }, use) : { claims: {}, audience: [] };
+  const { exchange } = requestCache();
+  const said = client ? await mapped(room, { client, user, scope, signIn, exchange, clients }, use) : { claims: {}, audience: [] };
   const all = { ...said, claims: { ...said.claims, ...impersonatorClaim() } };
   return { ...passing(all.claims), ...(use === 'id' ? idTokenClaims : userinfoClaims)(all, user.id), sub: user.id };
 }
@@ -69,6 +71,8 @@ async function accountClaims({ room, clients }: Parts, user: UserRow, use: 'id' 
 /** How the user signed in, from what a token is made of, or from the access token that is shown. */
 function signInOf({ oidc }: KoaContextWithOIDC): SignedIn | undefined {
   const { AuthorizationCode: code, RefreshToken: refreshToken, AccessToken: token } = oidc.entities;
+  const { signedIn } = requestCache();
+  if (signedIn) return signedIn;
   const source = code ?? refreshToken;
   if (source) return { acr: source.acr, amr: source.amr, authTime: source.authTime, sid: source.sid };
   const extra: Record<string, unknown> = Object(token?.extra);
@@ -91,10 +95,12 @@ export async function customizeJwt(
   const user = service ? await serviceUser(room, client) : accountUser(ctx.oidc.account);
   if (!user) throw new Error(`An access token of client ${client.row.clientId} is about nobody.`);
   const signIn = service ? undefined : signInOf(ctx);
-  const said = await mapped(room, { client, user, scope: token.scope, signIn }, 'access');
-  const about = { sub: user.id, azp: token.clientId, sid: service ? undefined : token.sid, aud: DEFAULT_AUDIENCE };
+  const exchange = service ? undefined : requestCache().exchange;
+  const said = await mapped(room, { client, user, scope: token.scope, signIn, exchange, clients }, 'access');
+  const about = { sub: user.id, azp: token.clientId, sid: service ? undefined : token.sid, aud: exchange?.audience ?? DEFAULT_AUDIENCE };
   const acted = service ? undefined : impersonatorClaim();
-  jwt.payload = accessTokenPayload({ ...jwt.payload, ...acted }, about, said);
+  const payload = { ...jwt.payload, ...acted, ...(exchange && exchangeClaims(exchange)) };
+  jwt.payload = accessTokenPayload(payload, about, exchange?.audience ? { ...said, audience: [] } : said);
 }
 
 /** The user that a service account's own tokens are about. */

@@ -10,6 +10,9 @@ import { type Authentication, keysOf } from '../realms/client-credentials.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { ClientRow } from '../store/clients.ts';
 
+/** RFC 8693 section 2.1. */
+export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
 const PLACEHOLDER = 'https://redirect-uris.invalid/';
 
 /** Names of our extra metadata; the library keeps them as they are. */
@@ -53,13 +56,18 @@ export function metadataOf(row: ClientRow, { secret, rotated, scopes, authentica
 /** Keycloak's switches are attributes with the text `true`. */
 export const isOn = (row: ClientRow, attribute: string): boolean => row.attributes[attribute] === 'true';
 
+/** Keycloak's switch; a public client has nothing to show that it is itself. */
+export const mayExchange = (row: ClientRow): boolean => isOn(row, 'standard.token.exchange.enabled') && !row.publicClient;
+
 /** What a client may ask tokens for; one that only receives them may ask for none. */
-function grantTypesOf({ kept, directAccess, serviceAccount, publicClient }: ClientRow, authorizes: boolean): string[] {
+function grantTypesOf(row: ClientRow, authorizes: boolean): string[] {
+  const { kept, directAccess, serviceAccount, publicClient } = row;
   if (kept.bearerOnly) return [];
   return [
     ...(authorizes ? ['authorization_code'] : []),
     ...(directAccess ? ['password'] : []),
-    ...(authorizes || directAccess ? ['refresh_token'] : []),
+    ...(authorizes || directAccess || mayExchange(row) ? ['refresh_token'] : []),
+    ...(mayExchange(row) ? [TOKEN_EXCHANGE] : []),
     ...(serviceAccount && !publicClient ? ['client_credentials'] : []),
   ];
 }

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
 import type { ClientRow } from '../store/clients.ts';
 import { consentedScopes } from '../store/consents.ts';
+import { deleteGrants } from '../store/oidc-payloads.ts';
 import { joinSessionClient, sessionClient } from '../store/sessions.ts';
 import { standingOf } from './authentication.ts';
 import { rowOf } from './client-metadata.ts';
@@ -41,23 +42,22 @@ export async function grantFor(room: RealmRoom, ctx: KoaContextWithOIDC): Promis
     }
   }
 
-  const { Grant: GrantModel } = ctx.oidc.provider;
-  const joined = await sessionClient(room.db.knex, row.realmId, standing.session.id, row.id);
-  const known = joined?.grantId ? await GrantModel.find(joined.grantId) : undefined;
-  if (joined && known) {
-    if (extend(known, asked)) await known.save();
-    session.sidFor(client.clientId, joined.sid);
-    return known;
-  }
-  const begun = await beginGrant(room, ctx, {
-    row,
-    userId: account.accountId,
-    sessionId: standing.session.id,
-    scopes: asked,
-    instead: joined?.grantId ?? null,
-  });
-  session.sidFor(client.clientId, begun.sid);
-  return begun.grant;
+  const { grant, sid } = await joinedGrant(room, ctx, { row, userId: account.accountId, sessionId: standing.session.id, scopes: asked });
+  session.sidFor(client.clientId, sid);
+  return grant;
+}
+
+/** The grant of a session at a client, with these scopes among others: the one that there is, or one that begins. */
+export async function joinedGrant(
+  room: RealmRoom,
+  ctx: KoaContextWithOIDC,
+  at: { row: ClientRow; userId: string; sessionId: string; scopes: string[] },
+): Promise<{ grant: Grant | undefined; sid: string }> {
+  const joined = await sessionClient(room.db.knex, at.row.realmId, at.sessionId, at.row.id);
+  const known = joined?.grantId ? await ctx.oidc.provider.Grant.find(joined.grantId) : undefined;
+  if (!joined || !known) return beginGrant(room, ctx, { ...at, instead: joined?.grantId ?? null });
+  if (extend(known, at.scopes)) await known.save();
+  return { grant: known, sid: joined.sid };
 }
 
 /** The grant of a session at a client that it was not at before, and the sid that the client knows the session by. */
@@ -79,7 +79,7 @@ export async function beginGrant(
   const { sid } = stored;
   if (stored.grantId === grantId || stored.grantId === null) return { grant: fresh, sid };
   // A second request of this session at this client was faster: there is one grant, and it is that one's.
-  await fresh.destroy();
+  await room.db.transaction((trx) => deleteGrants(trx, realmId, [grantId]));
   const theirs = await GrantModel.find(stored.grantId);
   if (theirs && extend(theirs, scopes)) await theirs.save();
   return { grant: theirs, sid };

@@ -12,6 +12,7 @@ import { claimsOf, introspected, isLightweight, ofClient, type Said, type Source
 import { userWith, type Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
 import type { Clients, OidcClient } from './clients.ts';
+import { type Exchange, rolesThrough } from './exchanged.ts';
 import { requestCache } from './request-cache.ts';
 import { rolesWithin } from './roles.ts';
 import type { RealmRoom } from './room.ts';
@@ -30,6 +31,9 @@ export interface About {
   /** What the token says it is for. */
   scope: string | undefined;
   signIn: SignedIn | undefined;
+  /** What the token came from, where it came from another one. */
+  exchange: Exchange | undefined;
+  clients: Clients;
 }
 
 const isService = ({ user }: About): boolean => user.serviceAccountOf !== null;
@@ -42,7 +46,7 @@ export const mapped = (room: RealmRoom, about: About, use: Use): Promise<Said> =
 export const wantedOf = (client: OidcClient | undefined, uses: readonly Use[]): Wanted =>
   client ? wantedFor(allMappers(client.mappers), uses, isLightweight(client.row)) : { attributes: false, groups: false };
 
-function sourceOf(room: RealmRoom, { client, user, scope, signIn }: About): Source {
+function sourceOf(room: RealmRoom, { client, user, scope, signIn, exchange, clients }: About): Source {
   const cache = requestCache();
   const { knex } = room.db;
   return {
@@ -60,7 +64,8 @@ function sourceOf(room: RealmRoom, { client, user, scope, signIn }: About): Sour
     roles() {
       const key = JSON.stringify([user.id, client.row.id, scope]);
       cache.roles = cache.roles?.key === key ? cache.roles : { key, roles: rolesWithin(room, client, user.id, scope) };
-      return cache.roles.roles;
+      const { roles } = cache.roles;
+      return exchange ? roles.then((held) => rolesThrough(room, clients, exchange, { userId: user.id, scope, roles: held })) : roles;
     },
   };
 }
@@ -113,7 +118,8 @@ async function completeIntrospection({ room, clients }: { room: RealmRoom; clien
   if (!client) return;
   const { scope } = token;
   const mappers = appliedMappers(client.mappers, scope, ofService !== undefined);
-  const user = ofUser ? requestCache(ctx.req).user : undefined;
+  const { user: ofToken, exchange } = requestCache(ctx.req);
+  const user = ofUser ? ofToken : undefined;
   const extra: Record<string, unknown> = Object(ofUser?.extra);
   const signIn = ofUser && { acr: extra.acr, amr: extra.amr, authTime: extra.auth_time, sid: ofUser.sid };
   // Of a service account nothing was read so far, and mostly nothing has to be.
@@ -121,10 +127,11 @@ async function completeIntrospection({ room, clients }: { room: RealmRoom; clien
     userWith(room.db.knex, client.row.realmId, { serviceAccountOf: client.row.id }, { attributes: false, groups: false }).then((one) => one?.user);
   const answer = await introspected(mappers, body, isLightweight(client.row), async () => {
     const subject = user ?? (await account());
-    return subject && sourceOf(room, { client, user: subject, scope, signIn });
+    return subject && sourceOf(room, { client, user: subject, scope, signIn, exchange, clients });
   });
   if (!answer) return;
-  ctx.body = { ...answer.claims, ...(isAudience(body.aud) ? { aud: audienceOf(body.aud, answer.audience) } : {}) };
+  // Whom an exchanged token is for was settled when it was made.
+  ctx.body = { ...answer.claims, ...(isAudience(body.aud) && !exchange ? { aud: audienceOf(body.aud, answer.audience) } : {}) };
 }
 
 const isActive = (body: unknown): body is Record<string, unknown> =>

@@ -4,7 +4,7 @@
  * them as it does on its pages (login/direct.ts). What follows is a session like any other, listed and ended like any other,
  * and tokens that say truthfully how it began.
  */
-import { type Account, errors, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
+import { errors, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
 import { record } from '../audit/record.ts';
 import { AppError } from '../errors.ts';
 import { ownedFactors } from '../factors/owned.ts';
@@ -17,9 +17,10 @@ import { findAccount } from './claims.ts';
 import { rowOf } from './client-metadata.ts';
 import type { Clients, OidcClient } from './clients.ts';
 import { beginGrant } from './grants.ts';
+import { accessTokenOf, idTokenOf, parameter, Refused, refreshTokenOf } from './issue.ts';
 import { requestCache } from './request-cache.ts';
 import { defaultResourceServer } from './resource.ts';
-import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
+import type { RealmRoom } from './room.ts';
 import { type ClientFailures, TooMany } from './too-many.ts';
 
 const GRANT = 'password';
@@ -60,13 +61,6 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
   await issue(parts, ctx, client, { signedIn, scope });
 }
 
-class Refused extends errors.OIDCProviderError {
-  constructor(status: number, error: string, description: string) {
-    super(status, error);
-    this.error_description = description;
-  }
-}
-
 /** Pauses and queues, as the library says errors. */
 async function asError<T>(ctx: KoaContextWithOIDC, work: () => Promise<T>): Promise<T> {
   try {
@@ -77,11 +71,6 @@ async function asError<T>(ctx: KoaContextWithOIDC, work: () => Promise<T>): Prom
     const said = inEnglish(error.said);
     throw error.status === 429 ? new TooMany(said) : new Refused(error.status, 'temporarily_unavailable', said);
   }
-}
-
-function parameter(ctx: KoaContextWithOIDC, name: string): string | undefined {
-  const value = ctx.oidc.params?.[name];
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
 /** What the client has by default, and what was asked for besides. */
@@ -100,13 +89,13 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
   const { provider } = ctx.oidc;
   const { user, decision } = signedIn;
   const authTime = Math.floor(decision.authTime / 1000);
-  const how = { acr: decision.acr, amr: decision.amr };
+  const how = { acr: decision.acr, amr: decision.amr, authTime };
   const account = await findAccount(parts, user.id, undefined);
   if (!account || !ctx.oidc.client) throw new Refused(400, 'invalid_grant', 'Account disabled');
 
   // The library keeps a session of its own, which its refresh tokens are bound to; no browser has its cookie.
   const session = new provider.Session();
-  session.loginAccount({ accountId: user.id, loginTs: authTime, ...how });
+  session.loginAccount({ accountId: user.id, loginTs: authTime, acr: decision.acr, amr: decision.amr });
   const row = await begin(room, ctx, session.uid, signedIn);
   const { grant, sid } = await beginGrant(room, ctx, { row: client.row, userId: user.id, sessionId: row.id, scopes: scope, instead: null });
   if (!grant) throw new Error('A grant that has just been made is gone.');
@@ -120,21 +109,13 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
 
   ctx.oidc.entity('Account', account);
   ctx.oidc.entity('Grant', grant);
-  const common = {
-    ...{ accountId: user.id, client: ctx.oidc.client, grantId, gty: GRANT, sid, sessionUid: session.uid },
-    expiresWithSession: !offline,
-  };
-  const refreshToken = new provider.RefreshToken({ ...common, ...how, authTime, resource: DEFAULT_RESOURCE, rotations: 0, scope: scope.join(' ') });
+  const family = { accountId: user.id, grantId, gty: GRANT, sid, sessionUid: session.uid, expiresWithSession: !offline };
   // Before the access token is made: it says of the sign-in what this one does.
-  ctx.oidc.entity('RefreshToken', refreshToken);
-  const resourceServer = new provider.ResourceServer(DEFAULT_RESOURCE, defaultResourceServer(parts.scopes, client.row, room.context.realm.settings));
-  const within = scope.filter((name) => resourceServer.scopes.has(name));
-  const accessToken = new provider.AccessToken({ ...common, scope: within.join(' ') });
-  accessToken.resourceServer = resourceServer;
-  ctx.oidc.entity('AccessToken', accessToken);
+  const refreshToken = refreshTokenOf(ctx, family, how, scope);
+  const accessToken = accessTokenOf(ctx, defaultResourceServer(parts.scopes, client.row, room.context.realm.settings), family, scope);
   const refresh = client.row.attributes['use.refresh.tokens'] === 'false' ? undefined : await refreshToken.save();
   const access = await accessToken.save();
-  const idToken = scope.includes('openid') ? await idTokenOf(ctx, { account, scope, how: { ...how, auth_time: authTime }, sid }) : undefined;
+  const idToken = scope.includes('openid') ? await idTokenOf(ctx, { account, scope, how, sid }) : undefined;
   ctx.body = {
     access_token: access,
     expires_in: accessToken.expiration,
@@ -169,17 +150,4 @@ async function begin(room: RealmRoom, ctx: KoaContextWithOIDC, uid: string, sign
   if (!session) throw new Error('A sign-in that nobody else can claim was claimed.');
   requestCache().session = { uid, row: session };
   return session;
-}
-
-async function idTokenOf(
-  ctx: KoaContextWithOIDC,
-  { account, scope, how, sid }: { account: Account; scope: string[]; how: Record<string, unknown>; sid: string },
-): Promise<string> {
-  const scopes = scope.join(' ');
-  const claims = await account.claims('id_token', scopes, {}, []);
-  const token = new ctx.oidc.provider.IdToken({ ...claims, ...how }, { ctx });
-  // What the library sets of the tokens that it makes itself.
-  Object.assign(token, { scope: scopes, mask: {}, rejected: [] });
-  token.set('sid', sid);
-  return token.issue({ use: 'idtoken' });
 }

@@ -29,6 +29,7 @@ import { pagesOf } from './pages.ts';
 import { installPasswordGrant } from './password-grant.ts';
 import { installRefreshTokens } from './refresh-tokens.ts';
 import type { RealmRoom } from './room.ts';
+import { installTokenExchange } from './token-exchange.ts';
 import { ClientFailures } from './too-many.ts';
 
 /** Seconds of clock difference between nodes and with clients that are let pass. */
@@ -132,6 +133,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   installCors(provider, { clients, accessTokens });
   installMapped(provider, { room, clients });
   installPasswordGrant(provider, { room, clients, failures, scopes: oidcScopes });
+  installTokenExchange(provider, { room, clients, scopes: oidcScopes });
   return provider;
 }
 

@@ -9,12 +9,17 @@ import type { EffectiveRole } from '../store/effective-roles.ts';
 import type { Impersonator, SessionRow } from '../store/sessions.ts';
 import type { About, Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
+import type { Exchange } from './exchanged.ts';
 
 interface Read {
   /** Our session behind the library's; null when there is none that is alive. */
   session?: { uid: string; row: SessionRow | undefined };
   /** Who acts as the user of the access token that is shown. */
   impersonator?: Impersonator;
+  /** What the token that is shown, or made, was exchanged from. */
+  exchange?: Exchange;
+  /** How the user of a token that is being made signed in, where no code and no refresh token says it. */
+  signedIn?: { acr?: unknown; amr?: unknown; authTime?: unknown; sid?: unknown };
   user?: UserRow;
   /** What was read of a user besides the row. */
   about?: { userId: string; wanted: Wanted; about: About };

@@ -84,3 +84,59 @@ export async function serviceTokenStands(knex: Knex, realmId: string, token: { s
 export async function revokeToken(knex: Knex, realmId: string, jti: string, expiresAt: number): Promise<void> {
   await knex('revoked_tokens').insert({ realm_id: realmId, jti, expires_at: expiresAt }).onConflict(['realm_id', 'jti']).ignore();
 }
+
+/** What an exchanged token hangs on besides its own session and grant. */
+export interface Origin {
+  createdAt: number;
+  endedAt: number | null;
+  endsAt: number;
+  lastSeenAt: number;
+  /** Of its user: what was made before that is void. */
+  notBefore: number;
+}
+
+/**
+ * Sessions at clients that still have their grant, and whose user is switched on.
+ * @param sids each once
+ * @returns one a sid; fewer when one of them is gone
+ */
+export async function originsOf(knex: Knex, realmId: string, sids: readonly string[]): Promise<Origin[]> {
+  const rows = await knex('session_clients')
+    .join('sessions', (on) => on.on('sessions.realm_id', 'session_clients.realm_id').andOn('sessions.id', 'session_clients.session_id'))
+    .join('users', (on) => on.on('users.realm_id', 'sessions.realm_id').andOn('users.id', 'sessions.user_id'))
+    .join('oidc_payloads', (on) =>
+      on
+        .on('oidc_payloads.realm_id', 'session_clients.realm_id')
+        .andOn('oidc_payloads.grant_id', 'session_clients.grant_id')
+        .andOnVal('oidc_payloads.model', 'Grant'),
+    )
+    .where({ 'session_clients.realm_id': realmId, 'users.enabled': true })
+    .whereIn('session_clients.sid', [...sids])
+    .select({
+      createdAt: 'sessions.created_at',
+      endedAt: 'sessions.ended_at',
+      endsAt: 'sessions.ends_at',
+      lastSeenAt: 'sessions.last_seen_at',
+      notBefore: 'users.not_before',
+    });
+  return rows.map(({ createdAt, endedAt, endsAt, lastSeenAt, notBefore }) => ({ createdAt, endedAt, endsAt, lastSeenAt, notBefore }));
+}
+
+/** Whether none of these tokens was revoked. */
+export async function noneRevoked(knex: Knex, realmId: string, jtis: readonly string[]): Promise<boolean> {
+  const row = await knex('revoked_tokens')
+    .where({ realm_id: realmId })
+    .whereIn('jti', [...jtis])
+    .first('jti');
+  return row === undefined;
+}
+
+/** Whether these service accounts are all there and switched on. */
+export async function serviceAccountsStand(knex: Knex, realmId: string, ids: readonly string[]): Promise<boolean> {
+  const rows: string[] = await knex('users')
+    .where({ realm_id: realmId, enabled: true })
+    .whereIn('id', [...ids])
+    .whereNotNull('service_account_of')
+    .pluck('id');
+  return new Set(rows).size === new Set(ids).size;
+}

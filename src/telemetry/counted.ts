@@ -110,6 +110,8 @@ const TABLE: Table = {
   'delivery.account-set': null,
   'delivery.account-removed': null,
   'token.reuse': alarm('token-reuse'),
+  'token.exchange': null,
+  'token.exchange.refused': null,
   'crypto.unreadable': alarm('unreadable'),
   'crypto.data_key.made': null,
   'crypto.data_key.retired': null,

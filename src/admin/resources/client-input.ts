@@ -108,7 +108,15 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'access.token.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.offline.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
+  'standard.token.exchange.enabled': oneOf('true', 'false'),
+  'standard.token.exchange.enableRefreshRequestedTokenType': oneOf('SAME_SESSION', 'NO'),
+  'cardea.token.exchange.impersonation': oneOf('true', 'false'),
+  'cardea.token.exchange.delegation': oneOf('true', 'false'),
 };
+
+function oneOf(...values: string[]) {
+  return { fits: (value: string) => values.includes(value), says: `must be ${values.join(' or ')}` };
+}
 
 function signature() {
   return { fits: (value: string) => ALGORITHMS.some((algorithm) => algorithm === value), says: `must be one of ${ALGORITHMS.join(', ')}` };

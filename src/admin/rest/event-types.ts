@@ -27,6 +27,8 @@ export const USER_EVENTS: Readonly<Record<string, string>> = {
   'recovery.done': 'RESET_PASSWORD',
   'user.password-set': 'UPDATE_PASSWORD',
   'token.reuse': 'REFRESH_TOKEN_ERROR',
+  'token.exchange': 'TOKEN_EXCHANGE',
+  'token.exchange.refused': 'TOKEN_EXCHANGE_ERROR',
 };
 
 /** Our types of one of Keycloak's, or of all. */
