@@ -7,7 +7,8 @@
  *     403  signed in, but not allowed; no such gate; a path that cannot be read in one way
  *
  * With `?redirect` the answer is for the browser itself, for Traefik and Caddy pass it on: 302 in the place of a 401 for
- * somebody who looks at a page. With `?path=x-forwarded-uri` the path is read from that header, for they set no other.
+ * somebody who looks at a page; and a 200 has every header, empty where there is nothing to say, for Caddy writes the name of
+ * its placeholder where one is missing. With `?path=x-forwarded-uri` the path is read from that header, for they set no other.
  */
 import { sha256 } from '../crypto/codes.ts';
 import { gateNeed } from '../policy/gate-rules.ts';
@@ -33,6 +34,7 @@ export async function answerProxy(request: GateRequest): Promise<void> {
   const { gate } = standing;
   const verdict = await verdictOf(request, standing, gateNeed(gate.rules, path));
   if (verdict.let === 'in') {
+    if (isForBrowser) ctx.set(NOTHING);
     if (verdict.who) tell(request, gate, verdict.who);
     return say(request, 200);
   }
@@ -56,6 +58,10 @@ function challengeOf({ origin }: GateRow, { more, level }: SignIn): string {
   const values = level === null ? '' : `, acr_values="${level}"`;
   return `Bearer realm="${new URL(origin).host}"${more ? `, error="insufficient_user_authentication"${values}` : values}`;
 }
+
+const NOTHING = Object.fromEntries(
+  ['User', 'Preferred-Username', 'Email', 'Groups', 'Roles', 'Acr', 'Amr'].map((name) => [`X-Auth-Request-${name}`, '']),
+);
 
 function tell({ ctx }: GateRequest, gate: GateRow, who: Identity): void {
   const groups = who.groups.map(inHeader).join(',');

@@ -122,7 +122,10 @@ forEachEngine((engine) => {
     const sent = await asked('/a/b?c=d');
     t.is(sent.statusCode, 302);
     t.is(sent.headers.location, `${site.origin}/.cardea/start?rd=${encodeURIComponent('/a/b?c=d')}`);
-    t.is((await asked('/open/x?y')).statusCode, 200);
+    const shown = await asked('/open/x?y');
+    t.is(shown.statusCode, 200);
+    // Caddy writes the name of its placeholder where a header is missing.
+    t.deepEqual(identityIn(shown), { user: '', 'preferred-username': '', email: '', groups: '', roles: '', acr: '', amr: '' });
     t.is((await asked('/open/x', { 'x-cardea-path': '/other' })).statusCode, 200);
     for (const uri of ['/open/%2e%2e/a', '/open/..%2fa', '/open//a', '/open/%5c../a', '/open/%', 'open/x', '/open/%252e%252e/a'])
       t.is((await asked(uri)).statusCode, 403, uri);

@@ -10,13 +10,13 @@ import { endSessionsOf } from '../../src/sessions/sessions.ts';
 import type { UserRow } from '../../src/store/users.ts';
 import { serviceToken } from '../support/admin.ts';
 import { type Agent, formsOf } from '../support/agent.ts';
-import { apacheTest, OPENIDC_MODULE, startApache } from '../support/apache.ts';
+import { APACHE_OPENIDC, startApache } from '../support/apache.ts';
 import { startCardea } from '../support/cardea.ts';
 import { onSqlite } from '../support/databases.ts';
 import { open } from '../support/gate.ts';
 import { navigator, sendTo } from '../support/navigator.ts';
 import { freePort } from '../support/postgres.ts';
-import { exampleWith } from '../support/programs.ts';
+import { exampleWith, programTest } from '../support/programs.ts';
 import { CERTIFICATE, startTlsFront } from '../support/tls.ts';
 import { type Seen, seenIn, startUpstream } from '../support/upstream.ts';
 
@@ -85,7 +85,7 @@ const world = (): Promise<World> => {
   return shared;
 };
 
-const test = apacheTest(onSqlite, [OPENIDC_MODULE]);
+const test = programTest(onSqlite, APACHE_OPENIDC);
 
 /** Somebody of their own who has signed in at the wiki. */
 async function signedIn(t: ExecutionContext, path = '/pages/1?a=b') {

@@ -1,21 +1,21 @@
 /** A real Apache of the system, private to a test: its folder, its log, its modules, and an example of ours as its one site. */
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { type EngineUnderTest, temporaryFolder } from './databases.ts';
-import { type Body, type Program, programTest, runProgram } from './programs.ts';
+import { temporaryFolder } from './databases.ts';
+import type { ProxyPlaces } from './nginx.ts';
+import { exampleWith, type Program, runProgram } from './programs.ts';
 
 const MODULES = '/usr/lib/apache2/modules';
 
-const APACHE: Program = { name: 'Apache', variable: 'APACHE', places: ['/usr/sbin/apache2', '/usr/sbin/httpd'], needs: [`${MODULES}/mod_proxy.so`] };
+const APACHE: Program = { name: 'Apache', variable: 'APACHE', places: ['/usr/sbin/apache2', '/usr/sbin/httpd'] };
 
 /** What Debian's Apache has on from the start, as far as our examples count on it. */
 const ALWAYS = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'env', 'setenvif', 'headers', 'proxy', 'proxy_http', 'reqtimeout'];
 
-/** @param needs files beside Apache's own */
-export const apacheTest = (engine: EngineUnderTest, needs: readonly string[] = []): ((title: string, body: Body) => void) =>
-  programTest(engine, { ...APACHE, needs: [...(APACHE.needs ?? []), ...needs] });
+/** With Debian's package libapache2-mod-auth-openidc. */
+export const APACHE_OPENIDC: Program = { ...APACHE, needs: [`${MODULES}/mod_auth_openidc.so`] };
 
-/** Debian's package libapache2-mod-auth-openidc. */
-export const OPENIDC_MODULE = `${MODULES}/mod_auth_openidc.so`;
+/** With Debian's package lua-socket. */
+export const APACHE_GATE: Program = { ...APACHE, needs: [`${MODULES}/mod_lua.so`, '/usr/share/lua/5.3/socket/http.lua'] };
 
 export interface ApacheSite {
   /** Addresses and ports, one for each virtual host. */
@@ -54,4 +54,28 @@ ${config(folder)}
     throw new Error(`${String(error)}\n${said()}`);
   });
   return said;
+}
+
+/** The gate's example before a site, with nothing changed in it but places: where things listen, the realm, the host, the certificate. */
+export async function startApacheGate({ listen, realm, cardea, site, tls }: ProxyPlaces): Promise<void> {
+  const changes: [string, string][] = [
+    ['127.0.0.1:8080', cardea],
+    ['/realms/staff/', `/realms/${realm}/`],
+  ];
+  await startApache({
+    listen: [listen],
+    modules: ['lua', 'ssl'],
+    config(folder) {
+      writeFileSync(`${folder}/cardea-gate.lua`, exampleWith('apache/cardea-gate.lua', []));
+      writeFileSync(`${folder}/wiki.lua`, exampleWith('apache/wiki.lua', [...changes, ["host = 'wiki.example.com'", `host = '${listen}'`]]));
+      return exampleWith('apache/apache.conf', [
+        ...changes,
+        ['<VirtualHost *:443>', `<VirtualHost ${listen}>`],
+        ['/etc/ssl/certs/wiki.pem', tls.certificate],
+        ['/etc/ssl/private/wiki.key', tls.key],
+        ['/etc/apache2/cardea', folder],
+        ['127.0.0.1:3000', site],
+      ]);
+    },
+  });
 }

@@ -1,18 +1,16 @@
 /**
  * A real nginx before a site, with the configuration of examples/nginx and nothing changed in it but places: where things
- * listen, the realm, the host, and no TLS unless a certificate is given.
+ * listen, the realm, the host and the certificate.
  */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { type EngineUnderTest, temporaryFolder } from './databases.ts';
-import { type Body, exampleWith, type Program, programTest, runProgram } from './programs.ts';
+import { temporaryFolder } from './databases.ts';
+import { exampleWith, type Program, runProgram } from './programs.ts';
 
-const NGINX: Program = {
+export const NGINX: Program = {
   name: 'nginx',
   variable: 'NGINX',
   places: ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/sbin/nginx', '/usr/local/bin/nginx'],
 };
-
-export const nginxTest = (engine: EngineUnderTest): ((title: string, body: Body) => void) => programTest(engine, NGINX);
 
 export interface ProxyPlaces {
   /** An address and a port. */
@@ -20,8 +18,8 @@ export interface ProxyPlaces {
   realm: string;
   cardea: string;
   site: string;
-  /** Files with a certificate and its key: https then. */
-  tls?: { certificate: string; key: string } | undefined;
+  /** Files with a certificate and its key. */
+  tls: { certificate: string; key: string };
 }
 
 /** The example as it stands, with these places in it. */
@@ -35,16 +33,9 @@ function exampleFor({ folder, listen, realm, cardea, site, tls }: ProxyPlaces & 
     ],
     ['127.0.0.1:8080', cardea],
     ['127.0.0.1:3000', site],
-    ['listen 443 ssl;', `listen ${listen}${tls ? ' ssl' : ''};`],
-    ...(tls
-      ? ([
-          ['/etc/ssl/certs/wiki.pem', tls.certificate],
-          ['/etc/ssl/private/wiki.key', tls.key],
-        ] as const)
-      : ([
-          [/ *ssl_certificate.*\n/g, ''],
-          ['set $gate_proto https;', 'set $gate_proto http;'],
-        ] as const)),
+    ['listen 443 ssl;', `listen ${listen} ssl;`],
+    ['/etc/ssl/certs/wiki.pem', tls.certificate],
+    ['/etc/ssl/private/wiki.key', tls.key],
     ['set $gate_host wiki.example.com;', `set $gate_host ${listen};`],
     [/realms\/staff\//g, `realms/${realm}/`],
   ]);
