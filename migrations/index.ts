@@ -25,6 +25,7 @@ import * as gates from './0019_gates.ts';
 import * as identityProviders from './0020_identity_providers.ts';
 import * as impersonations from './0021_impersonations.ts';
 import * as compositesUpwards from './0022_composites_upwards.ts';
+import * as refreshChains from './0023_refresh_chains.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -50,6 +51,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0020_identity_providers', identityProviders],
   ['0021_impersonations', impersonations],
   ['0022_composites_upwards', compositesUpwards],
+  ['0023_refresh_chains', refreshChains],
 ]);
 
 /** What knex asks for migrations. */

@@ -6,10 +6,9 @@
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
 import { subjectsOf } from '../sessions/throttle.ts';
 import { deleteGrants, deletePayload, insertOpenInteraction, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
-import { offlineUse } from '../store/sessions.ts';
 import { looksLikeJwt, unmarked } from './access-tokens.ts';
-import { exchangeStands, storedExchange } from './exchanged.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
+import { RefreshTokenAdapter } from './refresh-adapter.ts';
 import { requestCache } from './request-cache.ts';
 import { SessionAdapter } from './session-adapter.ts';
 import { tooManySignIns } from './too-many.ts';
@@ -127,26 +126,5 @@ export class AlreadyUsed extends errors.InvalidRequest {
 class ReplayAdapter extends ModelAdapter {
   override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     if (!(await insertPayload(this.queries, this.row(id, payload, expiresIn)))) throw new AlreadyUsed();
-  }
-}
-
-/** An offline token ends when it is not used for too long; one of a session ends with the session. */
-class RefreshTokenAdapter extends ModelAdapter {
-  override async find(id: string): Promise<AdapterPayload | undefined> {
-    const found = await super.find(id);
-    const { room, clients } = this.parts;
-    const exchange = storedExchange(found?.exchange);
-    // It says what the tokens say that are made from it, and ends with what it came from.
-    if (exchange && !(await exchangeStands(room, clients, exchange, found?.iat ?? 0))) return undefined;
-    if (exchange) requestCache().exchange = exchange;
-    if (!found || found.expiresWithSession) return found;
-    const { context, now } = this.parts.room;
-    const usedAt = await offlineUse(this.queries, this.realmId, found.sid ?? '');
-    return usedAt !== undefined && usedAt + context.realm.settings.offlineSessionIdleTimeout * 1000 > now() ? found : undefined;
-  }
-  /** The library keeps of a refresh token what it knows, and makes the next one of that; the chain goes on beside it. */
-  protected override row(id: string, payload: AdapterPayload, expiresIn: number | undefined): Omit<PayloadRow, 'uses'> {
-    const { exchange } = requestCache();
-    return super.row(id, exchange ? { ...payload, exchange } : payload, expiresIn);
   }
 }

@@ -95,6 +95,10 @@ function signedUserinfo(row: ClientRow): AdapterPayload {
   return algorithm === undefined ? {} : { userinfo_signed_response_alg: algorithm };
 }
 
+/** Whether each refresh gives a new refresh token and uses the old one up: the client's own word, or the realm's; always where nothing shows who it is. */
+export const rotates = (row: ClientRow, settings: Pick<RealmSettings, 'revokeRefreshToken'>): boolean =>
+  row.revokeRefreshToken ?? (settings.revokeRefreshToken || row.publicClient);
+
 /** Seconds that an attribute says, such as access.token.lifespan; undefined where it says nothing that counts. */
 export function secondsOf(row: ClientRow, attribute: string): number | undefined {
   const seconds = Number(row.attributes[attribute] ?? 0);

@@ -14,7 +14,7 @@ import { checkAssertion, installReplayDetection } from './assertions.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
 import { claimsByScope, customizeJwt, findAccount } from './claims.ts';
 import { installClientKeys } from './client-keys.ts';
-import { CLIENT_METADATA, rowOf } from './client-metadata.ts';
+import { CLIENT_METADATA, rotates, rowOf } from './client-metadata.ts';
 import { Clients, installMatchers } from './clients.ts';
 import { installCors } from './cors.ts';
 import { featuresOf } from './features.ts';
@@ -109,10 +109,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       if (sid) await markOffline(room.db.knex, realm.id, sid, room.now());
       return false;
     },
-    rotateRefreshToken: (ctx) => {
-      const row = rowOf(ctx.oidc.client);
-      return row.revokeRefreshToken ?? (settings.revokeRefreshToken || row.publicClient);
-    },
+    rotateRefreshToken: (ctx) => rotates(rowOf(ctx.oidc.client), settings),
     renderError: (ctx, out, error) => pages.renderError(ctx, out, error),
 
     ttl: lifetimesOf(room),

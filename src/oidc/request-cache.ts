@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import Provider, { type AdapterPayload } from 'oidc-provider';
 import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
 import type { EffectiveRole } from '../store/effective-roles.ts';
+import type { Grace } from '../store/refresh-chains.ts';
 import type { Impersonator, SessionRow } from '../store/sessions.ts';
 import type { About, Wanted } from '../store/token-subject.ts';
 import type { UserRow } from '../store/users.ts';
@@ -18,6 +19,8 @@ interface Read {
   impersonator?: Impersonator;
   /** What the token that is shown, or made, was exchanged from. */
   exchange?: Exchange;
+  /** The line of the refresh token that is used, and the place of this one in it. */
+  line?: { id: string; generation: number; grace: Grace };
   /** How the user of a token that is being made signed in, where no code and no refresh token says it. */
   signedIn?: { acr?: unknown; amr?: unknown; authTime?: unknown; sid?: unknown };
   user?: UserRow;

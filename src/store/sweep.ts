@@ -29,6 +29,7 @@ const EXPIRING: readonly Expiring[] = [
   { table: 'impersonations', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
   { table: 'gate_sessions', column: 'expires_at', key: ['realm_id', 'id'], grace: 0 },
   { table: 'client_initial_access', column: 'expires_at', key: ['realm_id', 'id'], grace: DAY },
+  { table: 'refresh_chains', column: 'expires_at', key: ['realm_id', 'id'], grace: MINUTE },
   { table: 'revoked_tokens', column: 'expires_at', key: ['realm_id', 'jti'], grace: MINUTE },
   { table: 'one_time_codes', column: 'expires_at', key: ['realm_id', 'user_id', 'purpose'], grace: MINUTE },
   { table: 'spent_values', column: 'expires_at', key: ['realm_id', 'id'], grace: MINUTE },

@@ -110,6 +110,7 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'client.offline.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'standard.token.exchange.enabled': oneOf('true', 'false'),
   'standard.token.exchange.enableRefreshRequestedTokenType': oneOf('SAME_SESSION', 'NO'),
+  'cardea.refresh.grace': { fits: (value) => /^(?:[1-5]?\d|60)$/.test(value), says: 'must be a number of seconds from 0 to 60' },
   'cardea.token.exchange.impersonation': oneOf('true', 'false'),
   'cardea.token.exchange.delegation': oneOf('true', 'false'),
 };
