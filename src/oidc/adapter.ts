@@ -7,6 +7,7 @@ import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provid
 import { subjectsOf } from '../sessions/throttle.ts';
 import { deleteGrants, deletePayload, insertOpenInteraction, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
 import { looksLikeJwt, unmarked } from './access-tokens.ts';
+import { PROOF_WINDOW } from './dpop.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
 import { RefreshTokenAdapter } from './refresh-adapter.ts';
 import { requestCache } from './request-cache.ts';
@@ -122,9 +123,12 @@ export class AlreadyUsed extends errors.InvalidRequest {
   }
 }
 
-/** A jti is used once: find-then-save would let two nodes both find nothing. */
+/**
+ * A jti is used once: find-then-save would let two nodes both find nothing. The library remembers that of a DPoP proof for
+ * as long as one is good that was made now; one whose time is in the future is good for longer.
+ */
 class ReplayAdapter extends ModelAdapter {
-  override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
-    if (!(await insertPayload(this.queries, this.row(id, payload, expiresIn)))) throw new AlreadyUsed();
+  override async upsert(id: string, payload: AdapterPayload, expiresIn = 0): Promise<void> {
+    if (!(await insertPayload(this.queries, this.row(id, payload, expiresIn + PROOF_WINDOW)))) throw new AlreadyUsed();
   }
 }

@@ -33,15 +33,20 @@ export function realmOfToken(token: string, origin: string): string | undefined 
 /** @param oidc the realm of `realmOfToken` */
 export async function bearerOf({ accessTokens, clients }: OidcRealm, token: string): Promise<Bearer | undefined> {
   const ofUser = await accessTokens.find(token, { forUserinfo: false });
+  // Whoever shows it here has proved no key (RFC 9449 section 7.2, RFC 8705 section 3).
+  if (ofUser && isBound(ofUser)) return undefined;
   // Nobody administers anything as somebody else.
   if (ofUser?.extra?.impersonator !== undefined) return undefined;
   // Nor by a token that was passed on: it was given to another application, which may not be trusted with this.
   if (ofUser?.extra?.exchanged_from !== undefined) return undefined;
   if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...(await common(clients, ofUser, false)), service: false };
   const ofClient = await accessTokens.findClientCredentials(token);
+  if (ofClient && isBound(ofClient)) return undefined;
   const { sub } = decodeJwt(token);
   return ofClient && sub !== undefined ? { userId: sub, ...(await common(clients, ofClient, true)), service: true } : undefined;
 }
+
+const isBound = (token: AdapterPayload): boolean => token.jkt !== undefined || token['x5t#S256'] !== undefined;
 
 async function common(clients: OidcRealm['clients'], { clientId = '', scope, extra }: AdapterPayload, service: boolean) {
   const client = await clients.find(clientId);

@@ -2,6 +2,7 @@
 import { type Configuration, errors } from 'oidc-provider';
 import { rowOf } from './client-metadata.ts';
 import type { Clients } from './clients.ts';
+import { dpopOf } from './dpop.ts';
 import type { Pages } from './pages.ts';
 import { defaultResourceServer } from './resource.ts';
 import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
@@ -19,6 +20,7 @@ export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable
   return {
     devInteractions: { enabled: false },
     claimsParameter: { enabled: true },
+    dPoP: dpopOf(room),
     // For clients that say by what it is signed.
     jwtUserinfo: { enabled: true },
     clientCredentials: { enabled: true },

@@ -16,6 +16,7 @@ import { markOffline, type SessionRow } from '../store/sessions.ts';
 import { findAccount } from './claims.ts';
 import { rowOf } from './client-metadata.ts';
 import type { Clients, OidcClient } from './clients.ts';
+import { refuseProof } from './dpop.ts';
 import { beginGrant } from './grants.ts';
 import { accessTokenOf, idTokenOf, parameter, Refused, refreshTokenOf } from './issue.ts';
 import { requestCache } from './request-cache.ts';
@@ -46,8 +47,7 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
   const row = rowOf(ctx.oidc.client);
   const client = await clients.find(row.clientId);
   if (!client) throw new errors.InvalidClient();
-  // A client whose tokens are bound to a key shows that key by the flows that check it (RFC 9449 section 5).
-  if (ctx.oidc.client?.dpopBoundAccessTokens === true) throw new errors.InvalidRequest('tokens of this client are bound to a key');
+  refuseProof(ctx);
   // Nobody is there to be asked.
   if (row.consentRequired) throw new Refused(400, 'invalid_client', 'Client requires user consent');
   const username = parameter(ctx, 'username');

@@ -78,15 +78,17 @@ export async function authorizationRequest(rp: RelyingParty, parameters: Record<
 
 export type Tokens = Awaited<ReturnType<typeof client.authorizationCodeGrant>>;
 
+/** What is said at the token endpoint besides the code: parameters, and the key that tokens are to be bound to. */
+export interface Asked extends client.AuthorizationCodeGrantOptions {
+  parameters?: Record<string, string>;
+}
+
 /** Exchanges the code of the redirect that leads away. */
-export async function exchange(rp: RelyingParty, request: Request, page: Page): Promise<Tokens> {
+export async function exchange(rp: RelyingParty, request: Request, page: Page, asked: Asked = {}): Promise<Tokens> {
   const location = page.headers.get('location');
   if (location === null) throw new Error(`No redirect to the application from ${page.url}: ${page.status} ${text(page)}`);
-  return client.authorizationCodeGrant(rp.configuration, new URL(location), {
-    pkceCodeVerifier: request.verifier,
-    expectedState: request.state,
-    expectedNonce: request.nonce,
-  });
+  const checks = { pkceCodeVerifier: request.verifier, expectedState: request.state, expectedNonce: request.nonce };
+  return client.authorizationCodeGrant(rp.configuration, new URL(location), checks, asked.parameters, asked);
 }
 
 export interface SignedIn {
@@ -101,7 +103,7 @@ export async function signIn(
   cardea: Pick<Cardea, 'origin'>,
   rp: RelyingParty,
   user: { username: string; password: string },
-  options: { browser?: Browser; totpSecret?: string; clock?: () => number; parameters?: Record<string, string> } = {},
+  options: { browser?: Browser; totpSecret?: string; clock?: () => number; parameters?: Record<string, string>; asked?: Asked } = {},
 ): Promise<SignedIn> {
   const browser = options.browser ?? new Browser(cardea.origin);
   const request = await authorizationRequest(rp, options.parameters);
@@ -120,7 +122,7 @@ export async function signIn(
     else if (page.html.includes('value="allow"')) page = await browser.send(page, { do: 'allow' });
     else break;
   }
-  return { browser, tokens: await exchange(rp, request, page), totpSecret };
+  return { browser, tokens: await exchange(rp, request, page, options.asked), totpSecret };
 }
 
 /** The key that an enrolment page shows, without its groups. */

@@ -105,6 +105,7 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'id.token.signed.response.alg': signature(),
   'user.info.response.signature.alg': signature(),
   'cardea.default.max.age': { fits: (value) => /^(?:0|[1-9]\d{0,8})$/.test(value), says: 'must be a number of seconds' },
+  'dpop.bound.access.tokens': oneOf('true', 'false'),
   'access.token.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.offline.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },

@@ -1,0 +1,30 @@
+/** DPoP proofs (RFC 9449 section 4.2) as an attacker makes them: right but for what a test says. */
+import { createHash, randomUUID } from 'node:crypto';
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
+
+export interface ProofKey {
+  publicJwk: JWK;
+  privateKey: CryptoKey;
+}
+
+export async function proofKey(algorithm = 'ES256'): Promise<ProofKey> {
+  const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
+  return { publicJwk: await exportJWK(publicKey), privateKey };
+}
+
+export const athOf = (token: string): string => createHash('sha256').update(token).digest('base64url');
+
+/** @param wrong claims and header members in the place of the right ones */
+export async function proofOf(
+  { publicJwk, privateKey }: ProofKey,
+  request: { method: string; url: string; token?: string },
+  wrong: { claims?: JWTPayload; header?: Record<string, unknown> } = {},
+): Promise<string> {
+  const claims = {
+    ...{ htm: request.method, htu: request.url, jti: randomUUID(), iat: Math.floor(Date.now() / 1000) },
+    ...(request.token === undefined ? {} : { ath: athOf(request.token) }),
+    ...wrong.claims,
+  };
+  const header = { alg: 'ES256', typ: 'dpop+jwt', jwk: publicJwk, ...wrong.header };
+  return new SignJWT(claims).setProtectedHeader(header).sign(privateKey);
+}
