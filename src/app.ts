@@ -42,6 +42,8 @@ import { bearerOf, realmOfToken } from './oidc/bearer.ts';
 import { dispatch } from './oidc/dispatch.ts';
 import { handleImpersonation } from './oidc/impersonation.ts';
 import { interactionsOf } from './oidc/interactions.ts';
+import { FRAMES, handleFrames } from './oidc/login-status.ts';
+import { answerProfile, asksForProfile } from './oidc/profile.ts';
 import { buildRealm, type OidcRealm } from './oidc/provider.ts';
 import { levelOfAcr } from './policy/policy.ts';
 import { type RealmContext, RealmRegistry } from './realms/registry.ts';
@@ -195,7 +197,9 @@ export function createApp(options: {
   });
   router.all(/^\/realms\/([^/]+)\/account(\/.*)?$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
-    const { room } = await requireRealm(ctx, name);
+    const oidc = await requireRealm(ctx, name);
+    const { room } = oidc;
+    if (asksForProfile(ctx, path)) return answerProfile(oidc, ctx);
     await handleAccount({ ...shown, db, keyring, passwords, factors, relying, ...notices }, ctx, room.context, path);
   });
   const flow = createCodeFlow({ origin, listening: options.listening });
@@ -263,6 +267,11 @@ export function createApp(options: {
       await renderer.render(ctx, 'inbox', { messages: await readInbox({ db, keyring }) });
     });
   }
+  const frames = { loginStatus: statics.url('login-status.js'), thirdPartyCookies: statics.url('third-party-cookies.js') };
+  router.get(FRAMES, async (ctx) => {
+    const [name = '', path = ''] = ctx.captures ?? [];
+    await handleFrames(await requireRealm(ctx, name), frames, ctx, path);
+  });
   router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known)\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
     await dispatch(ctx, await requireRealm(ctx, name), `${path}${ctx.search}`);

@@ -24,6 +24,16 @@ export interface SecurityHeaderOptions {
   popups?: boolean;
 }
 
+/**
+ * The headers of a page that any website may frame: it shows nothing, takes no form, runs our own script alone and talks to us
+ * alone. Everything else of ours is framed by nobody.
+ */
+export function framedPageHeaders({ origin }: Pick<SecurityHeaderOptions, 'origin'>): Record<string, string> {
+  const { 'X-Frame-Options': _denied, ...headers } = securityHeaders({ origin, popups: true });
+  const policy = ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "form-action 'none'", "base-uri 'none'", 'frame-ancestors *'];
+  return { ...headers, 'Content-Security-Policy': policy.join('; ') };
+}
+
 /** Schemes that a form must not lead to: whole networks, local content, or script. */
 const NO_FORM_TARGET = new Set(['http:', 'https:', 'ws:', 'wss:', 'javascript:', 'data:', 'blob:', 'filesystem:', 'file:', 'about:', 'vbscript:']);
 

@@ -23,6 +23,7 @@ import type { Queries } from '../store/rows.ts';
 import { insertSession, type SessionRow } from '../store/sessions.ts';
 import { type UserRow, userById } from '../store/users.ts';
 import { pinOrigin } from './dispatch.ts';
+import { setStatus } from './login-status.ts';
 import { COOKIES, ROUTES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
 
@@ -98,6 +99,7 @@ async function begin(request: Request): Promise<void> {
     ...{ path: realmPath(realm.name), httpOnly: true, sameSite: 'lax', signed: true },
     ...{ secure: room.origin.startsWith('https:'), overwrite: true },
   });
+  setStatus(room, library.cookies, fresh.uid);
   await room.render(ctx, 'login/impersonating', {
     ...modelOf(request, begun.user, begun.session.endsAt),
     signOut: `${realmPath(realm.name)}${ROUTES.end_session}`,

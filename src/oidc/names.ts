@@ -13,6 +13,10 @@ export const ROUTES = {
   pushed_authorization_request: `${CONNECT}/ext/par/request`,
 } as const;
 
+/** The frames by which keycloak-js asks whether a session is still the same, and whether it could know at all. */
+export const LOGIN_STATUS = `${CONNECT}/login-status-iframe.html`;
+export const THIRD_PARTY_COOKIES = `${CONNECT}/3p-cookies`;
+
 /** Names of the library's cookies. */
 export const COOKIES = { session: 'cardea_session', interaction: 'cardea_interaction', resume: 'cardea_resume' } as const;
 

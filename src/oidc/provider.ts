@@ -22,9 +22,10 @@ import { libraryFetch } from './fetching.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
 import { impersonatorClaim, refuseImpersonator } from './impersonated.ts';
 import { lifetimesOf } from './lifetimes.ts';
+import { installLoginStatus } from './login-status.ts';
 import { installMapped } from './mapped.ts';
 import { installMiddleware } from './middleware.ts';
-import { COOKIES, ROUTES } from './names.ts';
+import { COOKIES, LOGIN_STATUS, ROUTES } from './names.ts';
 import { pagesOf } from './pages.ts';
 import { installPasswordGrant } from './password-grant.ts';
 import { installRefreshTokens } from './refresh-tokens.ts';
@@ -81,6 +82,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       ui_locales_supported: Object.keys(LANGUAGES),
       registration_endpoint: `${issuerOf(room.origin, realm.name)}/clients-registrations/openid-connect`,
       prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
+      check_session_iframe: `${issuerOf(room.origin, realm.name)}${LOGIN_STATUS}`,
     },
     extraParams: ['kc_action', 'kc_idp_hint', 'kc_locale'],
     extraClientMetadata: { properties: [...CLIENT_METADATA] },
@@ -128,6 +130,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   installReplayDetection(provider);
   installMiddleware(provider, room, failures);
   installCors(provider, { clients, accessTokens });
+  installLoginStatus(provider, room);
   installMapped(provider, { room, clients });
   installPasswordGrant(provider, { room, clients, failures, scopes: oidcScopes });
   installTokenExchange(provider, { room, clients, scopes: oidcScopes });
