@@ -26,6 +26,7 @@ import * as identityProviders from './0020_identity_providers.ts';
 import * as impersonations from './0021_impersonations.ts';
 import * as compositesUpwards from './0022_composites_upwards.ts';
 import * as refreshChains from './0023_refresh_chains.ts';
+import * as logoutNotices from './0024_logout_notices.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -52,6 +53,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0021_impersonations', impersonations],
   ['0022_composites_upwards', compositesUpwards],
   ['0023_refresh_chains', refreshChains],
+  ['0024_logout_notices', logoutNotices],
 ]);
 
 /** What knex asks for migrations. */

@@ -28,7 +28,7 @@ import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
 import { answerUnreadable } from './http/unreadable.ts';
-import { courierOf, deliveriesOf, type Installation, metricsOf, operatorOf } from './installation.ts';
+import { couriersOf, deliveriesOf, type Installation, metricsOf, operatorOf } from './installation.ts';
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
 import { signInDirectly } from './login/direct.ts';
@@ -48,6 +48,7 @@ import { buildRealm, type OidcRealm } from './oidc/provider.ts';
 import { levelOfAcr } from './policy/policy.ts';
 import { type RealmContext, RealmRegistry } from './realms/registry.ts';
 import { realmJson } from './realms/representation.ts';
+import { endRunOut } from './sessions/run-out.ts';
 import { type DirectSignIn, SignIns } from './sessions/sign-ins.ts';
 import { subjectsOf } from './sessions/throttle.ts';
 import { countFailure } from './store/attempts.ts';
@@ -89,11 +90,12 @@ export async function startServer(options: { installation: Installation; log: Lo
   for (const missing of missingChannels(config)) options.log.warn(missing);
   server.on('request', createApp({ ...options, deliveries, batch, metrics, now, listening: () => url }).callback());
   deliveries.postman.start();
-  const courier = courierOf(options.installation, options.log);
-  courier.start();
+  const couriers = couriersOf(options.installation, options.log);
+  for (const courier of couriers) courier.start();
 
   const sweeping = setInterval(() => {
     sweepExpired(db, now()).catch((error: unknown) => options.log.warn({ err: error }, 'expired rows could not be removed'));
+    endRunOut(db, now()).catch((error: unknown) => options.log.warn({ err: error }, 'sessions that ran out could not be ended'));
   }, SWEEP_EVERY_MS);
   sweeping.unref();
   const retiring = setInterval(() => void retireKeys(options.installation, options.log, now()), RETIRE_EVERY_MS);
@@ -110,7 +112,7 @@ export async function startServer(options: { installation: Installation; log: Lo
       clearTimeout(limit);
       await deliveries.close();
       await batch.flush();
-      await courier.close();
+      await Promise.all(couriers.map((courier) => courier.close()));
       await metrics?.close();
     },
   };

@@ -21,8 +21,9 @@ import { Argon2Hasher } from './crypto/passwords.ts';
 import { channelsIn } from './delivery/channels.ts';
 import { createDeliveries, type Deliveries } from './delivery/delivery.ts';
 import type { LetterHtml } from './delivery/letter.ts';
+import { logoutCourier } from './delivery/logouts/courier.ts';
 import { createNotices, type Notices } from './delivery/notices.ts';
-import { Courier } from './delivery/webhooks/courier.ts';
+import { webhookCourier } from './delivery/webhooks/courier.ts';
 import { cannotStart } from './errors.ts';
 import { customFactorsOf } from './factors/custom/factors.ts';
 import { type LoadedModule, loadFactorModules } from './factors/custom/modules.ts';
@@ -40,6 +41,7 @@ import { type Database, openDatabase } from './store/database.ts';
 import { AUDIT_KEY, CANARY, insertInstallationValue, installationValue } from './store/realms.ts';
 import { type HookCall, hookCalled } from './telemetry/hook-calls.ts';
 import type { Log } from './telemetry/log.ts';
+import { logoutCalled } from './telemetry/logout-calls.ts';
 import type { ServedMetrics } from './telemetry/serve-metrics.ts';
 import { webhookCalled } from './telemetry/webhook-calls.ts';
 
@@ -121,10 +123,11 @@ export function deliveriesOf({ config, db, keyring }: Installation, log: Log): D
   return createDeliveries({ db, keyring, config, log, now: () => Date.now(), html: letters(config), connect });
 }
 
-/** What tells webhooks. Whoever makes it closes it. */
-export function courierOf({ config, db, keyring }: Installation, log: Log): Courier {
+/** What tells webhooks, and applications of the end of a session. Whoever makes them closes them. */
+export function couriersOf({ config, db, keyring }: Installation, log: Log) {
   const send = createGuardedClient({ allow: config.outboundAllow });
-  return new Courier({ db, keyring, send, now: () => Date.now(), log, report: webhookCalled });
+  const common = { db, keyring, send, now: () => Date.now(), log };
+  return [webhookCourier({ ...common, report: webhookCalled }), logoutCourier({ ...common, origin: config.origin, report: logoutCalled })] as const;
 }
 
 /** What a command tells users: it is left in the outbox, for the server to send. */

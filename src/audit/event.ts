@@ -19,6 +19,8 @@ type LoginEvent =
   /** More failures in the whole realm than its ceiling: that many within so many seconds. */
   | { type: 'login.flood'; details: { failures: number; within: number } }
   | { type: 'logout'; details: { sessions: number } }
+  /** A client could not be told of the end of a session of the subject, and is not told any more. */
+  | { type: 'logout.untold'; details: { attempts: number; status: number | null; reason: string } }
   | { type: 'flow.refused'; details: { reason: string } }
   | { type: 'consent.given'; details: { scopes: string[] } }
   | { type: 'consent.denied'; details: Record<string, never> };

@@ -6,6 +6,7 @@ import { endRotatedSecret, OVERLAP_MS, regenerateSecret, secretOf } from '../adm
 import { type Operator, requireRealm } from '../admin/resources/context.ts';
 import { badInput, notFound } from '../errors.ts';
 import type { ClientRow } from '../store/clients.ts';
+import { LOGOUT_URL } from '../store/logout-notices.ts';
 import type { RealmRow } from '../store/realms.ts';
 import type { Invocation } from './cli.ts';
 import { documentOfClient } from './client-document.ts';
@@ -75,6 +76,7 @@ interface UpdateOptions extends Named {
   redirectUri?: string[];
   postLogoutRedirectUri?: string[];
   webOrigin?: string[];
+  backchannelLogoutUrl?: string;
   attribute?: string[];
 }
 
@@ -96,6 +98,7 @@ function describeUpdate(client: Command, { terminal, output }: Invocation): void
     .option('--redirect-uri <uri...>', 'where its users come back to, instead of the ones it has')
     .option('--post-logout-redirect-uri <uri...>', 'where they go after signing out; + for the redirect URIs, - for nowhere')
     .option('--web-origin <origin...>', 'an origin whose pages may call the token endpoint')
+    .option('--backchannel-logout-url <url>', 'where it is told of the end of a session; empty for nowhere')
     .option('--attribute <name=value...>', "one of Keycloak's client attributes, such as access.token.lifespan=60; empty takes it away")
     .addHelpText(
       'after',
@@ -132,9 +135,13 @@ function fieldsOf(options: UpdateOptions): ClientFields {
     redirectUris: options.redirectUri,
     postLogoutRedirectUris: options.postLogoutRedirectUri,
     webOrigins: options.webOrigin,
-    attributes: options.attribute && Object.fromEntries(options.attribute.map(attributeOf)),
+    attributes: { ...Object.fromEntries((options.attribute ?? []).map(attributeOf)), ...listening(options) },
   };
 }
+
+/** Where a client is told of the end of a session, as its attribute. */
+export const listening = ({ backchannelLogoutUrl: url }: { backchannelLogoutUrl?: string }): Record<string, string> =>
+  url === undefined ? {} : { [LOGOUT_URL]: url.trim() };
 
 const emptied = (text: string | undefined): string | null | undefined => (text?.trim() === '' ? null : text);
 

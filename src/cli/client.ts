@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { allClients, createClient } from '../admin/resources/clients.ts';
 import { requireRealm } from '../admin/resources/context.ts';
 import type { Invocation } from './cli.ts';
-import { describeClientChanges } from './client-changes.ts';
+import { describeClientChanges, listening } from './client-changes.ts';
 import { documentOfClient } from './client-document.ts';
 import { withOperator } from './open.ts';
 import { examples } from './output.ts';
@@ -14,6 +14,7 @@ interface CreateOptions {
   redirectUri?: string[];
   postLogoutRedirectUri?: string[];
   webOrigin?: string[];
+  backchannelLogoutUrl?: string;
   public?: boolean;
   firstParty?: boolean;
   name?: string;
@@ -45,6 +46,7 @@ function describeCreate(client: Command, { terminal, output }: Invocation): void
     .option('--redirect-uri <uri...>', 'where its users come back to; may end in * as in Keycloak')
     .option('--post-logout-redirect-uri <uri...>', 'where they go after signing out; without, the redirect URIs')
     .option('--web-origin <origin...>', 'an origin whose pages may call the token endpoint')
+    .option('--backchannel-logout-url <url>', 'where it is told of the end of a session')
     .option('--public', 'it cannot keep a secret: an app on a device or in a browser')
     .option('--first-party', 'it is of the house: its users are not asked for consent')
     .option('--name <name>', 'the name that people read')
@@ -68,6 +70,7 @@ function describeCreate(client: Command, { terminal, output }: Invocation): void
           redirectUris: options.redirectUri,
           postLogoutRedirectUris: options.postLogoutRedirectUri,
           webOrigins: options.webOrigin,
+          attributes: listening(options),
           serviceAccount: options.serviceAccount && !options.public,
         });
         const document = { ...documentOfClient(made, realm.name), ...(secret !== null && { secret }) };

@@ -5,7 +5,7 @@
  * list). It is given one valid placeholder instead, and the real lists travel as extra metadata to a matcher of ours.
  */
 import type { AdapterPayload } from 'oidc-provider';
-import { ALGORITHMS, type Algorithm } from '../realms/algorithms.ts';
+import { type Algorithm, knownAlgorithm } from '../realms/algorithms.ts';
 import { type Authentication, keysOf } from '../realms/client-credentials.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { ClientRow } from '../store/clients.ts';
@@ -43,7 +43,7 @@ export function metadataOf(row: ClientRow, { secret, rotated, scopes, authentica
     redirect_uris: authorizes ? [PLACEHOLDER] : [],
     post_logout_redirect_uris: [],
     scope: ['openid', ...scopes].join(' '),
-    id_token_signed_response_alg: known(row.attributes['id.token.signed.response.alg']) ?? algorithm,
+    id_token_signed_response_alg: knownAlgorithm(row.attributes['id.token.signed.response.alg']) ?? algorithm,
     ...signedUserinfo(row),
     ...(row.attributes['cardea.default.max.age'] === undefined ? {} : { default_max_age: Number(row.attributes['cardea.default.max.age']) }),
     ...(isOn(row, 'require.pushed.authorization.requests') ? { require_pushed_authorization_requests: true } : {}),
@@ -85,13 +85,11 @@ function isClientRow(value: unknown): value is ClientRow {
 
 /** What a client's access tokens are signed with (Keycloak's attribute), and the realm's unless it says otherwise. */
 export const accessTokenAlgorithm = (row: ClientRow, { defaultSignatureAlgorithm }: RealmSettings): Algorithm =>
-  known(row.attributes['access.token.signed.response.alg']) ?? defaultSignatureAlgorithm;
-
-const known = (name: string | undefined): Algorithm | undefined => ALGORITHMS.find((algorithm) => algorithm === name);
+  knownAlgorithm(row.attributes['access.token.signed.response.alg']) ?? defaultSignatureAlgorithm;
 
 /** Userinfo is plain JSON unless a client wants it signed. */
 function signedUserinfo(row: ClientRow): AdapterPayload {
-  const algorithm = known(row.attributes['user.info.response.signature.alg']);
+  const algorithm = knownAlgorithm(row.attributes['user.info.response.signature.alg']);
   return algorithm === undefined ? {} : { userinfo_signed_response_alg: algorithm };
 }
 

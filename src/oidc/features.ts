@@ -19,6 +19,8 @@ interface Parts {
 export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
+    // Discovery says so. The library is told of nobody's address: what it would send is sent by delivery/logouts, and arrives.
+    backchannelLogout: { enabled: true },
     claimsParameter: { enabled: true },
     dPoP: dpopOf(room),
     // For clients that say by what it is signed.

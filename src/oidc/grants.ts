@@ -4,10 +4,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
+import { firstLook } from '../sessions/run-out.ts';
 import type { ClientRow } from '../store/clients.ts';
 import { consentedScopes } from '../store/consents.ts';
+import { LOGOUT_URL } from '../store/logout-notices.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
-import { joinSessionClient, sessionClient } from '../store/sessions.ts';
+import { joinSessionClient, sessionClient, watchSession } from '../store/sessions.ts';
 import { standingOf } from './authentication.ts';
 import { rowOf } from './client-metadata.ts';
 import { refuseConsent } from './impersonated.ts';
@@ -77,6 +79,7 @@ export async function beginGrant(
     ...{ sid: randomUUID(), grantId, instead, now: room.now() },
   });
   const { sid } = stored;
+  if (row.attributes[LOGOUT_URL]) await watchSession(room.db.knex, realmId, sessionId, firstLook(room.now()));
   if (stored.grantId === grantId || stored.grantId === null) return { grant: fresh, sid };
   // A second request of this session at this client was faster: there is one grant, and it is that one's.
   await room.db.transaction((trx) => deleteGrants(trx, realmId, [grantId]));

@@ -4,3 +4,6 @@
  */
 export const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
+
+/** The one of that name; undefined for no name, and for one that is not known here. */
+export const knownAlgorithm = (name: string | undefined): Algorithm | undefined => ALGORITHMS.find((algorithm) => algorithm === name);

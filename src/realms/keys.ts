@@ -6,6 +6,7 @@
  * so that what it signed still verifies.
  */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
+import { corrupted } from '../errors.ts';
 import type { SigningKeyRow } from '../store/signing-keys.ts';
 import { ALGORITHMS, type Algorithm } from './algorithms.ts';
 
@@ -30,6 +31,13 @@ export async function generateSigningKey(algorithm: Algorithm): Promise<NewKey> 
   const kid = await calculateJwkThumbprint(publicJwk);
   const marks = { kid, alg: algorithm, use: 'sig' };
   return { kid, algorithm, publicJwk: { ...publicJwk, ...marks }, privateJwk: { ...(await exportJWK(pair.privateKey)), ...marks } };
+}
+
+/** A JWK as its column has it. */
+export function storedJwk(text: string): JWK {
+  const value: JWK | null = JSON.parse(text);
+  if (typeof value?.kty !== 'string') throw corrupted('A stored signing key is not a JWK.');
+  return value;
 }
 
 /** What each key is for at a moment. */

@@ -9,14 +9,13 @@
 import type { JWK } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Keyring } from '../crypto/keyring.ts';
-import { corrupted } from '../errors.ts';
 import { type ClientScopeRow, clientScopes } from '../store/clients.ts';
 import type { Database } from '../store/database.ts';
 import { type Policy, policyInForce } from '../store/policies.ts';
 import { mappersOfScopes } from '../store/protocol-mappers.ts';
 import { type RealmRow, realmByName, rootSecretSeal } from '../store/realms.ts';
 import { type SigningKeyRow, signingKeySeal } from '../store/signing-keys.ts';
-import { nextKeyChange, orderedKeys } from './keys.ts';
+import { nextKeyChange, orderedKeys, storedJwk } from './keys.ts';
 import { type ScopeMappers, scopeMappers } from './mappers/applied.ts';
 import { validRealmName } from './names.ts';
 import { completedKeys } from './signing-keys.ts';
@@ -105,8 +104,8 @@ export class RealmRegistry<Built> {
     const keys = await Promise.all(
       orderedKeys(rows, now).map(async (key) => ({
         row: key,
-        publicJwk: jwk(key.publicJwk),
-        privateJwk: jwk(await this.#keyring.openText(signingKeySeal(key), key.privateJwk)),
+        publicJwk: storedJwk(key.publicJwk),
+        privateJwk: storedJwk(await this.#keyring.openText(signingKeySeal(key), key.privateJwk)),
       })),
     );
     const context = { realm: row, rootSecret: secret, scopes, mappers: scopeMappers(mappers), policy, keys };
@@ -127,10 +126,4 @@ export class RealmRegistry<Built> {
       );
     }
   }
-}
-
-function jwk(text: string): JWK {
-  const value: JWK | null = JSON.parse(text);
-  if (typeof value?.kty !== 'string') throw corrupted('A stored signing key is not a JWK.');
-  return value;
 }

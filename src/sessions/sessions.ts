@@ -2,7 +2,8 @@
  * Sessions are ours: what was proved, when, and until when it holds. oidc-provider keeps a session of its own for its
  * cookie; ours decides whether that one still stands for anybody.
  *
- * Every ending of a session goes through `endSessionsOf`.
+ * Every ending of a session goes through `endSessionsOf`, which also has its applications told. One that runs out ends when it
+ * is used again, or, where applications listen for its end, when somebody looks (run-out.ts).
  */
 import { randomUUID } from 'node:crypto';
 import type { Proof } from '../policy/assurance.ts';
@@ -66,8 +67,8 @@ export async function establishSession(
     }
     // One that ran out was never marked as ended.
     if (!signIn.isNew) {
-      const { grants } = await endSessions(trx, realmId, { uid, userId }, now);
-      if (live?.facts.impersonator) await deleteGrants(trx, realmId, grants);
+      const { grants, offlineGrants } = await endSessions(trx, realmId, { uid, userId }, now);
+      await deleteGrants(trx, realmId, live?.facts.impersonator ? [...grants, ...offlineGrants] : offlineGrants);
     }
     const session: SessionRow = {
       realmId,
@@ -98,10 +99,13 @@ export async function noteActivity(db: Database, session: SessionRow, now: numbe
 /** `butUid`: the one that goes on; `userId` beside an id: only if it is that user's. */
 type Which = { id: string; userId?: string } | { uid: string } | { userId: string; butUid?: string };
 
-/** Ends sessions with the grants that hang on them; grants of offline tokens live on. Answers how many ended. */
+/**
+ * Ends sessions with the grants that hang on them, and has their applications told (back-channel logout); grants of offline
+ * tokens live on, unless a client says otherwise. Answers how many ended.
+ */
 export async function endSessionsIn(trx: Transaction, realmId: string, which: Which, now: number): Promise<number> {
-  const { ids, grants } = await endSessions(trx, realmId, which, now);
-  await deleteGrants(trx, realmId, grants);
+  const { ids, grants, offlineGrants } = await endSessions(trx, realmId, which, now);
+  await deleteGrants(trx, realmId, [...grants, ...offlineGrants]);
   return ids.length;
 }
 

@@ -3,6 +3,7 @@
  * using something up is one conditional UPDATE.
  */
 import type { Knex } from 'knex';
+import { holdNotices } from './logout-notices.ts';
 
 export interface PayloadKey {
   realmId: string;
@@ -126,9 +127,13 @@ export async function deletePayloadsOfGrant(knex: Knex, realmId: string, model: 
   await knex('oidc_payloads').where({ realm_id: realmId, model, grant_id: grantId }).delete();
 }
 
-/** Ends grants: everything issued under them, the grants themselves, and their place in their sessions, so that a new one gets a new sid. */
+/**
+ * Ends grants: everything issued under them, the grants themselves, and their place in their sessions, so that a new one
+ * gets a new sid. Clients that listen for the end of their session still hear of it.
+ */
 export async function deleteGrants(trx: Knex.Transaction, realmId: string, grantIds: string[]): Promise<void> {
   if (grantIds.length === 0) return;
+  await holdNotices(trx, realmId, grantIds);
   await trx('oidc_payloads').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
   await trx('session_clients').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
 }

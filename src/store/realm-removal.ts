@@ -10,6 +10,7 @@ const MANY: readonly { table: string; key: string }[] = [
   { table: 'audit_events', key: 'id' },
   { table: 'outbox', key: 'id' },
   { table: 'webhook_deliveries', key: 'id' },
+  { table: 'logout_notices', key: 'id' },
   { table: 'logins', key: 'id' },
   { table: 'attempts', key: 'subject' },
   { table: 'delivery_counts', key: 'subject' },

@@ -46,6 +46,7 @@ const EXPIRING: readonly Expiring[] = [
   { table: 'outbox', column: 'due_at', key: ['realm_id', 'id'], grace: 30 * DAY },
   // For as long as somebody asks whether a message has arrived.
   { table: 'webhook_deliveries', column: 'finished_at', key: ['realm_id', 'id'], grace: 7 * DAY },
+  { table: 'logout_notices', column: 'finished_at', key: ['realm_id', 'id'], grace: 7 * DAY },
 ];
 
 function grantsOfSession(this: Knex.QueryBuilder): void {

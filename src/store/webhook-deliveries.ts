@@ -8,6 +8,7 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { AuditRow } from './audit.ts';
+import { type Attempted, type Claim, claimRows, type DeliveryTable, finishClaimed, isAnythingDue, putOffClaimed } from './deliveries.ts';
 import { bool, fromJson, stringList } from './rows.ts';
 
 const states = z.enum(['waiting', 'delivered', 'failed']);
@@ -152,46 +153,19 @@ export async function countDropped(trx: Knex, webhook: { realmId: string; id: st
     .update({ dropped: trx.raw('dropped + ?', [dropped]) });
 }
 
-export interface Claim {
-  now: number;
-  until: number;
-  limit: number;
-  /** Of one webhook, and of one realm, at a time: whoever answers slowly keeps no others waiting. */
-  mostOfWebhook: number;
-  mostOfRealm: number;
-  /** Those that have as many under way as they may. */
-  busyWebhooks: readonly string[];
-  busyRealms: readonly string[];
-}
+/** Webhooks that are switched off are not called. */
+const ofSwitchedOn = (rows: Knex.QueryBuilder): void => {
+  const webhook = 'webhooks.realm_id = webhook_deliveries.realm_id AND webhooks.id = webhook_deliveries.webhook_id';
+  void rows.whereExists((webhooks) => webhooks.select('webhooks.id').from('webhooks').where('webhooks.enabled', true).whereRaw(webhook));
+};
 
-/** Takes messages that are due for as long as `until`, and counts an attempt of each. Of several workers each goes to one. */
+const TABLE: DeliveryTable = { table: 'webhook_deliveries', receiver: 'webhook_id' };
+
+/** Takes messages that are due for as long as the claim lasts, and counts an attempt of each. Of several workers each goes to one. */
 export async function claimDeliveries(knex: Knex, claim: Claim): Promise<DeliveryRow[]> {
-  const ranked = free(knex('webhook_deliveries'), claim.now)
-    .join('webhooks', (on) => on.on('webhooks.realm_id', 'webhook_deliveries.realm_id').andOn('webhooks.id', 'webhook_deliveries.webhook_id'))
-    .where('webhooks.enabled', true)
-    .where('due_at', '<=', claim.now)
-    .whereNotIn('webhook_id', [...claim.busyWebhooks])
-    .whereNotIn('webhook_deliveries.realm_id', [...claim.busyRealms])
-    .select({ realm_id: 'webhook_deliveries.realm_id', id: 'webhook_deliveries.id', due_at: 'due_at' })
-    .select(
-      knex.raw('row_number() OVER (PARTITION BY webhook_deliveries.realm_id, webhook_id ORDER BY due_at, webhook_deliveries.id) AS of_webhook'),
-      knex.raw('row_number() OVER (PARTITION BY webhook_deliveries.realm_id ORDER BY due_at, webhook_deliveries.id) AS of_realm'),
-    );
-  const due = knex
-    .from(ranked.as('ranked'))
-    .where('of_webhook', '<=', claim.mostOfWebhook)
-    .where('of_realm', '<=', claim.mostOfRealm)
-    .orderBy(['of_webhook', 'due_at'])
-    .limit(claim.limit)
-    .select('realm_id', 'id');
-  const rows: DeliveryRecord[] = await free(knex('webhook_deliveries').whereIn(['realm_id', 'id'], due), claim.now)
-    .update({ claimed_until: claim.until, attempts: knex.raw('attempts + 1') })
-    .returning('*');
-  return rows.map(fromRecord);
+  if (!(await isAnythingDue(knex, TABLE, claim.now))) return [];
+  return (await claimRows<DeliveryRecord>(knex, TABLE, claim, ofSwitchedOn)).map(fromRecord);
 }
-
-const free = (rows: Knex.QueryBuilder, now: number): Knex.QueryBuilder =>
-  rows.where('state', 'waiting').where((unclaimed) => unclaimed.whereNull('claimed_until').orWhere('claimed_until', '<=', now));
 
 /** What a message is made of and where it goes. */
 export interface Dispatch {
@@ -230,32 +204,18 @@ export async function dispatchOf(knex: Knex, row: DeliveryRow): Promise<Dispatch
   return { url, secrets, realmName, enabled: bool(enabled), event };
 }
 
-/** What an attempt came to. */
-export interface Attempted {
-  status: number | null;
-  error: string | null;
-}
-
-/** Still claimed as it was taken: an older claim changes nothing any more. */
-const claimed = (knex: Knex, row: DeliveryRow): Knex.QueryBuilder =>
-  knex('webhook_deliveries').where({ realm_id: row.realmId, id: row.id, claimed_until: row.claimedUntil, state: 'waiting' });
-
 /** It arrived, or is given up. */
-export async function finishDelivery(
+export const finishDelivery = (
   knex: Knex,
   row: DeliveryRow,
   state: Exclude<DeliveryState, 'waiting'>,
-  { status, error }: Attempted,
+  attempted: Attempted,
   now: number,
-): Promise<boolean> {
-  const changed = await claimed(knex, row).update({ state, claimed_until: null, last_status: status, last_error: error, finished_at: now });
-  return changed === 1;
-}
+): Promise<boolean> => finishClaimed(knex, TABLE, row, state, attempted, now);
 
 /** It will be tried again at `dueAt`. */
-export async function putOffDelivery(knex: Knex, row: DeliveryRow, dueAt: number, { status, error }: Attempted): Promise<boolean> {
-  return (await claimed(knex, row).update({ due_at: dueAt, claimed_until: null, last_status: status, last_error: error })) === 1;
-}
+export const putOffDelivery = (knex: Knex, row: DeliveryRow, dueAt: number, attempted: Attempted): Promise<boolean> =>
+  putOffClaimed(knex, TABLE, row, dueAt, attempted);
 
 /** Gives up all that waits for a webhook that is switched off. */
 export async function abandonDeliveries(trx: Knex, webhook: { realmId: string; id: string }, now: number): Promise<void> {

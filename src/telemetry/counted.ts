@@ -60,6 +60,7 @@ const TABLE: Table = {
   'login.cancelled': () => login('cancelled'),
   'login.flood': alarm('flood'),
   logout: null,
+  'logout.untold': alarm('logout'),
   'flow.refused': alarm('flow'),
   'consent.given': null,
   'consent.denied': null,

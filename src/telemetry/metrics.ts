@@ -11,6 +11,7 @@ import { onRecorded } from '../audit/record.ts';
 import type { Coverage } from '../store/coverage.ts';
 import { COUNTERS, type CounterName, countedAs, factorLabel } from './counted.ts';
 import { onHookCall } from './hook-calls.ts';
+import { onLogoutCall } from './logout-calls.ts';
 import { routeClass } from './route-class.ts';
 import { onWebhookCall } from './webhook-calls.ts';
 
@@ -46,7 +47,7 @@ export interface Metrics {
 export function createMetrics(sources: MetricsSources): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: PREFIX });
-  const stops = [countEvents([registry]), measureHooks([registry]), measureWebhooks([registry])];
+  const stops = [countEvents([registry]), measureHooks([registry]), measureWebhooks([registry]), measureLogouts([registry])];
   measurePasswords([registry], sources);
   showCoverage([registry], sources);
   return {
@@ -131,6 +132,17 @@ function measureWebhooks(registers: Registry[]): () => void {
     messages.inc({ result }, result === 'dropped' ? call.count : 1);
     if (result !== 'dropped') seconds.observe({ result }, call.ms / 1000);
   });
+}
+
+function measureLogouts(registers: Registry[]): () => void {
+  const seconds = new Histogram({
+    name: `${PREFIX}backchannel_logout_seconds`,
+    help: 'Attempts to tell applications of the end of a session, by how they ended',
+    labelNames: ['result'],
+    buckets: SECONDS_OF_A_REQUEST,
+    registers,
+  });
+  return onLogoutCall(({ result, ms }) => seconds.observe({ result }, ms / 1000));
 }
 
 /** Whoever reads gets the newest count that there is; a newer one is begun beside, never waited for but the first time. */

@@ -6,7 +6,7 @@ import { createRealm } from '../../src/admin/resources/realms.ts';
 import { createWebhook, rotateSecret } from '../../src/admin/resources/webhooks.ts';
 import { record } from '../../src/audit/record.ts';
 import { loadConfig } from '../../src/config.ts';
-import { Courier, type CourierDeps, MOST_WAITING } from '../../src/delivery/webhooks/courier.ts';
+import { MOST_WAITING, type WebhookCourierDeps, webhookCourier } from '../../src/delivery/webhooks/courier.ts';
 import { createGuardedClient } from '../../src/http/guarded-client.ts';
 import type { Database } from '../../src/store/database.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
@@ -72,13 +72,13 @@ forEachEngine((engine) => {
     const operator = (): Operator => ({ db: on, keyring, passwords: quickHasher(), actor: 'test', now: clock.now });
     names += 1;
     const realm = await createRealm(operator(), { name: `hooked-${engine.engine}-${names}`, mfa: 'off' });
-    const reported: Parameters<CourierDeps['report']>[0][] = [];
+    const reported: Parameters<WebhookCourierDeps['report']>[0][] = [];
     const log: string[] = [];
     const note = (details: object, message: string): void => {
       log.push(`${message} ${JSON.stringify(details)}`);
     };
-    const courier = (send?: CourierDeps['send'], allow = 'localhost:*') =>
-      new Courier({
+    const courier = (send?: WebhookCourierDeps['send'], allow = 'localhost:*') =>
+      webhookCourier({
         db: on,
         keyring,
         send: send ?? createGuardedClient({ allow: loadConfig({ CARDEA_OUTBOUND_ALLOW: allow }).outboundAllow }),

@@ -109,7 +109,7 @@ async function changed(operator: Operator, realm: RealmRow, before: ClientRow, a
   const names = Object.entries(after).flatMap(([name, value]) => (isDeepStrictEqual(value, Object(before)[name]) ? [] : [name]));
   if (names.length === 0) return undefined;
   if (asked.redirectUris || asked.postLogoutRedirectUris || asked.webOrigins || asked.rootUrl) checkAddresses(after);
-  checkAttributes(asked.attributes ?? {});
+  checkAttributes(asked.attributes ?? {}, operator.outboundAllow);
   if (asked.attributes || asked.kept?.clientAuthenticatorType) checkAuthentication(operator, after, asked.attributes ?? {});
   return {
     after,

@@ -1,10 +1,13 @@
 /** What a client may be: its fields, its addresses, and those of its attributes that have an effect. */
 import { z } from 'zod';
-import { badInput } from '../../errors.ts';
+import type { AllowedTarget } from '../../config/outbound.ts';
+import { AppError, badInput } from '../../errors.ts';
+import { requireFetchable } from '../../http/guarded-client.ts';
 import { ALGORITHMS } from '../../realms/algorithms.ts';
 import { validRedirectUri } from '../../realms/redirect-uris.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { keptFields } from '../../store/kept-of-client.ts';
+import { ENDS_OFFLINE, LOGOUT_URL } from '../../store/logout-notices.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import { plainText } from './context.ts';
 
@@ -114,6 +117,8 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'cardea.refresh.grace': { fits: (value) => /^(?:[1-5]?\d|60)$/.test(value), says: 'must be a number of seconds from 0 to 60' },
   'cardea.token.exchange.impersonation': oneOf('true', 'false'),
   'cardea.token.exchange.delegation': oneOf('true', 'false'),
+  [ENDS_OFFLINE]: oneOf('true', 'false'),
+  'backchannel.logout.session.required': oneOf('true', 'false'),
 };
 
 function oneOf(...values: string[]) {
@@ -130,11 +135,30 @@ export function checkName(realm: Pick<RealmRow, 'name'>, clientId: string): void
     throw badInput('clientId', 'clientId: names that end in -realm are for the clients that manage realms');
 }
 
-/** @throws AppError 400 on an attribute that would have an effect, and cannot have this one */
-export function checkAttributes(given: Readonly<Record<string, string | null>>): void {
+/** Attributes with an address that the server itself calls. */
+const CALLED: readonly string[] = [LOGOUT_URL];
+
+/**
+ * @param allow what the server may call besides public https addresses
+ * @throws AppError 400 on an attribute that would have an effect, and cannot have this one
+ */
+export function checkAttributes(given: Readonly<Record<string, string | null>>, allow: readonly AllowedTarget[] = []): void {
+  for (const name of CALLED) checkCalled(name, given[name] ?? '', allow);
   for (const [name, { fits, says }] of Object.entries(MEANT)) {
     const value = given[name];
     if (value !== undefined && value !== null && value !== '' && !fits(value)) throw badInput(`attributes.${name}`, `attributes.${name}: ${says}`);
+  }
+}
+
+function checkCalled(name: string, address: string, allow: readonly AllowedTarget[]): void {
+  if (address === '') return;
+  const field = `attributes.${name}`;
+  if (address.includes('#')) throw badInput(field, `${field}: must not have a fragment (OpenID Connect Back-Channel Logout 1.0 section 2.2)`);
+  try {
+    requireFetchable(address, allow);
+  } catch (error) {
+    if (error instanceof AppError) throw badInput(field, `${field}: ${error.message}`);
+    throw error;
   }
 }
 

@@ -50,7 +50,7 @@ export async function createClient(
   const { client, secret } = await newRow(operator, realm, asked);
   checkName(realm, client.clientId);
   checkAddresses(client);
-  checkAttributes(client.attributes);
+  checkAttributes(client.attributes, operator.outboundAllow);
   checkAuthentication(operator, client, client.attributes);
   const account = client.serviceAccount ? await newServiceAccount(operator, realm, client, asked.serviceAccountRoles) : undefined;
 

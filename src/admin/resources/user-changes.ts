@@ -131,9 +131,10 @@ export async function removeUser(operator: Operator, realm: RealmRow, id: string
     const user = await userById(trx, realm.id, id);
     if (!user) throw notFound('User not found');
     if (user.serviceAccountOf !== null) throw badInput('id', 'A service account goes with its client.');
-    // Those of offline tokens outlive a session, and not their user.
-    await deleteGrants(trx, realm.id, await grantsOfUser(trx, realm.id, id));
+    const grants = await grantsOfUser(trx, realm.id, id);
     await endSessionsIn(trx, realm.id, { userId: id }, now);
+    // Those of offline tokens outlive a session, and not their user.
+    await deleteGrants(trx, realm.id, grants);
     await deleteUser(trx, realm.id, id);
     await audit(operator, { realmId: realm.id, subject: id }, { type: 'user.deleted', details: {} }, trx);
   });

@@ -4,7 +4,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { newSecret, type Send, type Sent, sealedSecrets, secretsIn, sendMessage } from '../../delivery/webhooks/message.ts';
+import type { Send, Sent } from '../../delivery/post.ts';
+import { newSecret, sealedSecrets, secretsIn, sendMessage } from '../../delivery/webhooks/message.ts';
 import { PATTERN } from '../../delivery/webhooks/patterns.ts';
 import { AppError, badInput, conflict, notFound } from '../../errors.ts';
 import { lockRealm, type RealmRow } from '../../store/realms.ts';

@@ -17,6 +17,7 @@ export const USER_EVENTS: Readonly<Record<string, string>> = {
   'mfa.replay': 'LOGIN_ERROR',
   'mfa.factor.disabled': 'USER_DISABLED_BY_TEMPORARY_LOCKOUT',
   logout: 'LOGOUT',
+  'logout.untold': 'LOGOUT_ERROR',
   'consent.given': 'GRANT_CONSENT',
   'consent.denied': 'GRANT_CONSENT_ERROR',
   'mfa.factor.enrolled': 'UPDATE_CREDENTIAL',

@@ -11,16 +11,10 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Keyring } from '../../crypto/keyring.ts';
-import { AppError } from '../../errors.ts';
 import { fromJson } from '../../store/rows.ts';
 import type { Dispatch } from '../../store/webhook-deliveries.ts';
 import { type WebhookRow, webhookSeal } from '../../store/webhooks.ts';
-
-/** The guarded client, as far as it is needed here. */
-export type Send = (
-  url: string,
-  init: { method: 'POST'; headers: Record<string, string>; body: string; timeoutMs: number; maxBytes: number },
-) => Promise<{ status: number }>;
+import { post, type Send, type Sent } from '../post.ts';
 
 export interface Message {
   id: string;
@@ -80,42 +74,13 @@ export function signedHeaders(secrets: WebhookSecrets, message: { id: string; bo
   return { 'webhook-id': message.id, 'webhook-timestamp': timestamp, 'webhook-signature': signatures.join(' ') };
 }
 
-/** How an attempt ended. `gone`: it is of no use to try again. */
-export interface Sent {
-  ok: boolean;
-  status: number | null;
-  error: string | null;
-  gone: boolean;
-}
-
-/** Whoever needs longer answers first and works then. Milliseconds. */
-const TIMEOUT_MS = 10_000;
-/** Nobody reads the answer. */
-const MAX_ANSWER_BYTES = 64 * 1024;
-
-/**
- * Sends a message. Never throws for what the other side does; what cannot be reached and what may not be reached look
- * alike, or an administrator of one realm could look around in our network.
- */
-export async function sendMessage(send: Send, to: { url: string; secrets: WebhookSecrets }, message: Message, at: number): Promise<Sent> {
+/** Sends a message. Never throws for what the other side does. */
+export function sendMessage(send: Send, to: { url: string; secrets: WebhookSecrets }, message: Message, at: number): Promise<Sent> {
   const body = JSON.stringify(message);
   const headers = {
     'content-type': 'application/json',
     'user-agent': 'Cardea-Webhooks',
     ...signedHeaders(to.secrets, { id: message.id, body }, at),
   };
-  try {
-    const { status } = await send(to.url, { method: 'POST', headers, body, timeoutMs: TIMEOUT_MS, maxBytes: MAX_ANSWER_BYTES });
-    const ok = status >= 200 && status < 300;
-    return { ok, status, error: ok ? null : `answered ${status}`, gone: status === 410 };
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return { ok: false, status: null, error: REASONS[error.code] ?? 'failed', gone: error.code === 'outbound_refused' };
-  }
+  return post(send, to.url, { headers, body }, (status) => ({ ok: status >= 200 && status < 300, gone: status === 410 }));
 }
-
-const REASONS: Readonly<Record<string, string>> = {
-  outbound_refused: 'the address may not be called',
-  outbound_unreachable: 'cannot be reached',
-  outbound_failed: 'no answer that can be used',
-};
