@@ -14,11 +14,12 @@ import { askLanguage } from '../http/language.ts';
 import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
-import { COOKIES } from './names.ts';
+import { COOKIES, ROUTES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
 import { recordRefusal } from './recording.ts';
 import { requestCache } from './request-cache.ts';
 import { isForBrowsers, isPostedRequest, methodsOf, resumedUid } from './routes.ts';
+import { refuseLegacySignOut } from './sign-out.ts';
 
 /** What the library reads of a body. */
 const MAX_BODY_BYTES = 56 * 1024;
@@ -35,6 +36,7 @@ export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string):
   if (!isTaken(ctx, route)) return;
   if (isPostedRequest(ctx.method, route))
     return redirectTo(ctx, `${room.origin}${realmPath(room.context.realm.name)}${route}?${await postedQuery(ctx)}`);
+  if (route === ROUTES.end_session) refuseLegacySignOut(new URLSearchParams(path.split('?')[1]));
   const uid = resumedUid(route);
   const back = uid === undefined ? undefined : await wayBack(ctx, oidc, uid);
   if (back !== undefined) return redirectTo(ctx, back);

@@ -4,6 +4,8 @@
  * so: no hint, a hint of another session or user, nobody signed in).
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { AppError } from '../errors.ts';
+import { say } from '../languages/messages.ts';
 import { COOKIES } from './names.ts';
 
 /** Whether the request is of the session that this browser has. The library has verified the hint, which may have expired. */
@@ -24,4 +26,14 @@ export async function signOutAtOnce(ctx: KoaContextWithOIDC, cookie: { path: str
   if (typeof back === 'string' && typeof state === 'string') target.searchParams.set('state', state);
   ctx.status = 303;
   ctx.redirect(target.href);
+}
+
+/**
+ * Keycloak's parameter of before its release 18, which sent a browser anywhere that the client's list has, whoever asked.
+ * To pass it over would leave users on a page of ours, and the application's people without a word.
+ *
+ * @throws AppError 400
+ */
+export function refuseLegacySignOut(query: URLSearchParams): void {
+  if (query.has('redirect_uri')) throw new AppError({ code: 'invalid_request', status: 400, message: say('error.legacySignOut') });
 }
