@@ -20,6 +20,7 @@ import { recordRefusal } from './recording.ts';
 import { requestCache } from './request-cache.ts';
 import { isForBrowsers, isPostedRequest, methodsOf, resumedUid } from './routes.ts';
 import { refuseLegacySignOut } from './sign-out.ts';
+import { asRevocation, signsOutByToken } from './sign-out-by-token.ts';
 
 /** What the library reads of a body. */
 const MAX_BODY_BYTES = 56 * 1024;
@@ -30,16 +31,25 @@ const MAX_QUERY_LENGTH = 8 * 1024;
  * @param path what follows the realm's path, with the query, such as `/protocol/openid-connect/token`
  */
 export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string): Promise<void> {
-  const { room, provider } = oidc;
+  const { room } = oidc;
   const [route = ''] = path.split('?', 1);
   if (!isForBrowsers(route)) forPrograms(ctx);
   if (!isTaken(ctx, route)) return;
-  if (isPostedRequest(ctx.method, route))
-    return redirectTo(ctx, `${room.origin}${realmPath(room.context.realm.name)}${route}?${await postedQuery(ctx)}`);
+  if (isPostedRequest(ctx.method, route)) {
+    const form = await readFormText(ctx);
+    if (!signsOutByToken(route, form)) return redirectTo(ctx, `${room.origin}${realmPath(room.context.realm.name)}${route}?${asQuery(form)}`);
+    forPrograms(ctx);
+    return handOn(ctx, oidc, asRevocation(ctx.req, form));
+  }
   if (route === ROUTES.end_session) refuseLegacySignOut(new URLSearchParams(path.split('?')[1]));
   const uid = resumedUid(route);
   const back = uid === undefined ? undefined : await wayBack(ctx, oidc, uid);
   if (back !== undefined) return redirectTo(ctx, back);
+  await handOn(ctx, oidc, path);
+}
+
+/** The library answers. */
+async function handOn(ctx: Koa.Context, { room, provider }: OidcRealm, path: string): Promise<void> {
   ctx.set(securityHeaders({ origin: room.origin, popups: true }));
   pinOrigin(ctx, room.origin);
   ctx.req.url = path;
@@ -70,8 +80,8 @@ function isTaken(ctx: Koa.Context, route: string): boolean {
 }
 
 /** A posted request as a query. What is wrong with its parameters, such as one that is there twice, the library says. */
-async function postedQuery(ctx: Koa.Context): Promise<string> {
-  const query = new URLSearchParams(await readFormText(ctx)).toString();
+function asQuery(form: string): string {
+  const query = new URLSearchParams(form).toString();
   if (query.length <= MAX_QUERY_LENGTH) return query;
   throw new AppError({
     code: 'invalid_request',

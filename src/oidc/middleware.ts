@@ -12,6 +12,7 @@ import { liveSession } from './live-session.ts';
 import { COOKIES, STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
 import { isOutdated } from './session-adapter.ts';
+import { endSessionOfToken } from './sign-out-by-token.ts';
 import type { ClientFailures } from './too-many.ts';
 
 export function installMiddleware(provider: Provider, room: RealmRoom, failures: ClientFailures): void {
@@ -38,6 +39,9 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
       case 'authorization':
         await noteUse(room, ctx);
         if (ctx.oidc.redirectUriCheckPerformed) allowForm(ctx, ctx.oidc.params?.redirect_uri);
+        break;
+      case 'revocation':
+        await endSessionOfToken(room, ctx);
         break;
       case 'end_session':
         allowForm(ctx, ctx.oidc.session?.state?.postLogoutRedirectUri);

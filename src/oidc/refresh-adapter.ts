@@ -8,7 +8,7 @@
  * ever. So whoever stole a token gains that grace and no more: thief and owner go on side by side until one of them is later
  * than that, and then neither does.
  */
-import { type AdapterPayload, errors } from 'oidc-provider';
+import { type AdapterPayload, errors, Provider } from 'oidc-provider';
 import type { PayloadRow } from '../store/oidc-payloads.ts';
 import { insertChain, mayUseGeneration, useGeneration } from '../store/refresh-chains.ts';
 import { offlineUse } from '../store/sessions.ts';
@@ -16,6 +16,7 @@ import { rotates, secondsOf } from './client-metadata.ts';
 import { exchangeStands, storedExchange } from './exchanged.ts';
 import { ModelAdapter } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
+import { stillProved } from './still-proved.ts';
 
 /** How often tokens of one generation are used at most: processes that refresh at the same moment are few. */
 const MOST_USES = 10;
@@ -35,6 +36,7 @@ export class RefreshTokenAdapter extends ModelAdapter {
     // It says what the tokens say that are made from it, and ends with what it came from.
     if (exchange && !(await exchangeStands(room, clients, exchange, found.iat ?? 0))) return undefined;
     if (exchange) requestCache().exchange = exchange;
+    if (Provider.ctx?.oidc.route === 'token') Object.assign(found, await stillProved(room, found));
     if (found.expiresWithSession) return found;
     const usedAt = await offlineUse(this.queries, this.realmId, found.sid ?? '');
     return usedAt !== undefined && usedAt + room.context.realm.settings.offlineSessionIdleTimeout * 1000 > room.now() ? found : undefined;

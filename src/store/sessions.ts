@@ -196,6 +196,15 @@ export async function markOffline(knex: Knex, realmId: string, sid: string, now:
   await knex('session_clients').where({ realm_id: realmId, sid }).update({ offline: true, used_at: now });
 }
 
+/** The session that an offline token began in, which may have ended. */
+export async function offlineSession(knex: Knex, realmId: string, sid: string): Promise<SessionRow | undefined> {
+  const row = await knex<SessionRecord>('sessions')
+    .join('session_clients', (on) => on.on('session_clients.realm_id', 'sessions.realm_id').andOn('session_clients.session_id', 'sessions.id'))
+    .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': sid, 'session_clients.offline': true })
+    .first('sessions.*');
+  return row && sessionFromRecord(row as SessionRecord);
+}
+
 /** Records the use of an offline token, at most once a minute. */
 export async function touchOffline(knex: Knex, realmId: string, sid: string, now: number): Promise<void> {
   await knex('session_clients')

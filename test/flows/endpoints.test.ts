@@ -60,7 +60,13 @@ forEachEngine((engine) => {
       'phone',
       'profile',
     ]);
-    t.deepEqual(strings(metadata.grant_types_supported).sort(), ['authorization_code', 'client_credentials', 'password', 'refresh_token']);
+    t.deepEqual(strings(metadata.grant_types_supported).sort(), [
+      'authorization_code',
+      'client_credentials',
+      'password',
+      'refresh_token',
+      'urn:ietf:params:oauth:grant-type:token-exchange',
+    ]);
     t.deepEqual(strings(metadata.token_endpoint_auth_methods_supported).sort(), [
       'client_secret_basic',
       'client_secret_jwt',
