@@ -7,6 +7,7 @@ import { allBut } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { giveKey, keyForm, requestOn } from '../support/passkeys.ts';
 import { authorizationRequest, Browser, exchange, openid, type Tokens } from '../support/sign-in.ts';
+import { saidBy, serviceBehind, exchange as tokenExchange } from '../support/token-exchange.ts';
 
 /** What is asked for, from nothing to what nobody gets past; `least` is the weakest acr that may come out of it. */
 const POLICIES: { name: string; policy: PolicyInput; least: 'aal1' | 'aal2' | 'phr' | 'nobody' }[] = [
@@ -50,6 +51,14 @@ const ENTRANCES: Record<string, Entrance> = {
   },
 };
 
+const onlyIf = (is: boolean, acr: string): string | undefined => (is ? acr : undefined);
+
+/** What a token says that another application gets for one of before; undefined when it gets none. */
+async function acrOfExchange(stage: Scene, service: Scene['rp'], tokens: Tokens): Promise<unknown> {
+  const { status, body } = await tokenExchange(stage, service, tokens.access_token);
+  return status === 200 ? saidBy(body.access_token).acr : undefined;
+}
+
 /** A user with an app and a passkey, signed in with two factors while nothing more was asked. */
 async function signedIn(stage: Scene) {
   const { server, realm, rp } = stage;
@@ -72,6 +81,7 @@ forEachEngine((engine) => {
       const { server, realm, rp } = stage;
       const write = (document: PolicyInput) => changePolicy({ ...server.operator(), factors: createFactors() }, realm, document);
       const enough = (acr: unknown): boolean => least !== 'nobody' && ORDER.indexOf(String(acr)) >= ORDER.indexOf(least);
+      const service = await serviceBehind(server, realm, rp.client);
       for (const [way, entrance] of Object.entries(ENTRANCES)) {
         await write({});
         const who = await signedIn(stage);
@@ -86,6 +96,9 @@ forEachEngine((engine) => {
         const isIn = codeFrom(sso, rp) !== undefined;
         t.is(isIn, enough('aal2'), 'single sign-on with the session of before');
         if (isIn) t.true(enough((await exchange(rp, silent, sso)).claims()?.acr));
+
+        // Another application gets no token for one of before, where its user would not be let in with what that says.
+        t.is(await acrOfExchange(stage, service, who.tokens), onlyIf(enough('aal2'), 'aal2'), 'token exchange');
 
         // A refresh asks nothing, and says no more than was proved.
         const refreshed = await openid.refreshTokenGrant(rp.configuration, who.tokens.refresh_token ?? '').catch(() => undefined);
