@@ -14,6 +14,7 @@ import { clientFacts, factsOf, knownUser } from '../sessions/facts.ts';
 import { findAccount } from './claims.ts';
 import { rowOf, TOKEN_EXCHANGE } from './client-metadata.ts';
 import type { Clients, OidcClient } from './clients.ts';
+import { refuseProof } from './dpop.ts';
 import { type Acting, actingOf, checkMayAct, mayRefresh, type Subject, subjectOf, TOKEN_TYPES } from './exchange-tokens.ts';
 import { type Actor, type Exchange, exchangeClaims } from './exchanged.ts';
 import { joinedGrant } from './grants.ts';
@@ -107,9 +108,9 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
 function checkRequest(ctx: KoaContextWithOIDC, { row }: OidcClient): void {
   // Nobody is there to be asked.
   if (row.consentRequired) throw new Refused(400, 'invalid_client', 'Client requires user consent');
-  const { client } = ctx.oidc;
-  if (client?.dpopBoundAccessTokens === true || client?.tlsClientCertificateBoundAccessTokens === true || ctx.get('dpop') !== '')
-    throw new errors.InvalidRequest('exchanged tokens are bound to no key: send no proof of one, and have a client exchange whose tokens need none');
+  refuseProof(ctx);
+  if (ctx.oidc.client?.tlsClientCertificateBoundAccessTokens === true)
+    throw new errors.InvalidRequest('exchanged tokens are bound to no certificate: have a client exchange whose tokens need none');
   for (const name of LEFT_OUT)
     if (parameter(ctx, name) !== undefined)
       throw new errors.InvalidRequest(`${name} is not offered: a token is exchanged for one about the same user, and is of this realm`);
