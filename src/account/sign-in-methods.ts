@@ -4,6 +4,7 @@ import type { FormError } from '../http/render.ts';
 import { say, type Words } from '../languages/messages.ts';
 import { PREFERRED_NOTE, userNotes } from '../store/user-notes.ts';
 import { addableMethods } from './add-method.ts';
+import { backLink } from './back-link.ts';
 import { codesLeftOf, inOrder, isSecond, methodModel } from './methods.ts';
 import { type AccountRequest, common, methodsIn, takeNotice } from './room.ts';
 
@@ -46,6 +47,7 @@ export async function methodsPage(
       methods: inOrder(on, credentials).map((row) => methodModel(on, credentials, row, facts)),
       renaming: renaming ?? null,
       addable: addableMethods(request, signedIn),
+      back: await backLink(request),
     },
     shown.status ?? 200,
   );

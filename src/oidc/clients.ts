@@ -6,7 +6,7 @@ import type { AdapterPayload, Provider } from 'oidc-provider';
 import { safeEqual } from '../crypto/codes.ts';
 import { type Authentication, authenticationOf, usesSecret } from '../realms/client-credentials.ts';
 import { type ClientMappers, clientMappers, isShown } from '../realms/mappers/applied.ts';
-import { redirectUriAllowed } from '../realms/redirect-uris.ts';
+import { redirectUriAllowed, rootOf } from '../realms/redirect-uris.ts';
 import { type ClientRow, clientByClientId, clientSeal, rotatedSeal, scopesOfClient } from '../store/clients.ts';
 import { mappersOf } from '../store/protocol-mappers.ts';
 import { metadataOf, rowOf } from './client-metadata.ts';
@@ -80,9 +80,6 @@ export class Clients {
     return { row, scopes: { defaults: defaults.filter((name) => shown.has(name)), optional }, mappers, metadata };
   }
 }
-
-/** What relative addresses stand behind: the root URL, in which exported realms name us by a placeholder, or our own origin. */
-const rootOf = (row: ClientRow, origin: string): string => row.rootUrl?.replace(/^\$\{auth(?:Base|Admin)Url\}/, origin) ?? origin;
 
 /** `+`, or none, stands for the redirect URIs, as in Keycloak; `-` for nowhere. */
 function postLogoutUris({ postLogoutRedirectUris, redirectUris }: ClientRow): string[] {

@@ -14,7 +14,7 @@ import { askLanguage } from '../http/language.ts';
 import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
-import { COOKIES, ROUTES } from './names.ts';
+import { COOKIES, REGISTRATIONS, ROUTES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
 import { recordRefusal } from './recording.ts';
 import { requestCache } from './request-cache.ts';
@@ -33,6 +33,7 @@ const MAX_QUERY_LENGTH = 8 * 1024;
 export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string): Promise<void> {
   const { room } = oidc;
   const [route = ''] = path.split('?', 1);
+  if (route === REGISTRATIONS) throw noRegistration(ctx, room.context.realm.name);
   if (!isForBrowsers(route)) forPrograms(ctx);
   if (!isTaken(ctx, route)) return;
   if (isPostedRequest(ctx.method, route)) {
@@ -56,6 +57,13 @@ async function handOn(ctx: Koa.Context, { room, provider }: OidcRealm, path: str
   Object.assign(ctx.req, { originalUrl: `${realmPath(room.context.realm.name)}${path}` });
   ctx.respond = false;
   await provider.callback()(ctx.req, ctx.res);
+}
+
+/** What an application asks there for is what it asks for a sign-in: who has an account may go on to that. */
+function noRegistration(ctx: Koa.Context, realm: string): AppError {
+  askLanguage(ctx, ctx.query);
+  const link = { href: `${realmPath(realm)}${ROUTES.authorization}${ctx.search}`, label: say('error.toSignIn') };
+  return new AppError({ code: 'no_registration', status: 404, message: say('error.noRegistration'), ...(ctx.search === '' ? {} : { link }) });
 }
 
 /** Whether there is something at that path for this method; an OPTIONS about one that no other origin may call is answered here. */

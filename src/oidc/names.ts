@@ -13,6 +13,9 @@ export const ROUTES = {
   pushed_authorization_request: `${CONNECT}/ext/par/request`,
 } as const;
 
+/** Where Keycloak has people register themselves. */
+export const REGISTRATIONS = `${CONNECT}/registrations`;
+
 /** The frames by which keycloak-js asks whether a session is still the same, and whether it could know at all. */
 export const LOGIN_STATUS = `${CONNECT}/login-status-iframe.html`;
 export const THIRD_PARTY_COOKIES = `${CONNECT}/3p-cookies`;

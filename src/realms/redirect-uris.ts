@@ -52,6 +52,13 @@ const PLAIN_HOST = /^(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\])$/;
 const ENCODED_TRICKS = /%(?:[01][0-9a-f]|2[5ef]|3b|5c|7f)/i;
 
 /**
+ * What a client's relative addresses stand behind: its root URL, in which exported realms name us by a placeholder, or our own
+ * origin.
+ */
+export const rootOf = ({ rootUrl }: { rootUrl: string | null }, origin: string): string =>
+  rootUrl?.replace(/^\$\{auth(?:Base|Admin)Url\}/, origin) ?? origin;
+
+/**
  * Whether `asked` may be redirected to.
  * @param registered the client's redirect URIs or patterns
  * @param asked as the request says it, not normalised

@@ -329,7 +329,15 @@ export const exhibits: Exhibit[] = [
   {
     name: 'sign-in methods',
     view: 'account/sign-in-methods',
-    model: { realm, base, user, notice: null, methods: [password, { ...phone, preferred: true, preferable: false }, spare, paper, pass], addable },
+    model: {
+      realm,
+      base,
+      user,
+      notice: null,
+      methods: [password, { ...phone, preferred: true, preferable: false }, spare, paper, pass],
+      addable,
+      back: { href: '/', name: 'Wiki' },
+    },
   },
   {
     name: 'sign-in methods, renaming refused',
