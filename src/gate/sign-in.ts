@@ -72,7 +72,8 @@ export async function signOut(request: GateRequest): Promise<void> {
   setCookie(jar, name, null);
   const ended = cookie ? await deleteGateSession(db.knex, realm.realm.id, gate.id, sha256(cookie)) : undefined;
   const back = `${gate.origin}/`;
-  redirectTo(ctx, ended ? await flow.endSession(jar, gate.clientId, { idToken: ended.idToken, back }) : back);
+  // A cookie of no session may be one that a sign-in in another tab has replaced in this moment: its session ends there too.
+  redirectTo(ctx, cookie ? await flow.endSession(jar, gate.clientId, { idToken: ended?.idToken, back }) : back);
 }
 
 /** The gate of the host that the proxy names, or a 404. */

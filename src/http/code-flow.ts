@@ -27,8 +27,11 @@ export interface CodeFlow {
   begin(jar: CookieJar, party: Party, request: { returnTo: string; parameters: Record<string, string>; now: number }): Promise<string>;
   /** Exchanges the code in a query, such as `?code=…`, for an ID token of the sign-in that was kept. A fault of ours is thrown. */
   exchange(jar: CookieJar, party: Party, search: string, kept: LoginState): Promise<Exchanged>;
-  /** Where a browser ends the provider's session and comes back (OpenID Connect RP-Initiated Logout 1.0 section 2). */
-  endSession(jar: CookieJar, clientId: string, request: { idToken: string; back: string }): Promise<string>;
+  /**
+   * Where a browser ends the provider's session and comes back (OpenID Connect RP-Initiated Logout 1.0 section 2); without an
+   * ID token of that session it is asked first.
+   */
+  endSession(jar: CookieJar, clientId: string, request: { idToken: string | undefined; back: string }): Promise<string>;
 }
 
 export function createCodeFlow(options: { origin: string; listening(): string }): CodeFlow {
@@ -72,7 +75,7 @@ export function createCodeFlow(options: { origin: string; listening(): string })
     },
 
     async endSession(jar, clientId, { idToken, back }) {
-      const parameters = { id_token_hint: idToken, post_logout_redirect_uri: back };
+      const parameters = { ...(idToken !== undefined && { id_token_hint: idToken }), post_logout_redirect_uri: back };
       return client.buildEndSessionUrl(await clientOf(jar.realm.realm.name, clientId), parameters).href;
     },
   };
