@@ -10,8 +10,10 @@ import { heldProofs, ownedFactors } from '../factors/owned.ts';
 import { decide, type Facts, freshProofs } from '../policy/decide.ts';
 import { inputsOf } from '../policy/replay.ts';
 import { requestFacts } from '../policy/request.ts';
+import type { RealmSettings } from '../realms/settings.ts';
 import type { DeviceStanding } from '../sessions/devices.ts';
 import { clientFacts, factsOf, type KnownUser, knownUser } from '../sessions/facts.ts';
+import { isRemembered } from '../sessions/lifetimes.ts';
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
 import type { SessionRow } from '../store/sessions.ts';
@@ -73,6 +75,7 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
   const known = await knownUser(room.db.knex, room.context, { userId: session.accountId }, now);
   if (!result?.login) {
     const row = await live();
+    if (row) keepCookie(session, row, realm.settings);
     return row && { session: row, signIn: undefined, isNew: false, known };
   }
 
@@ -88,11 +91,13 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
     // The same result is applied again after consent.
     const row = await live();
     if (row?.id !== signIn.row.sessionId) return refuse(room, ctx, 'a login that was used before');
+    keepCookie(session, row, realm.settings);
     return { session: row, signIn, isNew: false, known };
   }
   // What was proved with a password or an app that is gone by now proves nothing any more.
   if (heldProofs(signIn.state.proofs, known.credentials).length < signIn.state.proofs.length)
     return refuse(room, ctx, 'a login with a credential that is gone');
+  if (signIn.state.proofs.some(({ at }) => at < known.notBefore)) return refuse(room, ctx, 'a login from before the user was signed out everywhere');
   const row = await establishSession(room.db, {
     realmId: realm.id,
     settings: realm.settings,
@@ -109,8 +114,14 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
   });
   if (!row) return refuse(room, ctx, 'a login that was used before');
   requestCache().session = { uid: session.uid, row };
-  if (signIn.state.remember && session.transient) session.transient = undefined;
+  keepCookie(session, row, realm.settings);
   return { session: row, signIn, isNew: true, known };
+}
+
+/** Whether the cookie outlives the browser: as the session says, not as this sign-in happens to, which may be no more than a step-up. */
+function keepCookie(session: { transient?: boolean }, row: SessionRow, settings: RealmSettings): void {
+  const isTransient = !isRemembered(row, settings);
+  if ((session.transient === true) !== isTransient) session.transient = isTransient || undefined;
 }
 
 async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string): Promise<never> {

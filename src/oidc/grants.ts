@@ -3,7 +3,7 @@
  * back, because consents live in a table of their own and grants are made from them.
  */
 import { randomUUID } from 'node:crypto';
-import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
+import { errors, type Grant, type KoaContextWithOIDC } from 'oidc-provider';
 import { firstLook } from '../sessions/run-out.ts';
 import type { ClientRow } from '../store/clients.ts';
 import { consentedScopes } from '../store/consents.ts';
@@ -74,10 +74,12 @@ export async function beginGrant(
   extend(fresh, scopes);
   const grantId = await fresh.save();
   const { realmId } = row;
-  const stored = await joinSessionClient(room.db.knex, {
-    ...{ realmId, sessionId, clientRowId: row.id },
-    ...{ sid: randomUUID(), grantId, instead, now: room.now() },
-  });
+  const joining = { realmId, sessionId, clientRowId: row.id, sid: randomUUID(), grantId, instead, now: room.now() };
+  const stored = await room.db.transaction((trx) => joinSessionClient(trx, joining));
+  if (!stored) {
+    await room.db.transaction((trx) => deleteGrants(trx, realmId, [grantId]));
+    throw new errors.AccessDenied('the session was signed out meanwhile; start again from the application');
+  }
   const { sid } = stored;
   if (row.attributes[LOGOUT_URL]) await watchSession(room.db.knex, realmId, sessionId, firstLook(room.now()));
   if (stored.grantId === grantId || stored.grantId === null) return { grant: fresh, sid };

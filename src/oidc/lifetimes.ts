@@ -1,7 +1,9 @@
 /** How long everything lives that the library issues: the realm's seconds, or a client's own. */
 import type { Configuration } from 'oidc-provider';
+import { endOf, lifetimeOf } from '../sessions/lifetimes.ts';
 import { rowOf, secondsOf } from './client-metadata.ts';
 import { longestLife } from './impersonated.ts';
+import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 
 export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> {
@@ -12,13 +14,14 @@ export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> 
     IdToken: () => longestLife(settings.accessTokenLifespan, room.now()),
     AuthorizationCode: settings.accessCodeLifespan,
     Interaction: settings.accessCodeLifespanLogin,
-    Session: settings.ssoSessionMaxLifespan,
+    // Its cookie and its row end with our session.
+    Session: () => sessionLeft(room),
     // A grant lives as long as any refresh token of its may.
-    Grant: Math.max(settings.ssoSessionMaxLifespan, settings.offlineSessionMaxLifespan),
+    Grant: Math.max(...[false, true].map((remember) => lifetimeOf(settings, { remember }).longest / 1000), settings.offlineSessionMaxLifespan),
     RefreshToken: (ctx, token, client) => {
       // Idleness is judged by when it was last used, not by when it was issued: without rotation it is issued once.
       const offline = token.scopes.has('offline_access');
-      const longest = offline ? settings.offlineSessionMaxLifespan : settings.ssoSessionMaxLifespan;
+      const longest = offline ? settings.offlineSessionMaxLifespan : sessionLeft(room);
       const seconds = Math.floor(room.now() / 1000);
       const left = (ctx?.oidc.grant?.exp ?? seconds + longest) - seconds;
       // A client's own bound counts from the first token of the family.
@@ -27,4 +30,11 @@ export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> 
       return Math.max(1, Math.min(longest, left, ownLeft));
     },
   };
+}
+
+/** For how many seconds more the session of this request may last. */
+function sessionLeft({ context, now }: RealmRoom): number {
+  const { settings } = context.realm;
+  const row = requestCache().session?.row;
+  return row ? Math.max(1, Math.ceil((endOf(row, settings) - now()) / 1000)) : settings.ssoSessionMaxLifespan;
 }

@@ -128,6 +128,11 @@ export const realmSettings = z.object({
   accessCodeLifespan: seconds(60, 10, 600),
   ssoSessionIdleTimeout: seconds(30 * 86_400),
   ssoSessionMaxLifespan: seconds(30 * 86_400),
+  /** Whether users may ask to stay signed in when the browser is closed. */
+  rememberMe: z.boolean().default(false),
+  /** The same two for who did; 0 for no others. */
+  ssoSessionIdleTimeoutRememberMe: seconds(0, 0),
+  ssoSessionMaxLifespanRememberMe: seconds(0, 0),
   offlineSessionIdleTimeout: seconds(30 * 86_400),
   offlineSessionMaxLifespan: seconds(60 * 86_400),
   /** How long a sign-in may take from its first page to its last. */

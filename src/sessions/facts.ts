@@ -22,6 +22,8 @@ export interface KnownUser extends Pick<Facts, 'user' | 'exception' | 'grace' | 
   credentials: CredentialRow[];
   email: string | null;
   emailVerified: boolean;
+  /** What was proved before this time is void. */
+  notBefore: number;
   /** What the user is to do at the next sign-in, by Keycloak's names. */
   requiredActions: string[];
   /** The attributes of the client that was asked for. */
@@ -37,6 +39,7 @@ export const NOBODY: KnownUser = {
   credentials: [],
   email: null,
   emailVerified: false,
+  notBefore: 0,
   requiredActions: [],
   clientAttributes: {},
 };
@@ -67,6 +70,7 @@ export async function knownUser(
     credentials: row.credentials,
     email: user?.email ?? null,
     emailVerified: user?.emailVerified ?? false,
+    notBefore: user?.notBefore ?? 0,
     requiredActions: row.requiredActions.filter((action) => isActionEnabled(realm.settings, action)),
     clientAttributes: row.client,
   };

@@ -7,7 +7,7 @@ import type { RealmSettings } from '../realms/settings.ts';
 import type { Database } from '../store/database.ts';
 import { realmById } from '../store/realms.ts';
 import { lookAgain, type SessionRow, sessionsToLookAt } from '../store/sessions.ts';
-import { isAlive, lifetimeOf } from './lifetimes.ts';
+import { endOf, isAlive, lifetimeOf } from './lifetimes.ts';
 import { endSessionsOf } from './sessions.ts';
 
 const MINUTE = 60_000;
@@ -19,9 +19,8 @@ const LATEST_MS = 6 * 60 * MINUTE;
 /** When a session that has just got its first application that listens is looked at. */
 export const firstLook = (now: number): number => now + SOONEST_MS;
 
-function nextLook({ createdAt, endsAt, lastSeenAt }: SessionRow, settings: RealmSettings, now: number): number {
-  const { idle, longest } = lifetimeOf(settings);
-  const mayEnd = Math.min(endsAt, createdAt + longest, lastSeenAt + idle);
+function nextLook(session: SessionRow, settings: RealmSettings, now: number): number {
+  const mayEnd = Math.min(endOf(session, settings), session.lastSeenAt + lifetimeOf(settings, session).idle);
   return Math.min(Math.max(mayEnd, now + SOONEST_MS), now + LATEST_MS);
 }
 

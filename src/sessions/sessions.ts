@@ -13,7 +13,7 @@ import type { Database } from '../store/database.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
 import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionFacts, type SessionRow, touchSession } from '../store/sessions.ts';
-import { isAlive, lifetimeOf } from './lifetimes.ts';
+import { isAlive, isRemembered, lifetimeOf } from './lifetimes.ts';
 
 /** Activity is written at most this often. */
 const ACTIVITY_MS = 60_000;
@@ -30,7 +30,8 @@ export function mergeProofs(before: readonly Proof[], added: readonly Proof[]): 
 
 /**
  * Begins a session with what a finished sign-in proved, or raises the one that the browser has already. Undefined, and
- * nothing done, when the sign-in was claimed before: of many that come back with it at once, one gets a session.
+ * nothing begun, when the sign-in was claimed before: of many that come back with it at once, one gets a session. The same
+ * when the session that it would raise is ended in this moment.
  */
 export async function establishSession(
   db: Database,
@@ -52,6 +53,8 @@ export async function establishSession(
   },
 ): Promise<SessionRow | undefined> {
   const { realmId, settings, uid, userId, now } = signIn;
+  // The box may be sent by whoever likes; the realm decides.
+  const remember = isRemembered(signIn, settings);
   return db.transaction(async (trx) => {
     const live = signIn.isNew ? undefined : await liveSessionByUid(trx, realmId, uid, userId, now);
     // What an administrator began never becomes the user's own.
@@ -62,8 +65,8 @@ export async function establishSession(
       // What idleness has made stale stays stale: activity now must not revive it.
       const proofs = mergeProofs(freshProofs(live.proofs, now, live.lastSeenAt), signIn.proofs);
       const facts = { skipped: live.facts.skipped || signIn.facts.skipped };
-      await raiseSession(trx, live, { proofs, facts }, now);
-      return { ...live, proofs, facts, lastSeenAt: now };
+      const raised = { proofs, facts, ...stays(live, remember, settings) };
+      return (await raiseSession(trx, live, raised, now)) ? { ...live, ...raised, lastSeenAt: now } : undefined;
     }
     // One that ran out was never marked as ended.
     if (!signIn.isNew) {
@@ -77,17 +80,23 @@ export async function establishSession(
       userId,
       proofs: mergeProofs([], signIn.proofs),
       facts: signIn.facts,
-      remember: signIn.remember,
+      remember,
       ip: signIn.ip,
       userAgent: signIn.userAgent?.slice(0, 300) ?? null,
       createdAt: now,
       lastSeenAt: now,
-      endsAt: now + lifetimeOf(settings).longest,
+      endsAt: now + lifetimeOf(settings, { remember }).longest,
       endedAt: null,
     };
     await insertSession(trx, session);
     return session;
   });
+}
+
+/** A session that is stepped up stays as its user wanted it; one who asks for it anew may have it outlive the browser from then on. */
+function stays(live: SessionRow, remember: boolean, settings: RealmSettings): Pick<SessionRow, 'remember' | 'endsAt'> {
+  if (!remember || live.remember) return { remember: live.remember, endsAt: live.endsAt };
+  return { remember, endsAt: Math.max(live.endsAt, live.createdAt + lifetimeOf(settings, { remember }).longest) };
 }
 
 /** Records that a session was used, at most once a minute. What idleness has made stale by then is dropped, or this activity would revive it. */

@@ -18,12 +18,17 @@ export interface ListedSession {
   clients: Record<string, string>;
 }
 
-export interface Alive {
-  now: number;
+interface Since {
   /** Sessions that were last seen before are idle. */
   seenSince: number;
   /** Those that began before have lasted long enough. */
   begunSince: number;
+}
+
+export interface Alive extends Since {
+  now: number;
+  /** The same for those that outlive their browser. */
+  remembered: Since;
 }
 
 const MOST = 1000;
@@ -59,13 +64,12 @@ export async function offlineSessionsOfUser(knex: Knex, realmId: string, userId:
   return withClients(knex, realmId, sessions, true);
 }
 
-export function standing(knex: Knex, realmId: string, { now, seenSince, begunSince }: Alive) {
+export function standing(knex: Knex, realmId: string, { now, remembered, ...others }: Alive) {
   return knex('sessions')
     .where('sessions.realm_id', realmId)
     .whereNull('sessions.ended_at')
     .where('sessions.ends_at', '>', now)
-    .where('sessions.last_seen_at', '>', seenSince)
-    .where('sessions.created_at', '>', begunSince)
+    .where((either) => either.where(lastsStill(false, others)).orWhere(lastsStill(true, remembered)))
     .whereNotExists((users) =>
       users
         .select('users.id')
@@ -73,6 +77,12 @@ export function standing(knex: Knex, realmId: string, { now, seenSince, begunSin
         .whereRaw('users.realm_id = sessions.realm_id AND users.id = sessions.user_id AND users.not_before > sessions.created_at'),
     );
 }
+
+const lastsStill =
+  (remember: boolean, { seenSince, begunSince }: Since) =>
+  (query: Knex.QueryBuilder): void => {
+    void query.where('sessions.remember', remember).where('sessions.last_seen_at', '>', seenSince).where('sessions.created_at', '>', begunSince);
+  };
 
 interface SessionRecord {
   id: string;

@@ -137,11 +137,19 @@ export async function insertSession(trx: Knex, row: SessionRow): Promise<void> {
   });
 }
 
-/** Adds proofs and facts to a session that is still alive. */
-export async function raiseSession(trx: Knex, row: SessionRow, all: Pick<SessionRow, 'proofs' | 'facts'>, now: number): Promise<void> {
-  await trx('sessions')
+/** What a session is raised to. */
+export type Raised = Pick<SessionRow, 'proofs' | 'facts'> & Partial<Pick<SessionRow, 'remember' | 'endsAt'>>;
+
+/** Adds proofs and facts to a session that is still alive; false when it was ended meanwhile, and stays so. */
+export async function raiseSession(trx: Knex, row: SessionRow, all: Raised, now: number): Promise<boolean> {
+  const raised = await trx('sessions')
     .where({ realm_id: row.realmId, id: row.id })
-    .update({ proofs: JSON.stringify(all.proofs), facts: JSON.stringify(all.facts), last_seen_at: now });
+    .whereNull('ended_at')
+    .update({
+      ...{ proofs: JSON.stringify(all.proofs), facts: JSON.stringify(all.facts), last_seen_at: now },
+      ...{ remember: all.remember ?? row.remember, ends_at: all.endsAt ?? row.endsAt },
+    });
+  return raised === 1;
 }
 
 /** Records activity and the proofs that still stand, unless another request has done so since the row was read. */
@@ -153,31 +161,34 @@ export async function touchSession(knex: Knex, row: SessionRow, fresh: Proof[], 
 }
 
 /**
- * The sid and grant of a session at one client: made on first use, and the same ever after.
+ * The sid and grant of a session at one client: made on first use, and the same ever after. Undefined for a session that
+ * has ended: it is held for as long as this takes, so that an ending beside it either is seen here, or finds the grant.
  *
  * @param row.instead a grant that is gone: the new one takes its place, with a sid of its own
  */
 export async function joinSessionClient(
-  knex: Knex,
+  trx: Knex.Transaction,
   row: { realmId: string; sessionId: string; clientRowId: string; sid: string; grantId: string; instead: string | null; now: number },
-): Promise<{ sid: string; grantId: string | null }> {
+): Promise<{ sid: string; grantId: string | null } | undefined> {
+  const session = await trx('sessions').where({ realm_id: row.realmId, id: row.sessionId }).whereNull('ended_at').forShare().first('id');
+  if (!session) return undefined;
   const key = { realm_id: row.realmId, session_id: row.sessionId, client_id: row.clientRowId };
   const mine = { sid: row.sid, grant_id: row.grantId, created_at: row.now };
   if (row.instead !== null) {
     // The sid of before is nobody's from now on, but the application may still hold it.
-    await holdNotices(knex, row.realmId, [row.instead]);
-    const replaced = await knex('session_clients')
+    await holdNotices(trx, row.realmId, [row.instead]);
+    const replaced = await trx('session_clients')
       .where({ ...key, grant_id: row.instead })
       .update({ ...mine, offline: false, used_at: null });
     if (replaced === 1) return { sid: row.sid, grantId: row.grantId };
   }
-  const inserted = await knex('session_clients')
+  const inserted = await trx('session_clients')
     .insert({ ...key, ...mine })
     .onConflict(['realm_id', 'session_id', 'client_id'])
     .ignore()
     .returning('sid');
   if (inserted.length === 1) return { sid: row.sid, grantId: row.grantId };
-  const stored = await knex('session_clients').where(key).first('sid', 'grant_id');
+  const stored = await trx('session_clients').where(key).first('sid', 'grant_id');
   return { sid: stored.sid, grantId: stored.grant_id };
 }
 

@@ -1,7 +1,7 @@
 /** Whether a JWT access token still stands: nothing is stored of it but what it hangs on, and that it was revoked. */
 import type { Knex } from 'knex';
 import { bool } from './rows.ts';
-import { factsFromRecord, type SessionFacts } from './sessions.ts';
+import { factsFromRecord, type SessionRow } from './sessions.ts';
 import { type About, joinAbout, readAbout, type Wanted } from './token-subject.ts';
 import { type UserRow, userFromRecord } from './users.ts';
 
@@ -12,7 +12,7 @@ export interface TokenStanding {
   grantPayload: string;
   /** An offline token was issued under this grant: it stands without the session. */
   offline: boolean;
-  session: { id: string; createdAt: number; endedAt: number | null; endsAt: number; lastSeenAt: number; facts: SessionFacts };
+  session: Pick<SessionRow, 'id' | 'createdAt' | 'endedAt' | 'endsAt' | 'lastSeenAt' | 'remember' | 'facts'>;
   user: UserRow;
   about: About;
   revoked: boolean;
@@ -45,6 +45,7 @@ export async function tokenStanding(
       endedAt: 'sessions.ended_at',
       endsAt: 'sessions.ends_at',
       lastSeenAt: 'sessions.last_seen_at',
+      remember: 'sessions.remember',
       grantPayload: 'oidc_payloads.payload',
       revokedJti: 'revoked_tokens.jti',
     });
@@ -61,6 +62,7 @@ export async function tokenStanding(
         endedAt: row.endedAt,
         endsAt: row.endsAt,
         lastSeenAt: row.lastSeenAt,
+        remember: bool(row.remember),
         facts: factsFromRecord({ id: row.sessionId, facts: row.facts }),
       },
       user: userFromRecord(row),
@@ -86,11 +88,7 @@ export async function revokeToken(knex: Knex, realmId: string, jti: string, expi
 }
 
 /** What an exchanged token hangs on besides its own session and grant. */
-export interface Origin {
-  createdAt: number;
-  endedAt: number | null;
-  endsAt: number;
-  lastSeenAt: number;
+export interface Origin extends Pick<SessionRow, 'createdAt' | 'endedAt' | 'endsAt' | 'lastSeenAt' | 'remember'> {
   /** Of its user: what was made before that is void. */
   notBefore: number;
 }
@@ -117,9 +115,12 @@ export async function originsOf(knex: Knex, realmId: string, sids: readonly stri
       endedAt: 'sessions.ended_at',
       endsAt: 'sessions.ends_at',
       lastSeenAt: 'sessions.last_seen_at',
+      remember: 'sessions.remember',
       notBefore: 'users.not_before',
     });
-  return rows.map(({ createdAt, endedAt, endsAt, lastSeenAt, notBefore }) => ({ createdAt, endedAt, endsAt, lastSeenAt, notBefore }));
+  return rows.map(({ createdAt, endedAt, endsAt, lastSeenAt, remember, notBefore }) => ({
+    ...{ createdAt, endedAt, endsAt, lastSeenAt, remember: bool(remember), notBefore },
+  }));
 }
 
 /** Whether none of these tokens was revoked. */

@@ -19,7 +19,7 @@ export interface UserFactsRow {
   /** All of the user's, oldest first. */
   credentials: CredentialRow[];
   /** Undefined for a user who is not there. */
-  user: { username: string; email: string | null; emailVerified: boolean } | undefined;
+  user: { username: string; email: string | null; emailVerified: boolean; notBefore: number } | undefined;
   /** Those of the asked-for roles that the user has: a realm role by its name, a client's as `client:role`. */
   roles: string[];
   /** Paths, with those of all groups above. */
@@ -60,7 +60,7 @@ export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number):
     credentials: of('credential')
       .map((row) => credentialFrom({ ...row, realm_id: asked.realmId, user_id: asked.userId }))
       .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1)),
-    user: user && { username: user.label, email: user.lookup, emailVerified: bool(user.enabled) },
+    user: user && { username: user.label, email: user.lookup, emailVerified: bool(user.enabled), notBefore: user.created_at },
     roles: of('role').map(({ label, lookup }) => (lookup === null ? label : `${lookup}:${label}`)),
     groups: of('group').map((row) => row.label),
     administrator: of('administrator').length > 0,
@@ -165,7 +165,7 @@ function statement(knex: Knex, asked: Marked, now: number): Knex.QueryBuilder {
     .unionAll([
       knex('users')
         .where({ realm_id: realmId, id: userId })
-        .select(padded('user', { label: 'username_shown', lookup: 'email_shown', enabled: 'email_verified' })),
+        .select(padded('user', { label: 'username_shown', lookup: 'email_shown', enabled: 'email_verified', created_at: 'not_before' })),
       knex('groups')
         .where('realm_id', realmId)
         .whereIn('id', knex('member_groups').select('id'))

@@ -109,7 +109,7 @@ const only = {
 };
 
 export const exhibits: Exhibit[] = [
-  { name: 'sign-in', view: 'login/sign-in', model: { ...login, username: '', forgot: '#' } },
+  { name: 'sign-in', view: 'login/sign-in', model: { ...login, username: '', canRemember: true, forgot: '#' } },
   {
     name: 'sign-in, refused',
     view: 'login/sign-in',
@@ -152,7 +152,7 @@ export const exhibits: Exhibit[] = [
     view: 'login/sign-in',
     model: { ...login, realm: { name: 'x', displayName: MARKUP }, client: { name: MARKUP }, username: `"><${MARKUP}` },
   },
-  { name: 'sign-in, with a passkey', view: 'login/sign-in', model: { ...login, username: '', remember: true, discovery: { options: keyToUse } } },
+  { name: 'sign-in, with a passkey', view: 'login/sign-in', model: { ...login, username: '', canRemember: true, remember: true, discovery: { options: keyToUse } } },
   {
     name: 'sign-in, passkey refused',
     view: 'login/sign-in',

@@ -48,9 +48,11 @@ forEachEngine((engine) => {
       const common = { realmId: realm.id, userId: user.id, createdAt: clock.now, lastSeenAt: clock.now, endsAt: clock.now + HOUR, endedAt: null };
       await insertSession(db.knex, { ...common, id, uid: id, proofs: [], facts: { skipped: false }, remember: false, ip: null, userAgent: null });
       for (const { id: clientRowId } of clients)
-        await joinSessionClient(db.knex, {
-          ...{ realmId: realm.id, sessionId: id, clientRowId, sid: randomUUID(), grantId: randomUUID(), instead: null, now: clock.now },
-        });
+        await db.transaction((trx) =>
+          joinSessionClient(trx, {
+            ...{ realmId: realm.id, sessionId: id, clientRowId, sid: randomUUID(), grantId: randomUUID(), instead: null, now: clock.now },
+          }),
+        );
       await endSessionsOf(db, realm.id, { id }, clock.now);
     };
     const rows = (of: ClientRow) => db.knex('logout_notices').where({ client_id: of.id }).orderBy('created_at');
@@ -223,7 +225,7 @@ forEachEngine((engine) => {
     const common = { realmId: realm.id, userId: user.id, createdAt: clock.now, lastSeenAt: clock.now, endsAt: clock.now + HOUR, endedAt: null };
     await insertSession(db.knex, { ...common, id, uid: id, proofs: [], facts: { skipped: false }, remember: false, ip: null, userAgent: null });
     const place = { realmId: realm.id, sessionId: id, clientRowId: app.id, sid: randomUUID(), grantId: randomUUID(), instead: null, now: clock.now };
-    await joinSessionClient(db.knex, place);
+    await db.transaction((trx) => joinSessionClient(trx, place));
     const failing = db.transaction(async (trx) => {
       await endSessionsIn(trx, realm.id, { id }, clock.now);
       throw new Error('no');

@@ -29,7 +29,7 @@ forEachEngine((engine) => {
   });
 
   engine.test('empty fields and wrong ones are named, and the name that was typed stays', async (t) => {
-    const stage = await scene({ mfa: 'off' });
+    const stage = await scene({ mfa: 'off', rememberMe: true });
     const user = await stage.server.user(stage.realm);
     const { browser, page, request } = await begin(stage);
 
@@ -111,7 +111,7 @@ forEachEngine((engine) => {
   });
 
   engine.test('a body that is too large or of another kind: the page says so, and the sign-in goes on', async (t) => {
-    const stage = await scene({ mfa: 'off' });
+    const stage = await scene({ mfa: 'off', rememberMe: true });
     const user = await stage.server.user(stage.realm);
     const { browser, page, request } = await begin(stage);
     const form = new FormData();

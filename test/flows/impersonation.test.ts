@@ -6,6 +6,7 @@ import { changeUser } from '../../src/admin/resources/user-changes.ts';
 import { sessionDocument } from '../../src/cli/session.ts';
 import { createFactors } from '../../src/factors/index.ts';
 import { auditEvents } from '../../src/store/audit.ts';
+import { aliveIn } from '../../src/sessions/lifetimes.ts';
 import { sessionsOfUser } from '../../src/store/session-lists.ts';
 import { type Admin, adminOf } from '../support/admin.ts';
 import { basic, call } from '../support/attack.ts';
@@ -39,7 +40,7 @@ forEachEngine((engine) => {
     t.is(page.status, 200);
     t.true(page.html.includes(on.erin.username) && page.html.includes(on.boss.username));
     t.deepEqual(
-      await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0, begunSince: 0 }),
+      await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, aliveIn(on.realm.settings, Date.now())),
       [],
       'to look begins nothing',
     );
@@ -80,7 +81,7 @@ forEachEngine((engine) => {
     const [listed] = await client.users.listSessions({ id: on.erin.id });
     const impersonator = { id: on.boss.id, username: on.boss.username, realm: on.realm.name };
     t.like(listed, { username: on.erin.username, impersonator });
-    const [row] = await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0, begunSince: 0 });
+    const [row] = await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, aliveIn(on.realm.settings, Date.now()));
     t.deepEqual(row && sessionDocument(row, on.realm.name).impersonator, impersonator);
     t.is(on.server.log.filter((line) => line.includes('impersonation?key=')).length, 0);
   });
@@ -136,7 +137,7 @@ forEachEngine((engine) => {
     await t.throwsAsync(openid.fetchUserInfo(on.rp.configuration, tokens.access_token, on.erin.id));
     await t.throwsAsync(openid.refreshTokenGrant(on.rp.configuration, tokens.refresh_token ?? ''));
     t.true((await asks(browser, on.rp)).page.html.includes('name="password"'), 'nobody is signed in there');
-    t.deepEqual(await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, { now: Date.now(), seenSince: 0, begunSince: 0 }), []);
+    t.deepEqual(await sessionsOfUser(on.server.db.knex, on.realm.id, on.erin.id, aliveIn(on.realm.settings, Date.now())), []);
   });
 
   engine.test('it ends when the impersonator is switched off', async (t) => {

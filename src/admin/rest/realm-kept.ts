@@ -55,8 +55,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
     accessTokenLifespanForImplicitFlow: 900,
     accessCodeLifespanUserAction: 300,
     actionTokenGeneratedByUserLifespan: 300,
-    ssoSessionIdleTimeoutRememberMe: 0,
-    ssoSessionMaxLifespanRememberMe: 0,
     clientSessionIdleTimeout: 0,
     clientSessionMaxLifespan: 0,
     clientOfflineSessionIdleTimeout: 0,
@@ -76,7 +74,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
   ...kept(flag, {
     registrationAllowed: false,
     registrationEmailAsUsername: false,
-    rememberMe: true,
     loginWithEmailAllowed: true,
     editUsernameAllowed: false,
     offlineSessionMaxLifespanEnabled: true,

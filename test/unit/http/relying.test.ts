@@ -62,15 +62,9 @@ async function world() {
   };
   const proof = { credentialId: password.id, factor: 'password', kinds: ['knowledge' as const], level: 'aal1' as const, amr: ['pwd'], at: NOW };
   await insertSession(db.knex, { ...session, proofs: [proof] });
-  const { sid } = await joinSessionClient(db.knex, {
-    realmId: realm.id,
-    sessionId: session.id,
-    clientRowId: client.id,
-    sid: randomUUID(),
-    grantId: 'g',
-    instead: null,
-    now: NOW,
-  });
+  const sid = randomUUID();
+  const joining = { realmId: realm.id, sessionId: session.id, clientRowId: client.id, sid, grantId: 'g', instead: null, now: NOW };
+  await db.transaction((trx) => joinSessionClient(trx, joining));
 
   const port = await freePort();
   const origin = `http://localhost:${port}`;
