@@ -106,7 +106,10 @@ async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promis
   switch (state.at) {
     case 'identify': {
       const typed = { username: shown.username ?? (await suggested(request)), remember: shown.remember ?? false };
-      return { view: 'login/sign-in', model: { ...typed, canRemember: realm.settings.rememberMe, forgot: forgotAt(request), discovery: await discoveryModel(request, login) } };
+      return {
+        view: 'login/sign-in',
+        model: { ...typed, canRemember: realm.settings.rememberMe, forgot: forgotAt(request), discovery: await discoveryModel(request, login) },
+      };
     }
     case 'password': {
       const user = state.userId ? await userById(request.db.knex, realm.id, state.userId) : undefined;

@@ -152,7 +152,11 @@ export const exhibits: Exhibit[] = [
     view: 'login/sign-in',
     model: { ...login, realm: { name: 'x', displayName: MARKUP }, client: { name: MARKUP }, username: `"><${MARKUP}` },
   },
-  { name: 'sign-in, with a passkey', view: 'login/sign-in', model: { ...login, username: '', canRemember: true, remember: true, discovery: { options: keyToUse } } },
+  {
+    name: 'sign-in, with a passkey',
+    view: 'login/sign-in',
+    model: { ...login, username: '', canRemember: true, remember: true, discovery: { options: keyToUse } },
+  },
   {
     name: 'sign-in, passkey refused',
     view: 'login/sign-in',
