@@ -27,6 +27,7 @@ import * as impersonations from './0021_impersonations.ts';
 import * as compositesUpwards from './0022_composites_upwards.ts';
 import * as refreshChains from './0023_refresh_chains.ts';
 import * as logoutNotices from './0024_logout_notices.ts';
+import * as devicePolls from './0025_device_polls.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -54,6 +55,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0022_composites_upwards', compositesUpwards],
   ['0023_refresh_chains', refreshChains],
   ['0024_logout_notices', logoutNotices],
+  ['0025_device_polls', devicePolls],
 ]);
 
 /** What knex asks for migrations. */

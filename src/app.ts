@@ -274,7 +274,7 @@ export function createApp(options: {
     const [name = '', path = ''] = ctx.captures ?? [];
     await handleFrames(await requireRealm(ctx, name), frames, ctx, path);
   });
-  router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known)\/.+)$/, async (ctx) => {
+  router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known|device)\/.+|\/device)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
     await dispatch(ctx, await requireRealm(ctx, name), `${path}${ctx.search}`);
   });

@@ -1,4 +1,5 @@
 import account from './account.json' with { type: 'json' };
+import approval from './approval.json' with { type: 'json' };
 import custom from './custom.json' with { type: 'json' };
 import devices from './devices.json' with { type: 'json' };
 import error from './error.json' with { type: 'json' };
@@ -12,4 +13,4 @@ import recovery from './recovery.json' with { type: 'json' };
 import sessions from './sessions.json' with { type: 'json' };
 import webauthn from './webauthn.json' with { type: 'json' };
 
-export const texts = { account, custom, devices, error, factor, gate, login, mail, page, policy, recovery, sessions, webauthn };
+export const texts = { account, approval, custom, devices, error, factor, gate, login, mail, page, policy, recovery, sessions, webauthn };

@@ -23,7 +23,10 @@ type LoginEvent =
   | { type: 'logout.untold'; details: { attempts: number; status: number | null; reason: string } }
   | { type: 'flow.refused'; details: { reason: string } }
   | { type: 'consent.given'; details: { scopes: string[] } }
-  | { type: 'consent.denied'; details: Record<string, never> };
+  | { type: 'consent.denied'; details: Record<string, never> }
+  /** A device asks to be signed in (RFC 8628), is signed in by a user at a browser, or is not: by its user, or for the reason that is told to it. */
+  | { type: 'device.started' | 'device.approved'; details: Record<string, never> }
+  | { type: 'device.denied'; details: { reason: string } };
 
 /** One question for a factor, and its answers. `factor` is `enrol-<id>` where the code confirms an enrolment. */
 type ChallengeEvent =

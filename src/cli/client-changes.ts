@@ -9,7 +9,7 @@ import type { ClientRow } from '../store/clients.ts';
 import { LOGOUT_URL } from '../store/logout-notices.ts';
 import type { RealmRow } from '../store/realms.ts';
 import type { Invocation } from './cli.ts';
-import { documentOfClient } from './client-document.ts';
+import { documentOfClient, ON_DEVICES } from './client-document.ts';
 import { withOperator } from './open.ts';
 import { requireYes, YES } from './options.ts';
 import { examples, isoTime, shownTime } from './output.ts';
@@ -41,6 +41,8 @@ async function found(operator: Operator, { realm: name, clientId }: Named): Prom
   return { realm, row: await requireClientNamed(operator, realm, clientId) };
 }
 
+const yesOrNo = (is: boolean): string => (is ? 'yes' : 'no');
+
 function describeGet(client: Command, { terminal, output }: Invocation): void {
   aboutOne(client, 'get', 'show a client')
     .addHelpText('after', examples('cardea client get --realm staff --client-id wiki --json'))
@@ -52,7 +54,8 @@ function describeGet(client: Command, { terminal, output }: Invocation): void {
           `Name             ${row.name ?? '-'}`,
           `Kind             ${row.publicClient ? 'public' : 'confidential'}${row.enabled ? '' : ', switched off'}`,
           `Consent          ${row.consentRequired ? 'asked for' : 'not asked for'}`,
-          `Service account  ${row.serviceAccount ? 'yes' : 'no'}`,
+          `Service account  ${yesOrNo(row.serviceAccount)}`,
+          `On devices       ${yesOrNo(row.attributes[ON_DEVICES] === 'true')}`,
           `Redirect URIs    ${row.redirectUris.join(' ') || '-'}`,
           `Web origins      ${row.webOrigins.join(' ') || '-'}`,
           `Made             ${shownTime(row.createdAt)}`,
@@ -73,6 +76,7 @@ interface UpdateOptions extends Named {
   thirdParty?: boolean;
   serviceAccount?: boolean;
   directAccess?: boolean;
+  device?: boolean;
   redirectUri?: string[];
   postLogoutRedirectUri?: string[];
   webOrigin?: string[];
@@ -95,6 +99,8 @@ function describeUpdate(client: Command, { terminal, output }: Invocation): void
     .option('--no-service-account', 'it may not; the user that it was is deleted')
     .option('--direct-access', 'it may sign users in with their passwords (the password grant)')
     .option('--no-direct-access', 'it may not')
+    .option('--device', 'it may be on a device without a browser, which shows its user a code (RFC 8628)')
+    .option('--no-device', 'it may not')
     .option('--redirect-uri <uri...>', 'where its users come back to, instead of the ones it has')
     .option('--post-logout-redirect-uri <uri...>', 'where they go after signing out; + for the redirect URIs, - for nowhere')
     .option('--web-origin <origin...>', 'an origin whose pages may call the token endpoint')
@@ -135,13 +141,17 @@ function fieldsOf(options: UpdateOptions): ClientFields {
     redirectUris: options.redirectUri,
     postLogoutRedirectUris: options.postLogoutRedirectUri,
     webOrigins: options.webOrigin,
-    attributes: { ...Object.fromEntries((options.attribute ?? []).map(attributeOf)), ...listening(options) },
+    attributes: { ...Object.fromEntries((options.attribute ?? []).map(attributeOf)), ...listening(options), ...onDevices(options) },
   };
 }
 
 /** Where a client is told of the end of a session, as its attribute. */
 export const listening = ({ backchannelLogoutUrl: url }: { backchannelLogoutUrl?: string }): Record<string, string> =>
   url === undefined ? {} : { [LOGOUT_URL]: url.trim() };
+
+/** Whether a client may be on devices, as its attribute. */
+export const onDevices = ({ device }: { device?: boolean }): Record<string, string | null> =>
+  device === undefined ? {} : { [ON_DEVICES]: device ? 'true' : null };
 
 const emptied = (text: string | undefined): string | null | undefined => (text?.trim() === '' ? null : text);
 

@@ -2,6 +2,9 @@
 import type { ClientRow } from '../store/clients.ts';
 import { isoTime } from './output.ts';
 
+/** Keycloak's name for what lets a client be on a device without a browser. */
+export const ON_DEVICES = 'oauth2.device.authorization.grant.enabled';
+
 export const documentOfClient = (row: ClientRow, realm: string) => ({
   id: row.id,
   realm,
@@ -13,6 +16,7 @@ export const documentOfClient = (row: ClientRow, realm: string) => ({
   firstParty: !row.consentRequired,
   serviceAccount: row.serviceAccount,
   directAccess: row.directAccess,
+  device: row.attributes[ON_DEVICES] === 'true',
   rootUrl: row.rootUrl,
   redirectUris: row.redirectUris,
   postLogoutRedirectUris: row.postLogoutRedirectUris,

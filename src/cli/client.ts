@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { allClients, createClient } from '../admin/resources/clients.ts';
 import { requireRealm } from '../admin/resources/context.ts';
 import type { Invocation } from './cli.ts';
-import { describeClientChanges, listening } from './client-changes.ts';
+import { describeClientChanges, listening, onDevices } from './client-changes.ts';
 import { documentOfClient } from './client-document.ts';
 import { withOperator } from './open.ts';
 import { examples } from './output.ts';
@@ -17,6 +17,7 @@ interface CreateOptions {
   backchannelLogoutUrl?: string;
   public?: boolean;
   firstParty?: boolean;
+  device?: boolean;
   name?: string;
   serviceAccount: boolean;
   json?: boolean;
@@ -49,6 +50,7 @@ function describeCreate(client: Command, { terminal, output }: Invocation): void
     .option('--backchannel-logout-url <url>', 'where it is told of the end of a session')
     .option('--public', 'it cannot keep a secret: an app on a device or in a browser')
     .option('--first-party', 'it is of the house: its users are not asked for consent')
+    .option('--device', 'it may be on a device without a browser, which shows its user a code (RFC 8628)')
     .option('--name <name>', 'the name that people read')
     .option('--no-service-account', 'it may not get tokens of its own (client_credentials)')
     .option('--json', 'print one JSON document')
@@ -57,6 +59,7 @@ function describeCreate(client: Command, { terminal, output }: Invocation): void
       examples(
         'cardea client create --realm staff --client-id wiki --redirect-uri https://wiki.example/callback --first-party',
         'cardea client create --realm staff --client-id phone --redirect-uri com.example.phone:/callback --public --json',
+        'cardea client create --realm staff --client-id tv --name "The television" --public --device',
       ),
     )
     .action((options: CreateOptions) =>
@@ -70,7 +73,7 @@ function describeCreate(client: Command, { terminal, output }: Invocation): void
           redirectUris: options.redirectUri,
           postLogoutRedirectUris: options.postLogoutRedirectUri,
           webOrigins: options.webOrigin,
-          attributes: listening(options),
+          attributes: { ...listening(options), ...onDevices(options) },
           serviceAccount: options.serviceAccount && !options.public,
         });
         const document = { ...documentOfClient(made, realm.name), ...(secret !== null && { secret }) };

@@ -5,7 +5,7 @@ import { scopeWords } from '../realms/scope-words.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { allowScopes } from '../store/consents.ts';
 import { userById } from '../store/users.ts';
-import { clientModel, realmModel } from './pages.ts';
+import { clientModel, noticeOf, realmModel } from './pages.ts';
 import type { LoginRequest } from './room.ts';
 
 /** Asks whether the application may see what it asks for. */
@@ -19,6 +19,7 @@ export async function showConsent(request: LoginRequest, problem?: AppError): Pr
     version: '',
     errors: problem ? [{ field: null, message: problem.said }] : [],
     account: { username: user?.username ?? '' },
+    notice: noticeOf(request),
     scopes: asked.scopes.map((name) => ({ name, description: scopeWords(name, described.get(name) ?? name) })),
   };
   await request.render(ctx, 'login/consent', model, problem?.status ?? 200);

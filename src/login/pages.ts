@@ -53,7 +53,7 @@ export async function showPage(request: LoginRequest, login: Login, shown: Shown
       client: await clientModel(request),
       version: login.row.version,
       errors: shown.errors ?? [],
-      notice: shown.notice ?? null,
+      notice: shown.notice ?? noticeOf(request),
       ...model,
     },
     shown.status ?? 200,
@@ -91,6 +91,9 @@ function answerJson(ctx: Koa.Context, errors: readonly FormError[], status: numb
     ...(field ? { field } : {}),
   };
 }
+
+/** What a sign-in for another device says on each of its pages: whoever did not begin it there has been sent here by somebody else. */
+export const noticeOf = ({ asked }: LoginRequest): Words | null => (asked.device ? say('approval.notice') : null);
 
 export const realmModel = ({ realm: { realm } }: LoginRequest) => ({ name: realm.name, displayName: realm.displayName });
 

@@ -34,6 +34,8 @@ export interface AskedLogin {
   /** The only user whose sign-in answers the request, when it names one. */
   subject: string | undefined;
   session: { uid: string; accountId: string } | undefined;
+  /** It is a device that is signed in, and not this browser's application. */
+  device: boolean;
   /** The address of the same request anew. */
   again: string;
   expiresAt: number;

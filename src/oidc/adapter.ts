@@ -5,10 +5,12 @@
  */
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
 import { subjectsOf } from '../sessions/throttle.ts';
-import { deleteGrants, deletePayload, insertOpenInteraction, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
+import { deleteGrants, deletePayload, insertOpen, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
 import { looksLikeJwt, unmarked } from './access-tokens.ts';
+import { DeviceCodeAdapter } from './device-codes.ts';
 import { PROOF_WINDOW } from './dpop.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
+import { DEVICE_GRANT } from './names.ts';
 import { RefreshTokenAdapter } from './refresh-adapter.ts';
 import { requestCache } from './request-cache.ts';
 import { SessionAdapter } from './session-adapter.ts';
@@ -31,6 +33,8 @@ export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
         return new GrantAdapter(parts, model);
       case 'Interaction':
         return new InteractionAdapter(parts, model);
+      case 'DeviceCode':
+        return new DeviceCodeAdapter(parts, model);
       case 'ReplayDetection':
         return new ReplayAdapter(parts, model);
       default:
@@ -73,6 +77,9 @@ class AccessTokenAdapter extends ModelAdapter {
   }
 }
 
+/** What ended a grant at the token endpoint, by the grant type that it came with. */
+const CAME_AGAIN: Readonly<Record<string, string>> = { refresh_token: 'RefreshToken', [DEVICE_GRANT]: 'DeviceCode' };
+
 class GrantAdapter extends ModelAdapter {
   override async find(id: string): Promise<AdapterPayload | undefined> {
     const { grant } = requestCache();
@@ -89,7 +96,7 @@ class GrantAdapter extends ModelAdapter {
     if (oidc?.route !== 'token') return this.parts.room.db.transaction((trx) => deleteGrants(trx, this.realmId, [id]));
     // At the token endpoint the library ends a grant for one reason: a code or a refresh token of it came again.
     const grant = await this.find(id);
-    await this.endFamily({ ...grant, grantId: id }, oidc.params?.grant_type === 'refresh_token' ? 'RefreshToken' : 'AuthorizationCode');
+    await this.endFamily({ ...grant, grantId: id }, CAME_AGAIN[String(oidc.params?.grant_type)] ?? 'AuthorizationCode');
   }
 }
 
@@ -98,12 +105,13 @@ class InteractionAdapter extends ModelAdapter {
   /** One that begins is counted by its address until it is over; whoever leaves them all behind has to wait. */
   override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const ctx = Provider.ctx;
-    if (ctx?.oidc.route !== 'authorization') return super.upsert(id, payload, expiresIn);
+    const begins = ctx?.oidc.route === 'authorization' || ctx?.oidc.route === 'code_verification';
+    if (!ctx || !begins) return super.upsert(id, payload, expiresIn);
     const { context, now } = this.parts.room;
     const { openSignIns } = context.realm.settings.throttling.address;
     const address = subjectsOf(context.rootSecret).address(ctx.ip);
     const row = this.row(id, payload, expiresIn);
-    if (!(await insertOpenInteraction(this.queries, row, { address, most: openSignIns, now: now() }))) throw tooManySignIns(ctx);
+    if (!(await insertOpen(this.queries, row, { address, most: openSignIns, now: now() }))) throw tooManySignIns(ctx);
   }
 
   override async find(id: string): Promise<AdapterPayload | undefined> {

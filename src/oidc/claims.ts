@@ -70,10 +70,10 @@ async function accountClaims({ room, clients }: Parts, user: UserRow, use: 'id' 
 
 /** How the user signed in, from what a token is made of, or from the access token that is shown. */
 function signInOf({ oidc }: KoaContextWithOIDC): SignedIn | undefined {
-  const { AuthorizationCode: code, RefreshToken: refreshToken, AccessToken: token } = oidc.entities;
+  const { AuthorizationCode: code, DeviceCode: deviceCode, RefreshToken: refreshToken, AccessToken: token } = oidc.entities;
   const { signedIn } = requestCache();
   if (signedIn) return signedIn;
-  const source = code ?? refreshToken;
+  const source = code ?? deviceCode ?? refreshToken;
   if (source) return { acr: source.acr, amr: source.amr, authTime: source.authTime, sid: source.sid };
   const extra: Record<string, unknown> = Object(token?.extra);
   return { acr: extra.acr, amr: extra.amr, authTime: extra.auth_time, sid: token?.sid };

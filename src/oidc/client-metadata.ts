@@ -9,6 +9,7 @@ import { type Algorithm, knownAlgorithm } from '../realms/algorithms.ts';
 import { type Authentication, keysOf } from '../realms/client-credentials.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { ClientRow } from '../store/clients.ts';
+import { DEVICE_GRANT } from './names.ts';
 
 /** RFC 8693 section 2.1. */
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -63,10 +64,12 @@ export const mayExchange = (row: ClientRow): boolean => isOn(row, 'standard.toke
 function grantTypesOf(row: ClientRow, authorizes: boolean): string[] {
   const { kept, directAccess, serviceAccount, publicClient } = row;
   if (kept.bearerOnly) return [];
+  const onDevices = isOn(row, 'oauth2.device.authorization.grant.enabled');
   return [
     ...(authorizes ? ['authorization_code'] : []),
     ...(directAccess ? ['password'] : []),
-    ...(authorizes || directAccess || mayExchange(row) ? ['refresh_token'] : []),
+    ...(onDevices ? [DEVICE_GRANT] : []),
+    ...(authorizes || directAccess || onDevices || mayExchange(row) ? ['refresh_token'] : []),
     ...(mayExchange(row) ? [TOKEN_EXCHANGE] : []),
     ...(serviceAccount && !publicClient ? ['client_credentials'] : []),
   ];

@@ -7,6 +7,7 @@
  */
 import type Koa from 'koa';
 import { AppError, forbidden, notFound } from '../errors.ts';
+import { sameOrigin } from '../http/csrf.ts';
 import { forPrograms } from '../http/errors.ts';
 import { securityHeaders } from '../http/headers.ts';
 import { readFormText } from '../http/input.ts';
@@ -14,11 +15,11 @@ import { askLanguage } from '../http/language.ts';
 import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
-import { COOKIES, REGISTRATIONS, ROUTES } from './names.ts';
+import { COOKIES, PREFILLED, REGISTRATIONS, ROUTES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
 import { recordRefusal } from './recording.ts';
 import { requestCache } from './request-cache.ts';
-import { isForBrowsers, isPostedRequest, methodsOf, resumedUid } from './routes.ts';
+import { isForBrowsers, isForDevices, isPostedRequest, methodsOf, resumedUid } from './routes.ts';
 import { refuseLegacySignOut } from './sign-out.ts';
 import { asRevocation, signsOutByToken } from './sign-out-by-token.ts';
 
@@ -43,8 +44,10 @@ export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string):
     return handOn(ctx, oidc, asRevocation(ctx.req, form));
   }
   if (route === ROUTES.end_session) refuseLegacySignOut(new URLSearchParams(path.split('?')[1]));
+  if (ctx.method === 'POST' && isForDevices(route) && !sameOrigin(ctx.req.headers, room.origin))
+    throw forbidden(say('error.foreignForm'), 'foreign_origin');
   const uid = resumedUid(route);
-  const back = uid === undefined ? undefined : await wayBack(ctx, oidc, uid);
+  const back = uid === undefined ? undefined : await wayBack(ctx, oidc, uid, route);
   if (back !== undefined) return redirectTo(ctx, back);
   await handOn(ctx, oidc, path);
 }
@@ -53,8 +56,8 @@ export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string):
 async function handOn(ctx: Koa.Context, { room, provider }: OidcRealm, path: string): Promise<void> {
   ctx.set(securityHeaders({ origin: room.origin, popups: true }));
   pinOrigin(ctx, room.origin);
-  ctx.req.url = path;
-  Object.assign(ctx.req, { originalUrl: `${realmPath(room.context.realm.name)}${path}` });
+  ctx.req.url = ctx.method === 'POST' ? path : withoutUserCode(path);
+  Object.assign(ctx.req, { originalUrl: `${realmPath(room.context.realm.name)}${ctx.req.url}` });
   ctx.respond = false;
   await provider.callback()(ctx.req, ctx.res);
 }
@@ -87,6 +90,17 @@ function isTaken(ctx: Koa.Context, route: string): boolean {
   return true;
 }
 
+/** The library would post a code at once that is in the address; here its page shows it, under another name, and somebody presses the button. */
+function withoutUserCode(path: string): string {
+  const [route = '', query] = path.split('?', 2);
+  if (route !== ROUTES.code_verification || query === undefined) return path;
+  const parameters = new URLSearchParams(query);
+  const code = parameters.get('user_code');
+  parameters.delete('user_code');
+  if (code !== null) parameters.set(PREFILLED, code);
+  return `${route}?${parameters}`;
+}
+
 /** A posted request as a query. What is wrong with its parameters, such as one that is there twice, the library says. */
 function asQuery(form: string): string {
   const query = new URLSearchParams(form).toString();
@@ -115,10 +129,11 @@ export function pinOrigin(ctx: Koa.Context, origin: string): void {
 }
 
 /** Where a browser is sent that may not go on yet; undefined when it may. Throws when it never may. */
-async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: string): Promise<string | undefined> {
+async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: string, route: string): Promise<string | undefined> {
   const { realm } = room.context;
   const interaction = ctx.cookies.get(COOKIES.resume) === uid ? await findInteraction(ctx, provider, uid, room.now()) : undefined;
-  if (!interaction) throw notFound(say('error.signInOver'), 'expired');
+  // A sign-in for a device comes back by its own way, and no other does.
+  if (!interaction || (interaction.deviceCode !== undefined) !== isForDevices(route)) throw notFound(say('error.signInOver'), 'expired');
   askLanguage(ctx, interaction.params ?? {});
   const signIn = await room.signIns.load(realm.id, interaction.cid, room.now());
   if (signIn) requestCache(ctx.req).signIn = signIn;

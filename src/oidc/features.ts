@@ -2,6 +2,7 @@
 import { type Configuration, errors } from 'oidc-provider';
 import { rowOf } from './client-metadata.ts';
 import type { Clients } from './clients.ts';
+import { deviceFlowOf } from './device-flow.ts';
 import { dpopOf } from './dpop.ts';
 import type { Pages } from './pages.ts';
 import { defaultResourceServer } from './resource.ts';
@@ -34,6 +35,7 @@ export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable
     },
     revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
     pushedAuthorizationRequests: { enabled: true },
+    deviceFlow: deviceFlowOf(room, pages),
     rpInitiatedLogout: {
       enabled: true,
       logoutSource: (ctx) => pages.logoutSource(ctx),

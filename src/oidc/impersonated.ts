@@ -39,6 +39,7 @@ const unmet = (reason: string): Error => new errors.CustomOIDCProviderError('unm
 
 function refusalOf({ oidc }: KoaContextWithOIDC): string | undefined {
   if (CONSOLES.has(oidc.client?.clientId ?? '')) return 'Nobody acts as somebody else in a console.';
+  if (oidc.deviceCode) return 'Nobody who acts as somebody else signs in a device.';
   if (oidc.requestParamScopes.has('offline_access')) return 'Nobody who acts as somebody else gets offline tokens.';
   if (oidc.params?.kc_action !== undefined) return 'What a user sets up is not set up by somebody who acts as the user.';
   const asking = [...oidc.prompts].filter((prompt) => prompt !== 'none');

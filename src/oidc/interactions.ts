@@ -38,7 +38,10 @@ export function interactionsOf({ provider, room }: OidcRealm) {
         clientId: String(details.params.client_id),
         subject: subjectAsked(details.params),
         session: details.session?.accountId ? { uid: details.session.uid, accountId: details.session.accountId } : undefined,
-        again: `${provider.issuer}${ROUTES.authorization}?${queryOf(details.params)}`,
+        device: details.deviceCode !== undefined,
+        again: details.deviceCode
+          ? `${provider.issuer}${ROUTES.code_verification}`
+          : `${provider.issuer}${ROUTES.authorization}?${queryOf(details.params)}`,
         expiresAt: details.exp * 1000,
       };
     },

@@ -13,9 +13,10 @@ export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> 
     ClientCredentials: (_ctx, _token, client) => secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan,
     IdToken: () => longestLife(settings.accessTokenLifespan, room.now()),
     AuthorizationCode: settings.accessCodeLifespan,
+    DeviceCode: (_ctx, _code, client) => secondsOf(rowOf(client), 'oauth2.device.code.lifespan') ?? settings.oauth2DeviceCodeLifespan,
     Interaction: settings.accessCodeLifespanLogin,
-    // Its cookie and its row end with our session.
-    Session: () => sessionLeft(room),
+    // Its cookie and its row end with our session; until somebody signs in, it holds no more than what a form is known by.
+    Session: (_ctx, session) => (session.accountId ? sessionLeft(room) : settings.accessCodeLifespanLogin),
     // A grant lives as long as any refresh token of its may.
     Grant: Math.max(...[false, true].map((remember) => lifetimeOf(settings, { remember }).longest / 1000), settings.offlineSessionMaxLifespan),
     RefreshToken: (ctx, token, client) => {

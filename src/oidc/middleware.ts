@@ -8,6 +8,7 @@ import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
 import { touchOffline } from '../store/sessions.ts';
 import { algorithmOf, JWT_MARK, looksLikeJwt } from './access-tokens.ts';
+import { addInterval } from './device-flow.ts';
 import { liveSession } from './live-session.ts';
 import { COOKIES, STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
@@ -19,6 +20,7 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
   markJwts(provider);
   renewAtSignInOnly(provider);
   takeIdTokensAsHints(provider);
+  keepNoUnsavedSession(provider);
   keepLanguageOfSignOut(provider);
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
     await next();
@@ -35,6 +37,16 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
       case 'resume':
         forgetTransaction(room, ctx);
         allowForm(ctx, ctx.oidc.params?.redirect_uri);
+        break;
+      case 'device_resume':
+        forgetTransaction(room, ctx);
+        break;
+      case 'device_authorization':
+        addInterval(room, ctx);
+        nameRefusal(ctx);
+        break;
+      case 'code_verification':
+        await noteUse(room, ctx);
         break;
       case 'authorization':
         await noteUse(room, ctx);
@@ -76,8 +88,17 @@ function renewAtSignInOnly(provider: Provider): void {
   const { resetIdentifier } = prototype;
   prototype.resetIdentifier = function resetAtSignIn(this: unknown): void {
     const oidc = Provider.ctx?.oidc;
-    if (oidc?.route === 'resume' && oidc.entities.Interaction?.prompt.name === 'consent') return;
+    if ((oidc?.route === 'resume' || oidc?.route === 'device_resume') && oidc.entities.Interaction?.prompt.name === 'consent') return;
     resetIdentifier.call(this);
+  };
+}
+
+/** A form that comes without its session is answered by a page, for which the library would save a session that has no cookie. */
+function keepNoUnsavedSession(provider: Provider): void {
+  const prototype: { exp?: number; persist(): Promise<unknown> } = provider.Session.prototype;
+  const { persist } = prototype;
+  prototype.persist = async function persistSaved(this: { exp?: number }): Promise<unknown> {
+    return this.exp === undefined ? undefined : persist.call(this);
   };
 }
 
@@ -112,7 +133,8 @@ function takeIdTokensAsHints({ IdToken }: Provider): void {
 function nameRefusal(ctx: KoaContextWithOIDC): void {
   const body: unknown = ctx.body;
   if (typeof body !== 'object' || body === null || !('error_description' in body)) return;
-  if (body.error_description === 'requested grant type is not allowed for this client') Object.assign(body, { error: 'unauthorized_client' });
+  if (/^\S+ (?:grant type )?is not allowed for this client$/.test(String(body.error_description)))
+    Object.assign(body, { error: 'unauthorized_client' });
 }
 
 /** What Keycloak's clients read in a token response besides the standard's members. */

@@ -11,6 +11,8 @@ export const ROUTES = {
   introspection: `${CONNECT}/token/introspect`,
   revocation: `${CONNECT}/revoke`,
   pushed_authorization_request: `${CONNECT}/ext/par/request`,
+  device_authorization: `${CONNECT}/auth/device`,
+  code_verification: '/device',
 } as const;
 
 /** Where Keycloak has people register themselves. */
@@ -20,8 +22,14 @@ export const REGISTRATIONS = `${CONNECT}/registrations`;
 export const LOGIN_STATUS = `${CONNECT}/login-status-iframe.html`;
 export const THIRD_PARTY_COOKIES = `${CONNECT}/3p-cookies`;
 
+/** RFC 8628 section 3.4. */
+export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+
 /** Names of the library's cookies. */
 export const COOKIES = { session: 'cardea_session', interaction: 'cardea_interaction', resume: 'cardea_resume' } as const;
 
 /** In the address of the last page of a sign-out: somebody chose to stay. The library says so only where there is an application. */
 export const STAYED = 'stayed';
+
+/** In the address of the page where a device's code is entered: the code, which the library must not act on. */
+export const PREFILLED = 'prefilled';

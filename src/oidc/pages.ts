@@ -31,6 +31,8 @@ const STALE_LOGOUT = told('error.protocol.staleLogout.title', 'error.protocol.st
 const OTHERWISE = told('error.title.otherwise', 'error.protocol.otherwise.message', 'error.protocol.otherwise.hint');
 
 export interface Pages {
+  /** Any view, in the language that the request asks for. */
+  show(ctx: KoaContextWithOIDC, view: string, model: object): Promise<void>;
   renderError(ctx: KoaContextWithOIDC, out: ErrorOut, error: Error): Promise<void>;
   logoutSource(ctx: KoaContextWithOIDC): Promise<void>;
   postLogoutSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
@@ -45,6 +47,7 @@ export function pagesOf(room: RealmRoom, cookie: { path: string }): Pages {
     return room.render(ctx, view, { realm, ...model });
   };
   return {
+    show,
     async renderError(ctx, out, error) {
       const fault = out.error === 'server_error';
       room.log[fault ? 'error' : 'warn'](
@@ -80,4 +83,4 @@ function toldOf(ctx: KoaContextWithOIDC, out: ErrorOut, error: Error): Told {
 }
 
 /** What a page says of the application. */
-const clientModel = ({ oidc: { client } }: KoaContextWithOIDC): AboutClient | null => (client ? aboutClient(rowOf(client)) : null);
+export const clientModel = ({ oidc: { client } }: KoaContextWithOIDC): AboutClient | null => (client ? aboutClient(rowOf(client)) : null);

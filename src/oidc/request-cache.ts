@@ -31,6 +31,8 @@ interface Read {
   /** The interaction and the sign-in that dispatch.ts has looked at. */
   interaction?: { id: string; payload: AdapterPayload };
   signIn?: SignIn<SignInState>;
+  /** The device code that is approved or denied, as it was read. */
+  deviceCode?: { id: string; payload: string };
   /** A grant's payload as it is stored. */
   grant?: { id: string; payload: string };
   /** The library's session as it was read. */

@@ -21,6 +21,8 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
     [ROUTES.introspection]: ['POST', SHARED],
     [ROUTES.revocation]: ['POST', SHARED],
     [ROUTES.pushed_authorization_request]: ['POST', SHARED],
+    [ROUTES.device_authorization]: ['POST', SHARED],
+    [ROUTES.code_verification]: [...READ, 'POST'],
   } satisfies Record<(typeof ROUTES)[keyof typeof ROUTES], readonly string[]>),
   [`${ROUTES.end_session}/confirm`]: ['POST'],
   [`${ROUTES.end_session}/success`]: READ,
@@ -28,10 +30,13 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
   '/.well-known/oauth-authorization-server': [...READ, SHARED],
 };
 
-const RESUME = new RegExp(`^${ROUTES.authorization}/([A-Za-z0-9_-]{1,64})$`);
+const RESUME = new RegExp(`^(?:${ROUTES.authorization}|${ROUTES.code_verification})/([A-Za-z0-9_-]{1,64})$`);
 
 /** The uid of the sign-in that a browser comes back from, if that is what the path is for. */
-export const resumedUid = (path: string): string | undefined => RESUME.exec(path)?.[1];
+export const resumedUid = (path: string): string | undefined => (Object.hasOwn(METHODS, path) ? undefined : RESUME.exec(path)?.[1]);
+
+/** Whether a path is one of the pages where devices are approved, the way back from its sign-in included. */
+export const isForDevices = (path: string): boolean => path === ROUTES.code_verification || path.startsWith(`${ROUTES.code_verification}/`);
 
 /** The methods that a path takes; undefined when there is no such path. */
 export const methodsOf = (path: string): readonly string[] | undefined =>
@@ -46,4 +51,5 @@ export const isPostedRequest = (method: string, path: string): boolean =>
   method === 'POST' && (path === ROUTES.authorization || path === ROUTES.end_session);
 
 /** Where browsers are sent; the other endpoints are called by programs. */
-export const isForBrowsers = (path: string): boolean => path.startsWith(ROUTES.authorization) || path.startsWith(ROUTES.end_session);
+export const isForBrowsers = (path: string): boolean =>
+  path !== ROUTES.device_authorization && (path.startsWith(ROUTES.authorization) || path.startsWith(ROUTES.end_session) || isForDevices(path));

@@ -13,7 +13,8 @@ export async function askedScopes(ctx: KoaContextWithOIDC, client: OidcClient | 
   const params = ctx.oidc.params ?? {};
   const left = typeof params.scope === 'string' ? params.scope.split(' ').filter(Boolean) : [];
   // Service accounts and anything that is no sign-in: only what is asked.
-  const signsIn = left.includes('openid') && ctx.oidc.route !== 'token';
+  // A device that signs somebody in without OpenID Connect has its client's default scopes too, as with Keycloak.
+  const signsIn = (left.includes('openid') || ctx.oidc.route === 'device_authorization') && ctx.oidc.route !== 'token';
   const offline = signsIn && originallyAsked(ctx).includes(OFFLINE) && client?.scopes.optional.concat(client.scopes.defaults).includes(OFFLINE);
   const scopes = [...left, ...(signsIn ? (client?.scopes.defaults ?? []) : []), ...(offline ? [OFFLINE] : [])];
   return scopes.length > 0 ? [...new Set(scopes)].join(' ') : undefined;

@@ -1,6 +1,7 @@
 /** What is asked of the library too often: sign-ins that are begun and left behind, and client secrets that are guessed at. */
 import { LRUCache } from 'lru-cache';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { inEnglish, type Words } from '../languages/messages.ts';
 import { subjectsOf } from '../sessions/throttle.ts';
 import { countFailure } from '../store/attempts.ts';
 import type { RealmRoom } from './room.ts';
@@ -10,9 +11,13 @@ const OPEN_RETRY_AFTER = 60;
 
 /** 429, which is shown here: to send the browser back would only bring it here again. */
 export class TooMany extends errors.OIDCProviderError {
-  constructor(description: string) {
+  /** The description, for pages. */
+  readonly said: Words;
+
+  constructor(description: Words) {
     super(429, 'temporarily_unavailable');
-    this.error_description = description;
+    this.said = description;
+    this.error_description = inEnglish(description);
     this.allow_redirect = false;
   }
 }
@@ -24,7 +29,7 @@ export function tooManySignIns(ctx: KoaContextWithOIDC): Error {
 }
 
 /** Endpoints at which clients authenticate themselves. */
-const ROUTES = new Set(['token', 'introspection', 'revocation', 'pushed_authorization_request']);
+const ROUTES = new Set(['token', 'introspection', 'revocation', 'pushed_authorization_request', 'device_authorization']);
 /** Of how many clients and addresses a process remembers that they have to wait. */
 const REMEMBERED = 10_000;
 

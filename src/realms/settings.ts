@@ -126,6 +126,9 @@ export const realmSettings = z.object({
   /** Lifetimes in seconds. Keycloak's names where it has one. */
   accessTokenLifespan: seconds(300, 30, 86_400),
   accessCodeLifespan: seconds(60, 10, 600),
+  /** How long the code that a device shows is good, and how long the device waits between its questions (RFC 8628 section 3.2). */
+  oauth2DeviceCodeLifespan: seconds(600, 60, 86_400),
+  oauth2DevicePollingInterval: seconds(5, 1, 600),
   ssoSessionIdleTimeout: seconds(30 * 86_400),
   ssoSessionMaxLifespan: seconds(30 * 86_400),
   /** Whether users may ask to stay signed in when the browser is closed. */

@@ -113,6 +113,30 @@ export class Throttle {
   }
 
   /**
+   * A code that a device shows, typed by anybody (RFC 8628 section 5.1): counted by the address, and by the whole realm, in
+   * which as many may be wrong as sign-ins may fail before it is an alarm. Many addresses together guess no faster.
+   * @throws 429 while the address or the realm is paused
+   */
+  async userCode(by: string, now: number): Promise<Counted> {
+    const { failures, within } = this.#limits.realm;
+    const address = await this.door(by, now);
+    const rate = { subject: this.#subjects.userCode(), failures, withinMs: within * 1000 };
+    const ofAll = await address.comparing(() => this.#count('factor', { run: null, rate }, by, now));
+    return {
+      failed: () => address.failed(),
+      succeeded: async () => {
+        await ofAll.succeeded();
+        await address.succeeded();
+      },
+      undone: async () => {
+        await ofAll.undone();
+        await address.undone();
+      },
+      comparing: (work) => ofAll.comparing(() => address.comparing(work)),
+    };
+  }
+
+  /**
    * Something is to be sent to a name, whoever's it is: counted by the name and by the address, whatever comes of it.
    * @throws 429 when it was asked for too often
    */
@@ -202,6 +226,7 @@ function subjectsBy(key: Buffer) {
     address: (ip: string) => hmac(key, 'address', addressOf(ip)),
     client: (clientId: string, ip: string) => hmac(key, 'client', clientId, addressOf(ip)),
     asked: (typed: string) => hmac(key, 'asked', normalise(typed)),
+    userCode: () => hmac(key, 'user code'),
     realm: () => hmac(key, 'realm'),
   };
 }

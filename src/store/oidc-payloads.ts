@@ -73,22 +73,31 @@ export async function insertPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): 
 }
 
 /**
- * Stores a sign-in that begins, unless as many from that address are open: one statement, so that it costs what it cost
+ * Stores a sign-in that begins, or the code of a device's, unless as many from that address are open: one statement, so that it costs what it cost
  * before. Of many at once a few may pass together; what is bounded is a table, not a secret.
  *
  * @param from.address an HMAC, kept with the row
  */
-export async function insertOpenInteraction(
-  knex: Knex,
-  row: Omit<PayloadRow, 'uses'>,
-  from: { address: string; most: number; now: number },
-): Promise<boolean> {
+export async function insertOpen(knex: Knex, row: Omit<PayloadRow, 'uses'>, from: { address: string; most: number; now: number }): Promise<boolean> {
   const result = await knex.raw(
-    `INSERT INTO oidc_payloads (realm_id, model, id, payload, expires_at, address)
-     SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS TEXT)
+    `INSERT INTO oidc_payloads (realm_id, model, id, payload, user_code, expires_at, address)
+     SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS TEXT)
      WHERE (SELECT COUNT(*) FROM (SELECT 1 FROM oidc_payloads WHERE realm_id = ? AND address = ? AND expires_at > ? LIMIT ?) AS begun) < ?
      RETURNING id`,
-    [row.realmId, row.model, row.id, row.payload, row.expiresAt, from.address, row.realmId, from.address, from.now, from.most, from.most],
+    [
+      row.realmId,
+      row.model,
+      row.id,
+      row.payload,
+      row.userCode,
+      row.expiresAt,
+      from.address,
+      row.realmId,
+      from.address,
+      from.now,
+      from.most,
+      from.most,
+    ],
   );
   const stored: unknown[] = Array.isArray(result) ? result : result.rows;
   return stored.length === 1;

@@ -4,6 +4,7 @@ const PROTOCOL = '/realms/[^/]+/protocol/openid-connect';
 
 /** The first that fits. */
 const CLASSES: readonly [pattern: RegExp, name: string][] = [
+  [new RegExp(`^${PROTOCOL}/auth/device$`), 'device'],
   [new RegExp(`^${PROTOCOL}/auth(?:/|$)`), 'authorization'],
   [new RegExp(`^${PROTOCOL}/token/introspect$`), 'introspection'],
   [new RegExp(`^${PROTOCOL}/token$`), 'token'],
@@ -14,6 +15,7 @@ const CLASSES: readonly [pattern: RegExp, name: string][] = [
   [new RegExp(`^${PROTOCOL}/`), 'protocol'],
   [/^(?:\/realms\/[^/]+)?\/\.well-known\//, 'discovery'],
   [/^\/realms\/[^/]+\/login\//, 'sign-in'],
+  [/^\/realms\/[^/]+\/device(?:\/|$)/, 'device'],
   [/^\/realms\/[^/]+\/impersonation$/, 'impersonation'],
   [/^\/realms\/[^/]+\/login-actions(?:\/|$)/, 'recovery'],
   [/^\/realms\/[^/]+\/account(?:\/|$)/, 'account'],

@@ -5,6 +5,7 @@
 import QRCode from 'qrcode';
 import { say, sayOr } from '../../src/languages/messages.ts';
 import { apiExhibits } from './gallery-api.ts';
+import { approvalExhibits } from './gallery-approval.ts';
 import { customExhibits } from './gallery-custom.ts';
 import { deviceExhibits } from './gallery-devices.ts';
 import { paperExhibits } from './gallery-paper.ts';
@@ -426,6 +427,7 @@ export const exhibits: Exhibit[] = [
   },
   { name: 'inbox, empty', view: 'inbox', model: { messages: [] } },
   ...apiExhibits,
+  ...approvalExhibits,
   ...customExhibits,
   ...recoveryExhibits,
   ...requiredExhibits,

@@ -40,6 +40,7 @@ forEachEngine((engine) => {
       end_session_endpoint: '/protocol/openid-connect/logout',
       introspection_endpoint: '/protocol/openid-connect/token/introspect',
       revocation_endpoint: '/protocol/openid-connect/revoke',
+      device_authorization_endpoint: '/protocol/openid-connect/auth/device',
       pushed_authorization_request_endpoint: '/protocol/openid-connect/ext/par/request',
       registration_endpoint: '/clients-registrations/openid-connect',
     });
@@ -65,6 +66,7 @@ forEachEngine((engine) => {
       'client_credentials',
       'password',
       'refresh_token',
+      'urn:ietf:params:oauth:grant-type:device_code',
       'urn:ietf:params:oauth:grant-type:token-exchange',
     ]);
     t.deepEqual(strings(metadata.token_endpoint_auth_methods_supported).sort(), [
@@ -189,7 +191,8 @@ forEachEngine((engine) => {
     const credentials = basic(stage.rp.client);
     const ask = (fields: Record<string, string>) => call(stage.server, stage.realm, 'token', fields, credentials);
     t.like(await ask({ grant_type: 'password', username: 'a', password: 'b' }), { status: 400, body: { error: 'unauthorized_client' } });
-    t.like(await ask({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code' }), { status: 400, body: { error: 'unsupported_grant_type' } });
+    t.like(await ask({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code' }), { status: 400, body: { error: 'unauthorized_client' } });
+    t.like(await ask({ grant_type: 'urn:openid:params:grant-type:ciba' }), { status: 400, body: { error: 'unsupported_grant_type' } });
     t.like(await ask({ grant_type: 'client_credentials' }), { status: 400, body: { error: 'unauthorized_client' } });
     t.like(await ask({}), { status: 400, body: { error: 'invalid_request' } });
     t.like(await ask({ grant_type: 'authorization_code', code: 'x' }), { status: 400, body: { error: 'invalid_request' } });

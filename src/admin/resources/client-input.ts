@@ -119,6 +119,9 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'cardea.token.exchange.delegation': oneOf('true', 'false'),
   [ENDS_OFFLINE]: oneOf('true', 'false'),
   'backchannel.logout.session.required': oneOf('true', 'false'),
+  'oauth2.device.authorization.grant.enabled': oneOf('true', 'false'),
+  'oauth2.device.code.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
+  'oauth2.device.polling.interval': { fits: isSeconds, says: 'must be a number of seconds' },
 };
 
 function oneOf(...values: string[]) {

@@ -70,6 +70,8 @@ export const REALM_FIELDS: readonly RealmField[] = [
     'accessTokenLifespan',
     'accessCodeLifespan',
     'accessCodeLifespanLogin',
+    'oauth2DeviceCodeLifespan',
+    'oauth2DevicePollingInterval',
     'actionTokenGeneratedByAdminLifespan',
     'ssoSessionIdleTimeout',
     'ssoSessionMaxLifespan',

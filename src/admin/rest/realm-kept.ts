@@ -59,8 +59,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
     clientSessionMaxLifespan: 0,
     clientOfflineSessionIdleTimeout: 0,
     clientOfflineSessionMaxLifespan: 0,
-    oauth2DeviceCodeLifespan: 600,
-    oauth2DevicePollingInterval: 5,
     maxTemporaryLockouts: 0,
     maxSecondaryAuthFailures: undefined,
     minimumQuickLoginWaitSeconds: 60,
