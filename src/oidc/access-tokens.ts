@@ -97,7 +97,8 @@ export class AccessTokens {
   /** What it was exchanged from; null for nothing, undefined when that no longer stands. */
   async #exchange(claims: JWTPayload): Promise<Exchange | null | undefined> {
     const exchange = exchangeOf(claims);
-    return exchange === null || (await exchangeStands(this.#room, this.#clients, exchange, claims.iat ?? 0)) ? exchange : undefined;
+    if (!exchange || (await exchangeStands(this.#room, this.#clients, exchange, claims.iat ?? 0))) return exchange;
+    return undefined;
   }
 
   async #verify(value: string, at = this.#room.now()): Promise<{ claims: JWTPayload; client: OidcClient } | undefined> {

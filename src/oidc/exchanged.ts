@@ -41,12 +41,12 @@ const exchange = z.object({
 });
 export type Exchange = z.infer<typeof exchange>;
 
-/** What an access token says of where it came from; null when it came from no other. Throws on what no token of ours says. */
-export function exchangeOf({ exchanged_from: from, act, aud }: Readonly<Record<string, unknown>>): Exchange | null {
+/** What an access token says of where it came from; null when it came from no other, undefined for what no exchange of ours says. */
+export function exchangeOf({ exchanged_from: from, act, aud }: Readonly<Record<string, unknown>>): Exchange | null | undefined {
   if (from === undefined) return null;
   const audience = [aud].flat();
   // Every token is for the usual audience, unless the request named others.
-  return exchange.parse({ from, act, ...(audience.includes(DEFAULT_AUDIENCE) ? {} : { audience }) });
+  return exchange.safeParse({ from, act, ...(audience.includes(DEFAULT_AUDIENCE) ? {} : { audience }) }).data;
 }
 
 /** What was stored beside a refresh token. */

@@ -5,6 +5,7 @@ import { giveRoles } from '../../src/admin/resources/roles.ts';
 import { signingKeySeal, signingKeys } from '../../src/store/signing-keys.ts';
 import { arena, at, audited, basic, call, credentialsOf, giveApp, parallel, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { acting, stage as impersonation, tokensFor } from '../support/impersonation.ts';
 import { signIn } from '../support/sign-in.ts';
 import {
   ACCESS_TOKEN,
@@ -292,6 +293,36 @@ forEachEngine((engine) => {
     const answer = await exchange(stage, service, tokens.access_token);
     t.is(answer.status, 200, JSON.stringify(answer.body));
     await t.throwsAsync(usersBy(answer.body.access_token), { message: /invalid_token/ });
+  });
+
+  engine.test('where an administrator acts as the user, the token says so, keeps to its limits and ends with it', async (t) => {
+    const [server] = await nodes();
+    if (!server) return t.fail();
+    const on = await impersonation(server);
+    const { realm, rp, erin, boss } = on;
+    const service = await serviceBehind(server, realm, rp.client);
+    const browser = await acting(on);
+    const tokens = await tokensFor(browser, rp);
+    const answer = await exchange(on, service, tokens.access_token);
+    t.is(answer.status, 200, JSON.stringify(answer.body));
+    const claims = saidBy(answer.body.access_token);
+    t.like(claims, { sub: erin.id, impersonator: { id: boss.id, username: boss.username }, amr: [] });
+    t.like(saidBy((await exchange(on, service, tokens.access_token, { requested_token_type: ID_TOKEN })).body.access_token), {
+      impersonator: { id: boss.id },
+    });
+    t.true((claims.exp ?? 0) <= (saidBy(tokens.access_token).exp ?? 0));
+    t.true(await isActive(on, answer.body.access_token, rp));
+    const [row] = await eventually(() => audited(on, 'token.exchange', { user: erin.id }));
+    t.is(row?.actor, boss.id, 'who did it is who acts as the user');
+    const strict = await serviceBehind(server, realm, rp.client, { 'minimum.acr.value': 'aal2' });
+    const again = await tokensFor(browser, rp);
+    t.like((await exchange(on, strict, again.access_token)).body, INVALID);
+    // Whoever acts as somebody is nobody's actor.
+    const own = await tokensFor(browser, service);
+    const posed = await exchange(on, service, tokens.access_token, { actor_token: own.access_token, actor_token_type: ACCESS_TOKEN });
+    t.like(posed.body, INVALID);
+    await server.db.knex('user_roles').where({ realm_id: realm.id, user_id: boss.id }).delete();
+    t.false(await isActive(on, answer.body.access_token, rp), 'the administrator may no longer');
   });
 
   engine.test('many exchanges at once, on all nodes: each is one, and no grant is taken for a replay', async (t) => {
