@@ -46,7 +46,8 @@ export async function bearerOf({ accessTokens, clients }: OidcRealm, token: stri
   return ofClient && sub !== undefined ? { userId: sub, ...(await common(clients, ofClient, true)), service: true } : undefined;
 }
 
-const isBound = (token: AdapterPayload): boolean => token.jkt !== undefined || token['x5t#S256'] !== undefined;
+/** Whether a token is good only with the key or the certificate that it was made for. */
+export const isBound = (token: AdapterPayload): boolean => token.jkt !== undefined || token['x5t#S256'] !== undefined;
 
 async function common(clients: OidcRealm['clients'], { clientId = '', scope, extra }: AdapterPayload, service: boolean) {
   const client = await clients.find(clientId);

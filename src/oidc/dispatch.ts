@@ -7,6 +7,7 @@
  */
 import type Koa from 'koa';
 import { AppError, forbidden, notFound } from '../errors.ts';
+import { answerPreflight } from '../http/cors.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { forPrograms } from '../http/errors.ts';
 import { securityHeaders } from '../http/headers.ts';
@@ -73,6 +74,11 @@ function noRegistration(ctx: Koa.Context, realm: string): AppError {
 function isTaken(ctx: Koa.Context, route: string): boolean {
   const methods = methodsOf(route);
   if (!methods) throw notFound(say('error.noPage'));
+  // Pages sign out by token too (sign-out-by-token.ts), where the library takes no such question.
+  if (ctx.method === 'OPTIONS' && route === ROUTES.end_session) {
+    answerPreflight(ctx, methods);
+    return false;
+  }
   if (!methods.includes(ctx.method)) {
     ctx.set('Allow', methods.join(', '));
     if (ctx.method !== 'OPTIONS') throw new AppError({ code: 'method_not_allowed', status: 405, message: say('error.onlyMethods', { methods }) });

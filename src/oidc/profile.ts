@@ -13,6 +13,7 @@ import { securityHeaders } from '../http/headers.ts';
 import { issuerOf } from '../realms/issuer.ts';
 import { appliedMappers } from '../realms/mappers/applied.ts';
 import { userWith } from '../store/token-subject.ts';
+import { isBound } from './bearer.ts';
 import type { OidcClient } from './clients.ts';
 import type { OidcRealm } from './provider.ts';
 import { rolesWithin } from './roles.ts';
@@ -70,8 +71,7 @@ async function profileOf(oidc: OidcRealm, value: string): Promise<Answer> {
   const client = token && (await clients.find(token.clientId ?? ''));
   if (!token?.accountId || !client) return unauthorized('the access token is expired, revoked, or not one of a user of this realm');
   // Whoever shows a bound token without its key may have found it (RFC 9449 section 7.2, RFC 8705 section 3).
-  if (token.jkt !== undefined || token['x5t#S256'] !== undefined)
-    return unauthorized('the access token is bound to a key, and is not taken as a bearer token');
+  if (isBound(token)) return unauthorized('the access token is bound to a key, and is not taken as a bearer token');
   if (![token.aud].flat().includes(DEFAULT_AUDIENCE)) return unauthorized('the access token is not for the audience account');
   if (token.extra?.impersonator !== undefined) return insufficient('somebody acts as this user');
   const roles = await rolesWithin(room, client, token.accountId, token.scope);

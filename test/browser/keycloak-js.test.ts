@@ -202,6 +202,25 @@ inBrowser('a sign-out by POST comes back too, and only to where the client may b
   t.deepEqual(await back({ page }), signedIn, 'and nobody was signed out');
 });
 
+inBrowser('what is refused the page can read: a session that has ended, an origin that is not registered', async (t) => {
+  const at = await world();
+  const { page, user, cardea, realm, origin } = at;
+  await signInAt(at, { init: { onLoad: 'login-required', checkLoginIframe: false } });
+  t.deepEqual(await back({ page }), signedIn);
+  await page.evaluate('kc.loginRequired = false');
+  await cardea.db.knex('sessions').where({ realm_id: realm.id, user_id: user.id }).update({ ended_at: Date.now() });
+  const failed = "kc.updateToken(-1).then(() => 'refreshed', async ({ response }) => [response.status, (await response.json()).error])";
+  t.deepEqual(await inPage(page, failed), [400, 'invalid_grant']);
+  t.deepEqual(await inPage(page, 'told.slice(-2)'), [['onAuthLogout'], ['onAuthRefreshError']]);
+
+  const stranger = await startKeycloakJs(cardea, realm, { webOrigins: [] });
+  const tab = await at.tab();
+  await begin(tab, stranger.origin, { init: SILENT(stranger.origin) });
+  await tab.waitForFunction('window.begun');
+  t.deepEqual(await inPage(tab, 'begun'), { error: 'Error while checking login iframe' });
+  t.not(stranger.origin, origin);
+});
+
 inBrowser('configured by discovery, the frame is found there', async (t) => {
   const at = await world();
   const { page, origin, cardea, realm, client } = at;

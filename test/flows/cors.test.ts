@@ -56,6 +56,7 @@ forEachEngine((engine) => {
       'token, of a client that is wrong': (headers: Record<string, string>) => post(stage, 'token', { ...code, client_secret: 'x' }, headers),
       'token, of a grant that is none': (headers: Record<string, string>) => post(stage, 'token', { ...code, grant_type: 'x' }, headers),
       revocation: (headers: Record<string, string>) => post(stage, 'revoke', { client_id: clientId, token: 'none' }, headers),
+      'sign-out by a token': (headers: Record<string, string>) => post(stage, 'logout', { client_id: clientId, refresh_token: 'none' }, headers),
       introspection: (headers: Record<string, string>) => post(stage, 'token/introspect', { client_id: clientId, token: 'none' }, headers),
       PAR: (headers: Record<string, string>) =>
         post(stage, 'ext/par/request', { ...authorize, code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM' }, headers),
@@ -90,7 +91,7 @@ forEachEngine((engine) => {
 
   engine.test('a browser may ask before it calls, whosever page it is, and remembers the answer', async (t) => {
     const stage = await spa();
-    for (const endpoint of ['token', 'userinfo', 'revoke', 'token/introspect', 'ext/par/request']) {
+    for (const endpoint of ['token', 'userinfo', 'revoke', 'logout', 'token/introspect', 'ext/par/request']) {
       const asked = (origin: string) =>
         fetch(url(stage, `/protocol/openid-connect/${endpoint}`), {
           method: 'OPTIONS',

@@ -1,7 +1,8 @@
 /** `GET /realms/{realm}/account` with an access token: the profile that keycloak-js loads. */
 import { createUser } from '../../src/admin/resources/users.ts';
-import { arena, call, type Scene } from '../support/attack.ts';
+import { afterPassword, arena, call, codeExchange, codeFrom, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { proofKey, proofOf } from '../support/dpop.ts';
 import { acting, stage as impersonationStage, tokensFor } from '../support/impersonation.ts';
 import { Browser, relyingParty, signIn } from '../support/sign-in.ts';
 
@@ -90,6 +91,21 @@ forEachEngine((engine) => {
     t.is((await load(stage, `Bearer ${tokens.access_token}`)).status, 200);
     await stage.server.db.knex('sessions').where({ realm_id: stage.realm.id, user_id: user.id }).update({ ended_at: Date.now() });
     t.is((await load(stage, `Bearer ${tokens.access_token}`)).status, 401, 'the session has ended');
+  });
+
+  engine.test('a token that is bound to a key is no bearer token', async (t) => {
+    const stage = await spa();
+    const { request, page } = await afterPassword(stage, await stage.server.user(stage.realm));
+    const code = codeFrom(page, stage.rp) ?? '';
+    const dpop = await proofOf(await proofKey(), {
+      method: 'POST',
+      url: `${stage.server.origin}/realms/${stage.realm.name}/protocol/openid-connect/token`,
+    });
+    const { body } = await call(stage.server, stage.realm, 'token', codeExchange(stage.rp, request, code), { dpop });
+    t.is(body.token_type, 'DPoP');
+    const answer = await load(stage, `Bearer ${body.access_token}`);
+    t.is(answer.status, 401);
+    t.regex(String(answer.body.error_description), /bound to a key/);
   });
 
   engine.test('who acts as a user reads no profile; nobody changes one here; a browser gets the console', async (t) => {
