@@ -135,7 +135,7 @@ export function setStatus(
 }
 
 /** By the library's names: where a session begins, is met, and ends. */
-const CHANGES = new Set(['authorization', 'resume', 'end_session', 'end_session_confirm']);
+const CHANGES = new Set(['authorization', 'resume', 'code_verification', 'device_resume', 'end_session', 'end_session_confirm']);
 
 export function installLoginStatus(provider: Provider, room: RealmRoom): void {
   provider.use(async (ctx: KoaContextWithOIDC, next) => {

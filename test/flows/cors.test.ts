@@ -56,6 +56,7 @@ forEachEngine((engine) => {
       'token, of a client that is wrong': (headers: Record<string, string>) => post(stage, 'token', { ...code, client_secret: 'x' }, headers),
       'token, of a grant that is none': (headers: Record<string, string>) => post(stage, 'token', { ...code, grant_type: 'x' }, headers),
       revocation: (headers: Record<string, string>) => post(stage, 'revoke', { client_id: clientId, token: 'none' }, headers),
+      'a device': (headers: Record<string, string>) => post(stage, 'auth/device', { client_id: clientId }, headers),
       'sign-out by a token': (headers: Record<string, string>) => post(stage, 'logout', { client_id: clientId, refresh_token: 'none' }, headers),
       introspection: (headers: Record<string, string>) => post(stage, 'token/introspect', { client_id: clientId, token: 'none' }, headers),
       PAR: (headers: Record<string, string>) =>
@@ -91,7 +92,7 @@ forEachEngine((engine) => {
 
   engine.test('a browser may ask before it calls, whosever page it is, and remembers the answer', async (t) => {
     const stage = await spa();
-    for (const endpoint of ['token', 'userinfo', 'revoke', 'logout', 'token/introspect', 'ext/par/request']) {
+    for (const endpoint of ['token', 'userinfo', 'revoke', 'logout', 'auth/device', 'token/introspect', 'ext/par/request']) {
       const asked = (origin: string) =>
         fetch(url(stage, `/protocol/openid-connect/${endpoint}`), {
           method: 'OPTIONS',

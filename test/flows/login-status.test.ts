@@ -2,6 +2,7 @@
 import { decodeJwt } from 'jose';
 import { arena, begin, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { approve, ask as askForDevice, ON_DEVICES } from '../support/device.ts';
 import { authorizationRequest, Browser, relyingParty, signIn } from '../support/sign-in.ts';
 
 const SPA = 'https://spa.example';
@@ -106,6 +107,17 @@ forEachEngine((engine) => {
       stranger.headers.getSetCookie().filter((cookie) => cookie.startsWith('cardea_status')),
       [],
     );
+  });
+
+  engine.test('a session that begins where a device is approved is one like any other, and so is its end by the button', async (t) => {
+    const stage = await scene({ mfa: 'off' }, ON_DEVICES);
+    const browser = new Browser(stage.server.origin);
+    await approve(browser, await askForDevice(stage), await stage.server.user(stage.realm));
+    t.truthy(statusCookie(browser));
+    const out = await browser.visit(`${stage.server.origin}/realms/${stage.realm.name}/protocol/openid-connect/logout`);
+    t.truthy(statusCookie(browser), 'to be asked changes nothing');
+    await browser.send(out, { logout: 'yes' });
+    t.is(statusCookie(browser), undefined);
   });
 
   engine.test('whether cookies come is said by one that is like the session’s', async (t) => {
