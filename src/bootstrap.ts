@@ -3,15 +3,17 @@
  * what is missing, and of several processes that start at once exactly one makes it.
  */
 
+import { changeClient } from './admin/resources/client-changes.ts';
 import { createClient } from './admin/resources/clients.ts';
 import type { Operator } from './admin/resources/context.ts';
 import { createRealm } from './admin/resources/realms.ts';
 import { createUser } from './admin/resources/users.ts';
 import { readablePassword } from './crypto/codes.ts';
 import { conflict } from './errors.ts';
-import { type Installation, operatorOf } from './installation.ts';
+import { allowedWithDemo, type Installation, operatorOf } from './installation.ts';
 import { type ClientRow, clientByClientId, clientSeal, updateClientUris } from './store/clients.ts';
 import { isHeldByUser } from './store/effective-roles.ts';
+import { LOGOUT_URL } from './store/logout-notices.ts';
 import { type RealmRow, realmByName } from './store/realms.ts';
 import { userByUsername } from './store/users.ts';
 
@@ -44,7 +46,7 @@ export async function bootstrap(installation: Installation, now: number): Promis
     const master = await requireMaster(operator);
     const administrator = await firstAdministrator(operator, master, config);
     await firstServiceAccount(operator, master, config.bootstrap.client);
-    return { ...administrator, ...(config.demo ? await demo(operator, config.demoPort) : {}) };
+    return { ...administrator, ...(config.demo ? await demo({ ...operator, outboundAllow: allowedWithDemo(config) }, config.demoPort) : {}) };
   });
 }
 
@@ -107,12 +109,15 @@ async function demoApplication(operator: Operator, realm: RealmRow, port: number
   const { db, keyring } = operator;
   const home = `http://localhost:${port === 0 ? '*' : port}`;
   const uris = { redirectUris: [`${home}/callback`], postLogoutRedirectUris: [`${home}/`] };
+  const attributes: Record<string, string> = port === 0 ? {} : { [LOGOUT_URL]: `${home}/backchannel-logout` };
   const client = await clientByClientId(db.knex, realm.id, DEMO_CLIENT);
   if (!client) {
-    const { secret } = await createClient(operator, realm, { clientId: DEMO_CLIENT, name: 'Demo application', firstParty: true, ...uris });
+    const asked = { clientId: DEMO_CLIENT, name: 'Demo application', firstParty: true, ...uris, attributes };
+    const { secret } = await createClient(operator, realm, asked);
     return secret === null ? undefined : { clientId: DEMO_CLIENT, secret };
   }
   await moveDemo(operator, client, uris);
+  await changeClient(operator, realm, client.id, { attributes });
   return client.secret === null ? undefined : { clientId: DEMO_CLIENT, secret: await keyring.openText(clientSeal(client), client.secret) };
 }
 

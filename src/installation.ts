@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Operator } from './admin/resources/context.ts';
+import type { AllowedTarget } from './config/outbound.ts';
 import type { Config } from './config.ts';
 import {
   AUDIT_KEY_PLACE,
@@ -125,10 +126,15 @@ export function deliveriesOf({ config, db, keyring }: Installation, log: Log): D
 
 /** What tells webhooks, and applications of the end of a session. Whoever makes them closes them. */
 export function couriersOf({ config, db, keyring }: Installation, log: Log) {
-  const send = createGuardedClient({ allow: config.outboundAllow });
-  const common = { db, keyring, send, now: () => Date.now(), log };
-  return [webhookCourier({ ...common, report: webhookCalled }), logoutCourier({ ...common, origin: config.origin, report: logoutCalled })] as const;
+  const common = { db, keyring, now: () => Date.now(), log };
+  const webhooks = { ...common, send: createGuardedClient({ allow: config.outboundAllow }), report: webhookCalled };
+  const logouts = { ...common, send: createGuardedClient({ allow: allowedWithDemo(config) }), report: logoutCalled };
+  return [webhookCourier(webhooks), logoutCourier({ ...logouts, origin: config.origin })] as const;
 }
+
+/** The demo application is on this machine, and is told of the end of sessions like any other. */
+export const allowedWithDemo = ({ demo, demoPort, outboundAllow }: Config): readonly AllowedTarget[] =>
+  demo ? [...outboundAllow, { kind: 'host', target: 'localhost', port: demoPort }] : outboundAllow;
 
 /** What a command tells users: it is left in the outbox, for the server to send. */
 export function noticesOf({ config, db, keyring }: Installation): Notices {

@@ -4,6 +4,7 @@
  *     relying-party.ts   openid-client: where to send the browser, what to do with the code, refresh, sign-out
  *     api.ts             an API that asks for more when the sign-in was not enough (RFC 9470)
  *     sessions.ts        this application's own sessions, in memory
+ *     logouts.ts         ends them when the issuer says that its session has ended (back-channel logout)
  *     tokens.ts          tokens and claims as the page shows them
  *     problems.ts        what an error means to a person
  *
@@ -12,11 +13,14 @@
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import Koa from 'koa';
+import { z } from 'zod';
 import { sameOrigin } from '../../src/http/csrf.ts';
 import { formActionOf, securityHeaders } from '../../src/http/headers.ts';
+import { readForm } from '../../src/http/input.ts';
 import { createRenderer } from '../../src/http/render.ts';
 import { createStatics } from '../../src/http/statics.ts';
 import { askedBy, TransferApi } from './api.ts';
+import { Logouts } from './logouts.ts';
 import { Problem, problemOf } from './problems.ts';
 import { RelyingParty } from './relying-party.ts';
 import { type DemoSession, Sessions } from './sessions.ts';
@@ -73,6 +77,7 @@ function createDemo(options: DemoOptions & { origin: string; listening: string }
   const party = new RelyingParty(options);
   const sessions = new Sessions(origin);
   const api = new TransferApi(issuer);
+  const logouts = new Logouts(options);
   const [statics, own] = [createStatics(), createStatics(folder('public'))];
   const { render } = createRenderer({ production: true, statics, viewsDir: folder('views'), language: 'en' });
   const common = { realm: { name: 'demo-app', displayName: 'Demo application' }, base: '', issuer, demoCss: own.url('demo.css') };
@@ -123,6 +128,15 @@ function createDemo(options: DemoOptions & { origin: string; listening: string }
     },
   };
 
+  /** The status of the answer (section 2.8); what throws is tried again by the issuer. */
+  async function endedBy(ctx: Koa.Context): Promise<200 | 400> {
+    const { logout_token: token } = await readForm(ctx, z.object({ logout_token: z.string() }));
+    const sid = await logouts.sidOf(token);
+    if (sid === undefined) return 400;
+    sessions.endOf(sid);
+    return 200;
+  }
+
   /** Over HTTP, as if the API stood somewhere else. */
   async function callApi(accessToken: string): Promise<{ status: number; challenge: string | null }> {
     const response = await fetch(`${options.listening}/api/transfer`, { method: 'POST', headers: { authorization: `Bearer ${accessToken}` } });
@@ -142,6 +156,13 @@ function createDemo(options: DemoOptions & { origin: string; listening: string }
     ctx.set({ ...headers, 'Cache-Control': 'no-store' });
     ctx.status = status;
     ctx.body = body;
+  });
+  // The issuer's server posts, and no browser: what says that it may is the signature of the token.
+  app.use(async (ctx, next) => {
+    if (ctx.path !== '/backchannel-logout' || ctx.method !== 'POST') return next();
+    ctx.set('Cache-Control', 'no-store');
+    ctx.status = await endedBy(ctx);
+    ctx.body = '';
   });
   app.use(async (ctx) => {
     ctx.set(securityHeaders({ origin, formActions }));

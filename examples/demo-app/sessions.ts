@@ -70,6 +70,13 @@ export class Sessions {
     this.#set(ctx, null);
   }
 
+  /** Ends the sessions that came of one session of the issuer's. Answers how many. */
+  endOf(sid: string): number {
+    const ended = [...this.#sessions].flatMap(([id, { tokens }]) => (tokens?.claims.sid === sid ? [id] : []));
+    for (const id of ended) this.#sessions.delete(id);
+    return ended.length;
+  }
+
   #keep(ctx: Koa.Context, session: DemoSession): void {
     const id = randomBytes(32).toString('base64url');
     this.#sessions.set(id, session);

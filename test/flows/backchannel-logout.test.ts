@@ -1,5 +1,8 @@
 /** Back-channel logout: however a session ends, the applications that it was at hear of it; on both engines. */
-import { decodeJwt } from 'jose';
+import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import express from 'express';
+import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { rotateKeys } from '../../src/admin/resources/keys.ts';
 import { newPasswordCredential, storePassword } from '../../src/sessions/credential-changes.ts';
 import { endRunOut } from '../../src/sessions/run-out.ts';
@@ -10,6 +13,7 @@ import { formsOf } from '../support/agent.ts';
 import { type Cardea, type RealmInput, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { quickHasher } from '../support/factors.ts';
+import { listen } from '../support/listen.ts';
 import { type LogoutReceiver, logoutReceiver, verifyLogout } from '../support/logouts.ts';
 import { authorizationRequest, type Browser, openid, type RelyingParty, relyingParty, type SignedIn, signIn } from '../support/sign-in.ts';
 
@@ -262,6 +266,30 @@ forEachEngine((engine) => {
     await receiver.until(1);
     const { clientId } = rp.client;
     t.is((await verifyLogout(receiver.received[0] ?? '', { issuer, clientId, algorithm: 'EdDSA' })).sid, sid(signedIn));
+  });
+
+  engine.test('the receiver of docs/clients.md ends what it is told to end, and nothing else', async (t) => {
+    const stage = await scene();
+    const { server, user, realm, issuer } = stage;
+    const docs = readFileSync(new URL('../../docs/clients.md', import.meta.url), 'utf8');
+    const [, code = ''] = /```js\n(import \{ createRemoteJWKSet[\s\S]*?)```/.exec(docs) ?? [];
+    const body = code.replace(/^import .*$/m, '').replace('https://id.example.com/realms/staff', issuer);
+    const ended: string[] = [];
+    const app = express();
+    new Function('app', 'express', 'createRemoteJWKSet', 'jwtVerify', 'endSessionsOf', body)(
+      ...[app, express, createRemoteJWKSet, jwtVerify, async (of: string) => ended.push(of)],
+    );
+    const { port } = await listen(app);
+    const url = `http://localhost:${port}/backchannel-logout`;
+    const client = await server.client(realm, { clientId: 'wiki', attributes: { 'backchannel.logout.url': url } });
+    const signedIn = await signIn(server, await relyingParty(server, realm, client), user);
+    const post = (token: string) => fetch(url, { method: 'POST', body: new URLSearchParams({ logout_token: token }) });
+    for (const token of ['x', String(signedIn.tokens.id_token), signedIn.tokens.access_token]) t.is((await post(token)).status, 400);
+    await confirm(signedIn.browser, `${issuer}/protocol/openid-connect/logout`);
+    const isTold = async () => (await server.db.knex('logout_notices').where({ realm_id: realm.id, state: 'delivered' }).first('id')) !== undefined;
+    for (let tries = 0; tries < 200 && !(await isTold()); tries += 1) await pause(50);
+    t.true(await isTold());
+    t.deepEqual(ended, [sid(signedIn)]);
   });
 
   engine.test('discovery says that it is so, and the library sends nothing by itself', async (t) => {

@@ -37,6 +37,10 @@ forEachEngine((engine) => {
     t.deepEqual((await ok(t, env, wiki('client', 'update', '--enable', '--name', '', '--attribute', 'x='))).attributes, {
       'access.token.lifespan': '60',
     });
+    const listens = await ok(t, env, wiki('client', 'update', '--backchannel-logout-url', 'https://wiki.example/out'));
+    t.is(listens.attributes['backchannel.logout.url'], 'https://wiki.example/out');
+    await refused(t, env, wiki('client', 'update', '--backchannel-logout-url', 'http://wiki.example/out'), /backchannel\.logout\.url: .*https/);
+    t.is((await ok(t, env, wiki('client', 'update', '--backchannel-logout-url', ''))).attributes['backchannel.logout.url'], undefined);
     t.regex((await runCardea(wiki('client', 'update', '--enable'), env)).stdout, /is so already/);
     await refused(t, env, wiki('client', 'update', '--enable', '--disable'), /opposite/);
     await refused(t, env, wiki('client', 'update', '--redirect-uri', '*'), /^cardea: redirectUris: /);

@@ -1,7 +1,10 @@
 /** The demo application, and what it says when something goes wrong. The browser test walks the way where nothing does. */
 import { createServer } from 'node:http';
 import test from 'ava';
+import { generateKeyPair, importJWK, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
 import { startDemoApp } from '../../examples/demo-app/server.ts';
+import { endSession } from '../../src/admin/resources/user-sessions.ts';
+import { signingKeySeal, signingKeys } from '../../src/store/signing-keys.ts';
 import { Agent, formsOf, type Page } from '../support/agent.ts';
 import { codeAt, giveApp } from '../support/attack.ts';
 import { startCardea } from '../support/cardea.ts';
@@ -17,19 +20,23 @@ async function startDemo(options: { issuer: string; clientId?: string; clientSec
 }
 
 async function world() {
-  const server = await startCardea(await onSqlite.open());
+  const port = await freePort();
+  const server = await startCardea(await onSqlite.open(), { CARDEA_OUTBOUND_ALLOW: `localhost:${port}` });
   const realm = await server.realm({ mfa: 'off' });
   const user = await server.user(realm);
-  const port = await freePort();
   const home = `http://localhost:${port}`;
-  const client = await server.client(realm, { redirectUris: [`${home}/callback`], postLogoutRedirectUris: [`${home}/`] });
+  const client = await server.client(realm, {
+    redirectUris: [`${home}/callback`],
+    postLogoutRedirectUris: [`${home}/`],
+    attributes: { 'backchannel.logout.url': `${home}/backchannel-logout` },
+  });
   const demo = await startDemo({
     issuer: `${server.origin}/realms/${realm.name}`,
     clientId: client.clientId,
     clientSecret: client.secret ?? '',
     port,
   });
-  return { server, realm, user, demo };
+  return { server, realm, user, demo, client };
 }
 
 const heading = (page: Page): string => (/<h1>([\s\S]*?)<\/h1>/.exec(page.html)?.[1] ?? '').replaceAll(/<[^>]+>/g, '').trim();
@@ -101,6 +108,66 @@ test('a session that ended at Cardea ends here with the next refresh', async (t)
   const refused = await press(agent, page, '/refresh');
   t.is(refused.status, 401);
   t.is(heading(refused), 'Your session has ended');
+  t.is(heading(await agent.get(demo.url)), 'A demo application');
+});
+
+test('whoever is signed out at Cardea is signed out here, in every browser of that session and in no other', async (t) => {
+  const { server, realm, user, demo } = await world();
+  const signedIn = async (): Promise<Agent> => {
+    const agent = new Agent();
+    const signIn = await press(agent, await agent.get(demo.url), '/sign-in');
+    const page = await agent.submit(signIn, formsOf(signIn)[0] ?? t.fail(), { username: user.username, password: user.password });
+    t.is(heading(page), `You are ${user.username}`);
+    return agent;
+  };
+  const [one, other] = [await signedIn(), await signedIn()];
+  const [session] = await server.db.knex('sessions').where({ realm_id: realm.id }).orderBy('created_at');
+  await endSession(server.operator(), realm, session.id, { offline: false });
+  const isOver = async (): Promise<boolean> => heading(await one.get(demo.url)) === 'A demo application';
+  for (let tries = 0; tries < 200 && !(await isOver()); tries += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+  t.true(await isOver());
+  t.is(heading(await other.get(demo.url)), `You are ${user.username}`);
+});
+
+test('nobody but the issuer signs anybody out', async (t) => {
+  const { server, realm, user, demo, client } = await world();
+  const agent = new Agent();
+  const signIn = await press(agent, await agent.get(demo.url), '/sign-in');
+  await agent.submit(signIn, formsOf(signIn)[0] ?? t.fail(), { username: user.username, password: user.password });
+  const { sid } = await server.db.knex('session_clients').where({ realm_id: realm.id }).first('sid');
+  const { privateKey } = await generateKeyPair('RS256');
+  const [key] = await signingKeys(server.db.knex, realm.id);
+  if (!key) return t.fail();
+  const ours = await importJWK(JSON.parse(await server.keyring.openText(signingKeySeal(key), key.privateJwk)), key.algorithm);
+  const good: { header: JWTHeaderParameters; claims: JWTPayload; audience: string; issuer: string; key: typeof ours; jti: string; life: string } = {
+    header: { typ: 'logout+jwt', alg: key.algorithm, kid: key.id },
+    claims: { sid, events: { 'http://schemas.openid.net/event/backchannel-logout': {} } },
+    audience: client.clientId,
+    issuer: `${server.origin}/realms/${realm.name}`,
+    key: ours,
+    jti: 'once',
+    life: '2m',
+  };
+  const post = async (some: Partial<typeof good> = {}, fields: Record<string, string> = {}): Promise<number> => {
+    const { header, claims, audience, issuer, key: by, jti, life } = { ...good, ...some };
+    const token = new SignJWT(claims).setProtectedHeader(header).setIssuer(issuer).setAudience(audience).setSubject(user.id);
+    const signed = await token.setIssuedAt().setExpirationTime(life).setJti(jti).sign(by);
+    const body = new URLSearchParams({ logout_token: signed, ...fields });
+    return (await fetch(`${demo.url}/backchannel-logout`, { method: 'POST', body })).status;
+  };
+  const bad: [string, Partial<typeof good>][] = [
+    ['another key', { key: privateKey, header: { ...good.header, alg: 'RS256' } }],
+    ['another kind of token', { header: { ...good.header, typ: 'JWT' } }],
+    ['another audience', { audience: 'somebody' }],
+    ['another issuer', { issuer: 'https://evil.example' }],
+    ['no event', { claims: { ...good.claims, events: { 'http://schemas.openid.net/event/other': {} } } }],
+    ['a nonce', { claims: { ...good.claims, nonce: 'n' } }],
+    ['long ago', { life: '-2m' }],
+  ];
+  for (const [what, some] of bad) t.is(await post(some), 400, what);
+  t.is(heading(await agent.get(demo.url)), `You are ${user.username}`);
+  t.is((await fetch(`${demo.url}/backchannel-logout`, { method: 'POST', body: new URLSearchParams({ logout_token: 'x' }) })).status, 400);
+  t.is(await post(), 200, 'and that of the issuer does');
   t.is(heading(await agent.get(demo.url)), 'A demo application');
 });
 

@@ -109,7 +109,7 @@ async function changed(operator: Operator, realm: RealmRow, before: ClientRow, a
   const names = Object.entries(after).flatMap(([name, value]) => (isDeepStrictEqual(value, Object(before)[name]) ? [] : [name]));
   if (names.length === 0) return undefined;
   if (asked.redirectUris || asked.postLogoutRedirectUris || asked.webOrigins || asked.rootUrl) checkAddresses(after);
-  checkAttributes(asked.attributes ?? {}, operator.outboundAllow);
+  checkAttributes(otherThan(before.attributes, asked.attributes ?? {}), operator.outboundAllow);
   if (asked.attributes || asked.kept?.clientAuthenticatorType) checkAuthentication(operator, after, asked.attributes ?? {});
   return {
     after,
@@ -117,6 +117,10 @@ async function changed(operator: Operator, realm: RealmRow, before: ClientRow, a
     also: await accountChange(operator, realm, before, after),
   };
 }
+
+/** What stays as it is is not looked at: it may have been set where more was allowed. */
+const otherThan = (before: Readonly<Record<string, string>>, given: Readonly<Record<string, string | null>>): Record<string, string | null> =>
+  Object.fromEntries(Object.entries(given).filter(([name, value]) => value !== before[name]));
 
 /** The row with what was asked for, but for its secret. */
 function fieldsOf(before: ClientRow, asked: z.output<typeof clientFields>): ClientRow {
