@@ -6,6 +6,7 @@ import { createApp as createExpress } from '../../examples/express/app.ts';
 import { type SignedIn, signIn } from '../../examples/native/sign-in.ts';
 import { createApp as createPassport } from '../../examples/passport/app.ts';
 import type { NewClient } from '../../src/admin/resources/clients.ts';
+import { signUserOut } from '../../src/admin/resources/user-sessions.ts';
 import { updateUser } from '../../src/store/user-changes.ts';
 import { formsOf, type Page } from '../support/agent.ts';
 import { arena, type Scene } from '../support/attack.ts';
@@ -19,13 +20,13 @@ const json = (page: Page) => JSON.parse(page.html);
 /** A client of an application whose address is known once it listens. */
 const clientAt = (baseUrl: string): Partial<NewClient> => ({ redirectUris: [`${baseUrl}/*`], postLogoutRedirectUris: [`${baseUrl}/`, baseUrl] });
 
-async function settingsFor({ server, realm }: Scene, baseUrl: string) {
-  const client = await server.client(realm, clientAt(baseUrl));
+async function settingsFor({ server, realm }: Scene, baseUrl: string, more: Partial<NewClient> = {}) {
+  const client = await server.client(realm, { ...clientAt(baseUrl), ...more });
   return { issuer: `${server.origin}/realms/${realm.name}`, clientId: client.clientId, clientSecret: client.secret ?? '', baseUrl };
 }
 
 forEachEngine((engine) => {
-  const { scene } = arena(engine);
+  const { scene } = arena(engine, { CARDEA_OUTBOUND_ALLOW: '127.0.0.1:*' });
 
   engine.test('express-openid-connect: pages for members, userinfo, refresh, step-up, and signing out of both', async (t) => {
     const stage = await scene({ mfa: 'optional' });
@@ -53,6 +54,26 @@ forEachEngine((engine) => {
     const out = await visitor.get(`${site}/logout`);
     t.is(out.html, 'Welcome', text(out));
     t.true(asksPassword(await visitor.get(`${site}/members`)), 'signed out at Cardea as well');
+  });
+
+  engine.test('express-openid-connect: who is signed out by an administrator is signed out of the application', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const user = await stage.server.user(stage.realm);
+    const told = Promise.withResolvers<number>();
+    const site = await startWebsite(async (baseUrl) => {
+      const attributes = { 'backchannel.logout.url': `${baseUrl}/backchannel-logout` };
+      const app = createExpress(await settingsFor(stage, baseUrl, { attributes }));
+      return (request, response) => {
+        if (request.url === '/backchannel-logout') response.once('finish', () => told.resolve(response.statusCode));
+        app(request, response);
+      };
+    });
+    const visitor = new Visitor(user);
+    t.is((await visitor.open(`${site}/members`)).status, 200);
+    t.is((await visitor.get(`${site}/`)).html, `Welcome back, ${user.username}`);
+    await signUserOut(stage.server.operator(), stage.realm, user);
+    t.is(await told.promise, 204);
+    t.is((await visitor.get(`${site}/`)).html, 'Welcome');
   });
 
   engine.test('Passport: a user, and nobody when the sign-in was called off or the answer is somebody else’s', async (t) => {
