@@ -221,6 +221,24 @@ inBrowser('what is refused the page can read: a session that has ended, an origi
   t.not(stranger.origin, origin);
 });
 
+inBrowser('the account console leads back to the page; to register leads to the sign-in', async (t) => {
+  const at = await world();
+  const { page, origin, cardea, realm, client, complaints } = at;
+  await signInAt(at);
+  t.deepEqual(await back({ page }), signedIn);
+  await leave(page, 'kc.accountManagement()');
+  await page.getByRole('link', { name: `Back to ${client.clientId}` }).click();
+  t.deepEqual(await back({ page }), signedIn);
+  t.is(page.url(), `${origin}/harness.html`);
+  t.deepEqual(complaints, []);
+
+  await leave(page, 'kc.register()');
+  await page.getByRole('heading', { name: 'Nobody registers here' }).waitFor();
+  t.true(page.url().startsWith(`${cardea.origin}/realms/${realm.name}/`));
+  await page.getByRole('link', { name: 'Sign in' }).click();
+  t.deepEqual(await back({ page }), signedIn);
+});
+
 inBrowser('configured by discovery, the frame is found there', async (t) => {
   const at = await world();
   const { page, origin, cardea, realm, client } = at;
