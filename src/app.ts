@@ -145,7 +145,7 @@ export function createApp(options: {
   const relying = createRelying({ ...shown, db, factors, listening: options.listening });
   const fetchGuarded = createGuardedClient({ allow: config.outboundAllow });
   const oidc = {
-    ...{ alarm, batch: options.batch, db, keyring, factors, fetchGuarded, signIns },
+    ...{ alarm, batch: options.batch, db, keyring, factors, fetchGuarded, signIns, clientCertificates: config.clientCertificates },
     signInDirectly: (ctx: Koa.Context, realm: RealmContext, given: DirectSignIn) => signInDirectly(login, ctx, realm, given),
   };
   const realms = new RealmRegistry<OidcRealm>({

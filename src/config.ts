@@ -7,6 +7,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { authoritiesFile, type ClientCertificates, certificateHeader } from './config/client-certificates.ts';
 import { type DeliveryConfig, readDelivery } from './config/delivery.ts';
 import { type AllowedTarget, allowedTargets, entriesOf } from './config/outbound.ts';
 import { type MasterKey, parseMasterKeys } from './crypto/keyring.ts';
@@ -40,6 +41,8 @@ export interface Config extends DeliveryConfig {
   readonly factorModules: readonly string[];
   /** How many proxies in front of us write X-Forwarded-For; 0 believes none. */
   readonly trustProxy: number;
+  /** Where a proxy passes the certificates of clients on; absent where nobody does. */
+  readonly clientCertificates?: ClientCertificates | undefined;
   readonly logLevel: LogLevel;
   /** Where the metrics can be read: at a port of their own (0: any free one), or at ours with a token; nowhere without either. */
   readonly metrics: { readonly port?: number; readonly token?: string };
@@ -179,7 +182,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     outboundAllow: Object.freeze(read('CARDEA_OUTBOUND_ALLOW', allowedTargets) ?? []),
     factorModules: Object.freeze(read('CARDEA_FACTOR_MODULES', listed) ?? []),
     ...readDelivery(reader),
-    trustProxy: read('CARDEA_TRUST_PROXY', whole(0, 10, 1)) ?? 0,
+    ...readProxy(reader),
     logLevel: read('LOG_LEVEL', oneOf(LOG_LEVELS, 'info')) ?? 'info',
     metrics: readMetrics(reader, port),
     passwordHash: readPasswordHash(reader, production),
@@ -238,6 +241,24 @@ function readDemo({ read, given, complain }: Reader, port: number, production: b
     complain('CARDEA_DEMO_PORT', `is ${demoPort}, the same as PORT; for example ${port === 65_535 ? 8081 : port + 1}`);
   }
   return { demo, demoPort };
+}
+
+/** What proxies in front of us are believed. */
+function readProxy({ read, given, complain }: Reader): Pick<Config, 'trustProxy' | 'clientCertificates'> {
+  const trustProxy = read('CARDEA_TRUST_PROXY', whole(0, 10, 1)) ?? 0;
+  const header = read('CARDEA_CLIENT_CERTIFICATE_HEADER', certificateHeader);
+  const authorities = read('CARDEA_CLIENT_CA', authoritiesFile) ?? [];
+  if (header !== undefined && trustProxy === 0)
+    complain(
+      'CARDEA_CLIENT_CERTIFICATE_HEADER',
+      'names a header of a proxy, and CARDEA_TRUST_PROXY says that there is none; for example CARDEA_TRUST_PROXY=1',
+    );
+  if (!given('CARDEA_CLIENT_CERTIFICATE_HEADER') && given('CARDEA_CLIENT_CA'))
+    complain(
+      'CARDEA_CLIENT_CA',
+      'is of no use without CARDEA_CLIENT_CERTIFICATE_HEADER; for example CARDEA_CLIENT_CERTIFICATE_HEADER=X-Client-Certificate',
+    );
+  return { trustProxy, clientCertificates: header === undefined ? undefined : Object.freeze({ header, authorities: Object.freeze(authorities) }) };
 }
 
 function readMetrics({ read, complain }: Reader, port: number): Config['metrics'] {

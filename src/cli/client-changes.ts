@@ -10,6 +10,7 @@ import { LOGOUT_URL } from '../store/logout-notices.ts';
 import type { RealmRow } from '../store/realms.ts';
 import type { Invocation } from './cli.ts';
 import { documentOfClient, ON_DEVICES } from './client-document.ts';
+import { type KeyOptions, keyFields, withKeyOptions } from './client-keys.ts';
 import { withOperator } from './open.ts';
 import { requireYes, YES } from './options.ts';
 import { examples, isoTime, shownTime } from './output.ts';
@@ -64,7 +65,7 @@ function describeGet(client: Command, { terminal, output }: Invocation): void {
     );
 }
 
-interface UpdateOptions extends Named {
+interface UpdateOptions extends Named, KeyOptions {
   rename?: string;
   name?: string;
   description?: string;
@@ -85,7 +86,7 @@ interface UpdateOptions extends Named {
 }
 
 function describeUpdate(client: Command, { terminal, output }: Invocation): void {
-  aboutOne(client, 'update', 'change a client; what is not named stays')
+  withKeyOptions(aboutOne(client, 'update', 'change a client; what is not named stays'))
     .option('--rename <id>', 'another client_id; tokens with the old one end')
     .option('--name <name>', 'the name that people read; empty for none')
     .option('--description <text>', 'what it is; empty for none')
@@ -128,7 +129,9 @@ function describeUpdate(client: Command, { terminal, output }: Invocation): void
 }
 
 function fieldsOf(options: UpdateOptions): ClientFields {
+  const keys = keyFields(options);
   return {
+    ...keys,
     clientId: options.rename,
     name: emptied(options.name),
     description: emptied(options.description),
@@ -141,7 +144,7 @@ function fieldsOf(options: UpdateOptions): ClientFields {
     redirectUris: options.redirectUri,
     postLogoutRedirectUris: options.postLogoutRedirectUri,
     webOrigins: options.webOrigin,
-    attributes: { ...Object.fromEntries((options.attribute ?? []).map(attributeOf)), ...listening(options), ...onDevices(options) },
+    attributes: { ...keys.attributes, ...Object.fromEntries((options.attribute ?? []).map(attributeOf)), ...listening(options), ...onDevices(options) },
   };
 }
 

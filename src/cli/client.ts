@@ -2,13 +2,15 @@
 import type { Command } from 'commander';
 import { allClients, createClient } from '../admin/resources/clients.ts';
 import { requireRealm } from '../admin/resources/context.ts';
+import { usesSecret } from '../realms/client-credentials.ts';
 import type { Invocation } from './cli.ts';
 import { describeClientChanges, listening, onDevices } from './client-changes.ts';
 import { documentOfClient } from './client-document.ts';
+import { type KeyOptions, keyFields, withKeyOptions } from './client-keys.ts';
 import { withOperator } from './open.ts';
 import { examples } from './output.ts';
 
-interface CreateOptions {
+interface CreateOptions extends KeyOptions {
   realm: string;
   clientId: string;
   redirectUri?: string[];
@@ -39,8 +41,7 @@ export function describeClient(client: Command, invocation: Invocation): void {
 }
 
 function describeCreate(client: Command, { terminal, output }: Invocation): void {
-  client
-    .command('create')
+  withKeyOptions(client.command('create'))
     .description('make a client; the secret of a confidential one is printed, this once')
     .requiredOption('--realm <realm>', 'its realm')
     .requiredOption('--client-id <id>', 'its client_id')
@@ -65,6 +66,7 @@ function describeCreate(client: Command, { terminal, output }: Invocation): void
     .action((options: CreateOptions) =>
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
+        const keys = keyFields(options);
         const { client: made, secret } = await createClient(operator, realm, {
           clientId: options.clientId,
           name: options.name,
@@ -73,13 +75,14 @@ function describeCreate(client: Command, { terminal, output }: Invocation): void
           redirectUris: options.redirectUri,
           postLogoutRedirectUris: options.postLogoutRedirectUri,
           webOrigins: options.webOrigin,
-          attributes: { ...listening(options), ...onDevices(options) },
           serviceAccount: options.serviceAccount && !options.public,
+          ...keys,
+          attributes: { ...keys.attributes, ...listening(options), ...onDevices(options) },
         });
-        const document = { ...documentOfClient(made, realm.name), ...(secret !== null && { secret }) };
+        const document = { ...documentOfClient(made, realm.name), ...(secret !== null && usesSecret(made) && { secret }) };
         await output.answer(options.json, document, () => [
           `Made client ${made.clientId} in realm ${realm.name}.`,
-          ...(secret === null ? [] : [`Secret  ${secret}`]),
+          ...(secret === null || !usesSecret(made) ? [] : [`Secret  ${secret}`]),
         ]);
       }),
     );

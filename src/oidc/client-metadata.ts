@@ -6,7 +6,7 @@
  */
 import type { AdapterPayload } from 'oidc-provider';
 import { type Algorithm, knownAlgorithm } from '../realms/algorithms.ts';
-import { type Authentication, keysOf } from '../realms/client-credentials.ts';
+import { type Authentication, BOUND, keysOf, signsRequests } from '../realms/client-credentials.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { ClientRow } from '../store/clients.ts';
 import { DEVICE_GRANT } from './names.ts';
@@ -49,6 +49,8 @@ export function metadataOf(row: ClientRow, { secret, rotated, scopes, authentica
     ...(row.attributes['cardea.default.max.age'] === undefined ? {} : { default_max_age: Number(row.attributes['cardea.default.max.age']) }),
     ...(isOn(row, 'require.pushed.authorization.requests') ? { require_pushed_authorization_requests: true } : {}),
     ...(isOn(row, 'dpop.bound.access.tokens') ? { dpop_bound_access_tokens: true } : {}),
+    ...(signsRequests(row) ? { require_signed_request_object: true } : {}),
+    ...(isOn(row, BOUND) ? { tls_client_certificate_bound_access_tokens: true } : {}),
     cardea_row: row,
     ...(rotated === undefined ? {} : { cardea_rotated: rotated }),
   };

@@ -4,12 +4,13 @@
 import { LRUCache } from 'lru-cache';
 import type { AdapterPayload, Provider } from 'oidc-provider';
 import { safeEqual } from '../crypto/codes.ts';
-import { type Authentication, authenticationOf, usesSecret } from '../realms/client-credentials.ts';
+import { type Authentication, authenticationOf, BOUND, usesSecret } from '../realms/client-credentials.ts';
 import { type ClientMappers, clientMappers, isShown } from '../realms/mappers/applied.ts';
 import { redirectUriAllowed, rootOf } from '../realms/redirect-uris.ts';
 import { type ClientRow, clientByClientId, clientSeal, rotatedSeal, scopesOfClient } from '../store/clients.ts';
 import { mappersOf } from '../store/protocol-mappers.ts';
-import { metadataOf, rowOf } from './client-metadata.ts';
+import { isOn, metadataOf, rowOf } from './client-metadata.ts';
+import { authenticatesByTls } from './mtls.ts';
 import type { RealmRoom } from './room.ts';
 
 /** How long a cached client is believed, should a notice of its change be lost. */
@@ -45,7 +46,7 @@ export class Clients {
     if (cached && now - cached.readAt < FRESH_MS) return cached.client;
 
     const row = await clientByClientId(db.knex, context.realm.id, clientId);
-    const authentication = row && authenticationOf(row, { tls: false });
+    const authentication = row && this.#authentication(row);
     // A confidential client without a secret and without keys, such as the ones that only carry roles, has nothing to authenticate with.
     if (!row?.enabled || !authentication) {
       this.#cache.delete(clientId);
@@ -64,6 +65,12 @@ export class Clients {
   /** Forgets everything: something about the realm's clients changed. */
   clear(): void {
     this.#cache.clear();
+  }
+
+  /** How a client says who it is; undefined for one that cannot, or whose tokens could not be bound as they have to be. */
+  #authentication(row: ClientRow): Authentication | undefined {
+    if (isOn(row, BOUND) && this.#room.clientCertificates === undefined) return undefined;
+    return authenticationOf(row, { tls: authenticatesByTls(this.#room) });
   }
 
   async #describe(row: ClientRow, authentication: Authentication): Promise<OidcClient> {

@@ -4,9 +4,11 @@ import { rowOf } from './client-metadata.ts';
 import type { Clients } from './clients.ts';
 import { deviceFlowOf } from './device-flow.ts';
 import { dpopOf } from './dpop.ts';
+import { mtlsOf } from './mtls.ts';
 import type { Pages } from './pages.ts';
+import { requestObjectsOf } from './request-objects.ts';
 import { defaultResourceServer } from './resource.ts';
-import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
+import { CLOCK_TOLERANCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 import { askedScopes } from './scopes.ts';
 
 interface Parts {
@@ -27,6 +29,8 @@ export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable
     // For clients that say by what it is signed.
     jwtUserinfo: { enabled: true },
     clientCredentials: { enabled: true },
+    mTLS: mtlsOf(room),
+    requestObjects: requestObjectsOf({ now: room.now, tolerance: CLOCK_TOLERANCE }),
     // A client may look at its own tokens; a resource server looks at everybody's access tokens (RFC 7662 section 2.1).
     introspection: {
       enabled: true,

@@ -19,6 +19,7 @@ import type { Clients, OidcClient } from './clients.ts';
 import { refuseProof } from './dpop.ts';
 import { beginGrant } from './grants.ts';
 import { accessTokenOf, idTokenOf, parameter, Refused, refreshTokenOf } from './issue.ts';
+import { bindToCertificate, requireCertificate } from './mtls.ts';
 import { requestCache } from './request-cache.ts';
 import { defaultResourceServer } from './resource.ts';
 import type { RealmRoom } from './room.ts';
@@ -48,6 +49,7 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
   const client = await clients.find(row.clientId);
   if (!client) throw new errors.InvalidClient();
   refuseProof(ctx);
+  requireCertificate(room, ctx);
   // Nobody is there to be asked.
   if (row.consentRequired) throw new Refused(400, 'invalid_client', 'Client requires user consent');
   const username = parameter(ctx, 'username');
@@ -113,6 +115,10 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
   // Before the access token is made: it says of the sign-in what this one does.
   const refreshToken = refreshTokenOf(ctx, family, how, scope);
   const accessToken = accessTokenOf(ctx, defaultResourceServer(parts.scopes, client.row, room.context.realm.settings), family, scope);
+  bindToCertificate(room, ctx, accessToken);
+  const bound = accessToken['x5t#S256'];
+  // A refresh token of a client that authenticates is bound to that client (RFC 8705 section 4).
+  if (bound !== undefined && client.row.publicClient) refreshToken['x5t#S256'] = bound;
   const refresh = client.row.attributes['use.refresh.tokens'] === 'false' ? undefined : await refreshToken.save();
   const access = await accessToken.save();
   const idToken = scope.includes('openid') ? await idTokenOf(ctx, { account, scope, how, sid }) : undefined;

@@ -4,7 +4,7 @@ import { derive } from '../crypto/keyring.ts';
 import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
 import { LEVELS } from '../policy/assurance.ts';
-import { KEY_ALGORITHMS, SECRET_ALGORITHMS } from '../realms/client-credentials.ts';
+import { REQUEST_ALGORITHMS } from '../realms/client-credentials.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
 import { accessFrom } from '../realms/web-origins.ts';
 import { markOffline } from '../store/sessions.ts';
@@ -25,16 +25,15 @@ import { lifetimesOf } from './lifetimes.ts';
 import { installLoginStatus } from './login-status.ts';
 import { installMapped } from './mapped.ts';
 import { installMiddleware } from './middleware.ts';
+import { authenticatesByTls } from './mtls.ts';
 import { COOKIES, LOGIN_STATUS, ROUTES } from './names.ts';
 import { pagesOf } from './pages.ts';
 import { installPasswordGrant } from './password-grant.ts';
 import { installRefreshTokens } from './refresh-tokens.ts';
-import type { RealmRoom } from './room.ts';
+import { spendRequestObject } from './request-objects.ts';
+import { CLOCK_TOLERANCE, type RealmRoom } from './room.ts';
 import { installTokenExchange } from './token-exchange.ts';
 import { ClientFailures } from './too-many.ts';
-
-/** Seconds of clock difference between nodes and with clients that are let pass. */
-const CLOCK_TOLERANCE = 5;
 
 /** A realm that can answer requests. Built once a realm and version of its settings and keys. */
 export interface OidcRealm {
@@ -71,8 +70,15 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     acrValues: [...LEVELS, ...Object.keys(room.context.policy.document.acr)],
     responseTypes: ['code'],
     subjectTypes: ['public'],
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
-    enabledJWA: { clientAuthSigningAlgValues: [...SECRET_ALGORITHMS, ...KEY_ALGORITHMS] },
+    clientAuthMethods: [
+      'client_secret_basic',
+      'client_secret_post',
+      'client_secret_jwt',
+      'private_key_jwt',
+      ...(authenticatesByTls(room) ? (['tls_client_auth'] as const) : []),
+      'none',
+    ],
+    enabledJWA: { clientAuthSigningAlgValues: [...REQUEST_ALGORITHMS], requestObjectSigningAlgValues: [...REQUEST_ALGORITHMS] },
     assertJwtClientAuthClaimsAndHeader: (_ctx, claims, header, client) =>
       checkAssertion({ now: room.now, tolerance: CLOCK_TOLERANCE }, claims, header, client),
     fetch: libraryFetch(room, realm.name),
@@ -84,7 +90,8 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
       check_session_iframe: `${issuerOf(room.origin, realm.name)}${LOGIN_STATUS}`,
     },
-    extraParams: ['kc_action', 'kc_idp_hint', 'kc_locale'],
+    // The library calls what stands behind one for every request, whether that parameter is there or not.
+    extraParams: { kc_action: spendRequestObject, kc_idp_hint: null, kc_locale: null },
     extraClientMetadata: { properties: [...CLIENT_METADATA] },
     allowOmittingSingleRegisteredRedirectUri: false,
     cookies: {

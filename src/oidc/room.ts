@@ -9,6 +9,7 @@
  */
 import type Koa from 'koa';
 import type { AuditBatch } from '../audit/batch.ts';
+import type { ClientCertificates } from '../config/client-certificates.ts';
 import type { Keyring } from '../crypto/keyring.ts';
 import type { Factors } from '../factors/index.ts';
 import type { Alarm } from '../http/alarm.ts';
@@ -28,6 +29,8 @@ export interface OidcDeps {
   /** Something stored does not open. */
   alarm: Alarm;
   origin: string;
+  /** Where a proxy passes the certificates of clients on; undefined where nobody does. */
+  clientCertificates: ClientCertificates | undefined;
   /** The way to addresses that a client names. */
   fetchGuarded: FetchGuarded;
   /** A name, a password and a code in one request; the login room compares them, as on its pages. Throws 429 and 503. */
@@ -44,6 +47,9 @@ export interface OidcDeps {
 export interface RealmRoom extends OidcDeps {
   context: RealmContext;
 }
+
+/** Seconds of clock difference between nodes and with clients that are let pass. */
+export const CLOCK_TOLERANCE = 5;
 
 /**
  * The audience of access tokens that were asked for no resource in particular. The library makes JWT access tokens for

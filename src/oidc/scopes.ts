@@ -20,9 +20,12 @@ export async function askedScopes(ctx: KoaContextWithOIDC, client: OidcClient | 
   return scopes.length > 0 ? [...new Set(scopes)].join(' ') : undefined;
 }
 
-/** The scopes as the client sent them: in the query, the body, or the request that it pushed before. */
+/**
+ * The scopes as the client sent them: in the query or the body, or in the request that it signed or pushed before. Where
+ * there is such a request, what stands beside it was perhaps said by somebody else.
+ */
 function originallyAsked(ctx: KoaContextWithOIDC): string[] {
-  const pushed = ctx.oidc.entities.PushedAuthorizationRequest?.request;
-  const sources: unknown[] = [pushed ? decodeJwt(pushed).scope : undefined, ctx.oidc.body?.scope, ctx.query.scope];
+  const request = ctx.oidc.entities.PushedAuthorizationRequest?.request ?? ctx.oidc.body?.request ?? ctx.query.request;
+  const sources: unknown[] = typeof request === 'string' && request !== '' ? [decodeJwt(request).scope] : [ctx.oidc.body?.scope, ctx.query.scope];
   return sources.flatMap((scope) => (typeof scope === 'string' ? scope.split(' ') : []));
 }

@@ -41,6 +41,19 @@ export const KEYS = {
 export const SIGNING_ALGORITHM = 'token.endpoint.auth.signing.alg';
 export const LONGEST_ASSERTION = 'token.endpoint.auth.signing.max.exp';
 export const SUBJECT = 'x509.subjectdn';
+/** `true`: its tokens are bound to the certificate that it came with (RFC 8705 section 3). */
+export const BOUND = 'tls.client.certificate.bound.access.tokens';
+
+/** What a client's requests are signed with, if it says so, and whether they have to be. */
+export const REQUEST_ALGORITHM = 'request.object.signature.alg';
+export const REQUEST_REQUIRED = 'request.object.required';
+export const REQUEST_ALGORITHMS = [...SECRET_ALGORITHMS, ...KEY_ALGORITHMS] as const;
+/** Keycloak's words; there is no other way than by value here. */
+const SIGNED_ONLY: readonly string[] = ['request only', 'request or request_uri'];
+export const REQUEST_CHOICES: readonly string[] = ['not required', ...SIGNED_ONLY];
+
+/** Whether a client takes no request that it has not signed. */
+export const signsRequests = ({ attributes }: Pick<ClientRow, 'attributes'>): boolean => SIGNED_ONLY.includes(attributes[REQUEST_REQUIRED] ?? '');
 
 /** A public key as a set holds it (RFC 7517 section 4). */
 export interface PublicJwk {

@@ -51,3 +51,14 @@ export async function startNginx(places: ProxyPlaces): Promise<void> {
   writeFileSync(file, exampleFor({ ...places, folder }));
   await runProgram(NGINX, ['-p', folder, '-c', file, '-e', `${folder}/error.log`], places.listen);
 }
+
+/** Starts nginx with a configuration of its own; it is stopped after the last test of the file. */
+export async function runNginx({ listen, configuration }: { listen: string; configuration: string }): Promise<void> {
+  const folder = temporaryFolder();
+  chmodSync(folder, 0o755);
+  mkdirSync(`${folder}/logs`);
+  const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ');
+  const file = `${folder}/nginx.conf`;
+  writeFileSync(file, `daemon off; pid ${folder}/nginx.pid; events {} http { access_log off; ${places}\n${configuration}\n}`);
+  await runProgram(NGINX, ['-p', folder, '-c', file, '-e', `${folder}/error.log`], listen);
+}

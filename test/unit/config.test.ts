@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { ConfigError, loadConfig } from '../../src/config.ts';
+import { MAKER_ROOT } from '../support/attestation.ts';
 
 const KEY = `k1:${randomBytes(32).toString('base64url')}`;
 const production = { NODE_ENV: 'production', CARDEA_MASTER_KEY: KEY, CARDEA_ORIGIN: 'https://id.example.com' };
@@ -35,6 +39,7 @@ test('nothing set: a server for this machine, with the demo', (t) => {
     outboundAllow: [],
     factorModules: [],
     trustProxy: 0,
+    clientCertificates: undefined,
     logLevel: 'info',
     metrics: { port: undefined, token: undefined },
     mail: null,
@@ -317,6 +322,23 @@ test('proxies are counted from 0 to 10', (t) => {
     oneProblem(t, { CARDEA_OUTBOUND_ALLOW: `fine.example,${entry}` }, 'CARDEA_OUTBOUND_ALLOW', /neither a host nor a range of addresses/);
   for (const CARDEA_TRUST_PROXY of ['true', '11', '-1', '1.5', 'loopback'])
     oneProblem(t, { CARDEA_TRUST_PROXY }, 'CARDEA_TRUST_PROXY', /from 0 to 10; for example 1$/);
+});
+
+test('certificates of clients come from a proxy, and their authorities from a file of certificates', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'cardea-config-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'ca.pem');
+  writeFileSync(file, MAKER_ROOT);
+  const one = { CARDEA_TRUST_PROXY: '1', CARDEA_CLIENT_CERTIFICATE_HEADER: 'X-Client-Certificate' };
+  t.deepEqual(loadConfig(one).clientCertificates, { header: 'x-client-certificate', authorities: [] });
+  t.is(loadConfig({ CARDEA_TRUST_PROXY: '1' }).clientCertificates, undefined);
+  oneProblem(t, { ...one, CARDEA_TRUST_PROXY: '0' }, 'CARDEA_CLIENT_CERTIFICATE_HEADER', /for example CARDEA_TRUST_PROXY=1$/);
+  for (const name of ['Cookie', 'authorization', 'x-forwarded-for', 'Host', 'a b', 'a:b', 'DPoP', 'x-request-id'])
+    oneProblem(t, { ...one, CARDEA_CLIENT_CERTIFICATE_HEADER: name }, 'CARDEA_CLIENT_CERTIFICATE_HEADER', /for example X-Client-Certificate$/);
+  oneProblem(t, { CARDEA_CLIENT_CA: file }, 'CARDEA_CLIENT_CA', /of no use without/);
+  for (const path of ['/nowhere.pem', fileURLToPath(import.meta.url)])
+    oneProblem(t, { ...one, CARDEA_CLIENT_CA: path }, 'CARDEA_CLIENT_CA', /\.pem$/);
+  t.is(loadConfig({ ...one, CARDEA_CLIENT_CA: file }).clientCertificates?.authorities.length, 1);
 });
 
 test('log levels are those of pino', (t) => {

@@ -69,6 +69,7 @@ test('the defaults are those that apply', (t) => {
     bootstrap: { admin: undefined, client: undefined },
     outboundAllow: [],
     factorModules: [],
+    clientCertificates: undefined,
     mail: null,
     sms: null,
     metrics: { port: undefined, token: undefined },

@@ -4,6 +4,7 @@ import { requireFetchable } from '../../http/guarded-client.ts';
 import {
   AUTHENTICATORS,
   algorithmIn,
+  BOUND,
   isAuthenticator,
   KEY_ALGORITHMS,
   KEYS,
@@ -11,6 +12,10 @@ import {
   parseCertificate,
   parseKeySet,
   parsePublicKey,
+  REQUEST_ALGORITHM,
+  REQUEST_ALGORITHMS,
+  REQUEST_CHOICES,
+  REQUEST_REQUIRED,
   SECRET_ALGORITHMS,
   SIGNING_ALGORITHM,
   SUBJECT,
@@ -31,6 +36,13 @@ const CHECKS: Readonly<Record<string, (value: string, operator: Pick<Operator, '
   [LONGEST_ASSERTION]: (value) => must(/^(?:-1|[0-9]{1,9})$/.test(value), 'must be a number of seconds'),
   [SUBJECT]: (value) =>
     must(parseName(value) !== undefined, 'must be the name of a certificate as RFC 4514 writes it, such as CN=robot,O=Example,C=SE'),
+  [REQUEST_ALGORITHM]: (value) =>
+    must(
+      value === 'any' || algorithmIn(REQUEST_ALGORITHMS, value) !== undefined,
+      `must be any or one of ${REQUEST_ALGORITHMS.join(', ')}; a request object that is not signed proves nothing`,
+    ),
+  [REQUEST_REQUIRED]: (value) =>
+    must(REQUEST_CHOICES.includes(value), `must be one of ${REQUEST_CHOICES.join(', ')}; none is fetched from an address`),
   [PATTERNS]: (value) => must(value === 'false', 'must be false: a subject is compared as it is, and not by a pattern that others may fit'),
 };
 
@@ -51,6 +63,8 @@ export function checkAuthentication(
     const value = given[name];
     if (value !== undefined && value !== null && value !== '') checkOne(name, () => check(value, operator));
   }
+  if (client.attributes[BOUND] === 'true' && client.attributes['dpop.bound.access.tokens'] === 'true')
+    throw badInput(`attributes.${BOUND}`, `attributes.${BOUND}: tokens are bound to a certificate or by DPoP, and not both`);
   const algorithm = client.attributes[SIGNING_ALGORITHM];
   const algorithms = { 'client-secret-jwt': SECRET_ALGORITHMS, 'client-jwt': KEY_ALGORITHMS, 'client-secret': undefined, 'client-x509': undefined }[
     type

@@ -22,6 +22,19 @@ export async function readPlainText(request: IncomingMessage, maxBytes: number):
   return type.trim().toLowerCase() === 'text/plain' ? readText(request, maxBytes) : readJson(request, maxBytes);
 }
 
+/** The same for a form with files, each a text; as JSON it is taken, too. */
+export async function readForm(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  const type = request.headers['content-type'] ?? '';
+  if (!/^multipart\/form-data\s*;/i.test(type)) return readJson(request, maxBytes);
+  const body = await readText(request, maxBytes);
+  const form = await new Response(body, { headers: { 'content-type': type } }).formData().catch(() => undefined);
+  if (form === undefined) throw badInput('body', 'The body is no form.');
+  const fields = await Promise.all(
+    [...form].map(async ([name, value]): Promise<[string, string]> => [name, typeof value === 'string' ? value : await value.text()]),
+  );
+  return Object.fromEntries(fields.filter(([name]) => name !== '__proto__'));
+}
+
 /** A key that would reach into every object is nobody's field. */
 function withoutPrototypes(key: string, value: unknown): unknown {
   return key === '__proto__' ? undefined : value;

@@ -210,11 +210,8 @@ interface LeftOut {
   says: string;
 }
 
-const CERTIFICATES = 'Clients authenticate with a secret; keys and certificates of clients are not offered.';
 const LEFT_OUT: readonly LeftOut[] = [
   { methods: ['GET', 'PUT'], path: '/management/permissions', key: 'permissions', says: 'Fine-grained permissions are not offered.' },
-  { methods: ['GET'], path: '/certificates/{rest...}', key: 'certificates', says: CERTIFICATES },
-  { methods: ['POST'], path: '/certificates/{rest...}', key: 'certificates', says: CERTIFICATES },
   {
     methods: ['GET', 'POST', 'PUT', 'DELETE'],
     path: '/authz/{rest...}',

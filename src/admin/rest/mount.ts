@@ -15,7 +15,7 @@ import { placeOf } from '../resources/context.ts';
 import type { FactorOperator } from '../resources/factor-operator.ts';
 import type { Invite } from '../resources/user-actions.ts';
 import { type Access, accessOf, accessTo, type Caller, mayCreateRealms, NotEnough, requireLevel } from './access.ts';
-import { readJson, readPlainText } from './body.ts';
+import { readForm, readJson, readPlainText } from './body.ts';
 import { openApiDocument } from './openapi.ts';
 import { type Answer, MOST_LISTED, type Operation, type Outbound } from './operation.ts';
 import { operations } from './operations.ts';
@@ -179,7 +179,7 @@ function queryOf(ctx: Koa.Context): Record<string, unknown> {
 
 async function bodyOf({ log }: RestDeps, ctx: Koa.Context, operation: Operation): Promise<unknown> {
   if (!operation.body) return undefined;
-  const read = operation.plainText === true ? readPlainText : readJson;
+  const read = operation.plainText === true ? readPlainText : operation.form === true ? readForm : readJson;
   const raw = await read(ctx.req, (operation.maxBodyKiB ?? KIB) * KIB);
   const body = parsed(operation.body, raw, 'body');
   const ignored = ignoredFields(raw, body);

@@ -107,7 +107,7 @@ function described(operation: Operation, schemas: Components): DocumentedOperati
           requestBody: {
             required: !body.safeParse(undefined).success,
             content: {
-              [operation.plainText === true ? 'text/plain' : 'application/json']: { schema: shared(schemaOf(body, 'input'), `${id}.body`, schemas) },
+              [mediaOf(operation)]: { schema: shared(schemaOf(body, 'input'), `${id}.body`, schemas) },
             },
           },
         }
@@ -115,6 +115,8 @@ function described(operation: Operation, schemas: Components): DocumentedOperati
     responses: codes,
   };
 }
+
+const mediaOf = ({ plainText, form }: Operation): string => (plainText ? 'text/plain' : form ? 'multipart/form-data' : 'application/json');
 
 function done(code: Success, schema: Schema | undefined): Response {
   const body = schema && code !== 204 ? { content: { 'application/json': { schema } } } : {};

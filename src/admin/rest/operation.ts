@@ -75,6 +75,8 @@ interface Described {
   maxBodyKiB?: number;
   /** The body is text, and not JSON. */
   plainText?: boolean;
+  /** The body is a form, perhaps with files (multipart/form-data, RFC 7578); a file is its text. */
+  form?: boolean;
 }
 
 export type Success = 200 | 201 | 202 | 204;

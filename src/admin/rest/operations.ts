@@ -2,6 +2,7 @@
 import { attackDetectionOperations } from './attack-detection.ts';
 import { auditOperations } from './audit.ts';
 import { authenticationOperations } from './authentication.ts';
+import { clientCertificateOperations } from './client-certificates.ts';
 import { clientPolicyOperations } from './client-policies.ts';
 import { clientScopeOperations } from './client-scopes.ts';
 import { clientSecretOperations } from './client-secrets.ts';
@@ -61,6 +62,7 @@ export const operations: readonly Operation[] = [
   ...clientOperations,
   ...clientPolicyOperations,
   ...clientSecretOperations,
+  ...clientCertificateOperations,
   ...clientSessionOperations,
   ...initialAccessOperations,
   ...clientScopeOperations,

@@ -1,0 +1,84 @@
+/** Certificates as an authority of a company makes them, by openssl; the tests that need them are skipped without it. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { type EngineUnderTest, temporaryFolder } from './databases.ts';
+
+const hasOpenssl = ((): boolean => {
+  try {
+    execFileSync('openssl', ['version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+/** Registers a test, or says what it needs. */
+export const withOpenssl = (engine: EngineUnderTest): EngineUnderTest['test'] =>
+  hasOpenssl ? engine.test : (title) => test.skip(`${title} [${engine.engine}] (needs openssl)`, () => undefined);
+
+export interface Made {
+  keyFile: string;
+  certFile: string;
+  key: string;
+  cert: string;
+}
+
+export interface Authority extends Made {
+  /** A certificate for a name such as `/C=SE/O=Example/CN=robot`. */
+  sign(subject: string, options?: { uses?: string; ca?: boolean; name?: string }): Authority;
+}
+
+const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-utf8'];
+let made = 0;
+
+const read = (keyFile: string, certFile: string): Made => ({
+  ...{ keyFile, certFile },
+  key: readFileSync(keyFile, 'utf8'),
+  cert: readFileSync(certFile, 'utf8'),
+});
+
+function places(): [key: string, cert: string, folder: string] {
+  const folder = temporaryFolder();
+  made += 1;
+  return [join(folder, `${made}.key`), join(folder, `${made}.pem`), folder];
+}
+
+export function makeAuthority(subject: string): Authority {
+  const [keyFile, certFile] = places();
+  execFileSync('openssl', ['req', '-x509', ...EC, '-days', '30', '-keyout', keyFile, '-out', certFile, '-subj', subject], { stdio: 'ignore' });
+  return authorityOf(read(keyFile, certFile));
+}
+
+const authorityOf = (own: Made): Authority => ({
+  ...own,
+  sign(subject, { uses = 'clientAuth', ca = false, name } = {}) {
+    const [key, cert, folder] = places();
+    const request = join(folder, 'request.pem');
+    const extensions = join(folder, 'extensions.cnf');
+    const says = [
+      `basicConstraints=CA:${ca ? 'TRUE' : 'FALSE'}`,
+      ...(uses === '' ? [] : [`extendedKeyUsage=${uses}`]),
+      ...(name ? [`subjectAltName=DNS:${name}`] : []),
+    ];
+    writeFileSync(extensions, says.join('\n'));
+    execFileSync('openssl', ['req', '-new', ...EC, '-keyout', key, '-out', request, '-subj', subject], { stdio: 'ignore' });
+    const by = ['-CA', own.certFile, '-CAkey', own.keyFile, '-CAcreateserial'];
+    execFileSync('openssl', ['x509', '-req', '-in', request, ...by, '-extfile', extensions, '-days', '10', '-out', cert], { stdio: 'ignore' });
+    return authorityOf(read(key, cert));
+  },
+});
+
+/** Signed by nobody but its own key. */
+export function selfSigned(subject: string): Made {
+  const [keyFile, certFile] = places();
+  const own = ['-addext', 'basicConstraints=critical,CA:FALSE'];
+  execFileSync('openssl', ['req', '-x509', ...EC, '-days', '10', '-keyout', keyFile, '-out', certFile, '-subj', subject, ...own], {
+    stdio: 'ignore',
+  });
+  return read(keyFile, certFile);
+}
+
+/** As nginx passes a certificate on ($ssl_client_escaped_cert). */
+export const escaped = ({ cert }: Pick<Made, 'cert'>): string => encodeURIComponent(cert);
