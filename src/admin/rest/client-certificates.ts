@@ -1,6 +1,6 @@
 /** Keys that clients authenticate with, over REST: shown, and brought along as a certificate, a public key or a set of keys. */
 import { z } from 'zod';
-import { AppError, badInput } from '../../errors.ts';
+import { AppError, badInput, notFound } from '../../errors.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { requireClientById } from '../resources/client-changes.ts';
 import { setCredential, shownCredential } from '../resources/client-credentials.ts';
@@ -10,9 +10,9 @@ import { id, inRealm, type Operation, type RealmCall } from './operation.ts';
 
 const tag = 'Client keys';
 const path = '/realms/{realm}/clients/{id}/certificates/{attr}';
-/** Keycloak has other names for SAML. */
-const attr = z.literal('jwt.credential');
-const params = { id, attr };
+/** What else Keycloak has such things for is SAML. */
+const ATTRIBUTE = 'jwt.credential';
+const params = { id, attr: id };
 const VIEW = ['view-clients', 'manage-clients'] as const;
 const MANAGE = ['manage-clients'] as const;
 
@@ -33,8 +33,14 @@ const uploaded = z.object({
   storePassword: z.string().max(255).optional(),
 });
 
-async function yours(call: RealmCall, params: { id: string }): Promise<ClientRow> {
+async function found(call: RealmCall, params: { id: string; attr: string }): Promise<ClientRow> {
   const client = await requireClientById(call.operator, call.realm, params.id);
+  if (params.attr !== ATTRIBUTE) throw notFound(`The keys of a client are called ${ATTRIBUTE}.`);
+  return client;
+}
+
+async function yours(call: RealmCall, params: { id: string; attr: string }): Promise<ClientRow> {
+  const client = await found(call, params);
   await requireYours(call, client);
   return client;
 }
@@ -96,7 +102,7 @@ export const clientCertificateOperations: readonly Operation[] = [
     status: 200,
     params,
     answer: certificateRepresentation,
-    run: async (call, { params }) => ({ body: shownCredential(await requireClientById(call.operator, call.realm, params.id)) }),
+    run: async (call, { params }) => ({ body: shownCredential(await found(call, params)) }),
   }),
   upload('upload', 'Bring along the key that a client authenticates with'),
   upload('upload-certificate', 'The same; a certificate, a public key or a set of keys'),
