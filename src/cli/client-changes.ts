@@ -144,7 +144,12 @@ function fieldsOf(options: UpdateOptions): ClientFields {
     redirectUris: options.redirectUri,
     postLogoutRedirectUris: options.postLogoutRedirectUri,
     webOrigins: options.webOrigin,
-    attributes: { ...keys.attributes, ...Object.fromEntries((options.attribute ?? []).map(attributeOf)), ...listening(options), ...onDevices(options) },
+    attributes: {
+      ...keys.attributes,
+      ...Object.fromEntries((options.attribute ?? []).map(attributeOf)),
+      ...listening(options),
+      ...onDevices(options),
+    },
   };
 }
 
