@@ -16,6 +16,7 @@ import { Agent, request } from 'node:http';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { generateSecret, generateSync } from 'otplib';
 import { createClient } from '../src/admin/resources/clients.ts';
 import type { Operator } from '../src/admin/resources/context.ts';
@@ -40,6 +41,10 @@ const USER = { username: 'bench', password: random(9) };
 const SIGNING_IN = 2_500;
 const APP = { secret: generateSecret({ length: 20 }), digits: 6, period: 30, algorithm: 'sha1' } as const;
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+/** What clients sign with: proofs of DPoP, and assertions of who they are. */
+const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
+const bareJwk = await exportJWK(publicKey);
+const jwk = { ...bareJwk, kid: await calculateJwkThumbprint(bareJwk), alg: 'ES256', use: 'sig' };
 const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
 
 /** One request, which must be answered with this status; answers the body, or where it leads. */
@@ -65,7 +70,7 @@ interface Target {
   issuer: string;
   server: Server;
   /** Whose access tokens are JWTs, and whose are taken by userinfo and introspection. */
-  clients: { tokens: string; es256: string; lookups: string };
+  clients: { tokens: string; es256: string; lookups: string; rotating: string; signed: string; exchanging: string };
   /** Has users with an authenticator app. */
   signsIn: boolean;
 }
@@ -87,30 +92,70 @@ async function casesOf({ issuer, clients, signsIn }: Target): Promise<Record<str
     const back = page.status === 200 ? await browser.send(page, USER) : page;
     return JSON.parse(await exchange(client, back.headers.get('location')));
   };
+  /** What a client signs anew for every request. */
+  const signed = (header: object, claims: object) =>
+    new SignJWT({ ...claims, jti: randomUUID() })
+      .setProtectedHeader({ ...header, alg: 'ES256' })
+      .setIssuedAt()
+      .setExpirationTime('1m')
+      .sign(privateKey);
+  const assertion = () => signed({ kid: jwk.kid }, { iss: clients.signed, sub: clients.signed, aud: issuer });
+  const proof = () => signed({ typ: 'dpop+jwt', jwk: bareJwk }, { htm: 'POST', htu: to('token') });
   const { refresh_token } = await signIn(clients.tokens);
+  // Each is used up by a refresh, which brings the next.
+  const rotating: string[] = [];
+  while (rotating.length < CONNECTIONS) rotating.push((await signIn(clients.rotating)).refresh_token);
+  const rotate = async () => {
+    const answer = await token(clients.rotating, { grant_type: 'refresh_token', refresh_token: rotating.shift() ?? '' });
+    rotating.push(JSON.parse(answer).refresh_token);
+    return answer;
+  };
+  const exchanged = await signIn(clients.exchanging);
   const { access_token } = await signIn(clients.lookups);
   const cookies = Object.entries(browser.cookies('localhost')).map((cookie) => cookie.join('='));
   return {
     'client_credentials, RS256': () => token(clients.tokens, { grant_type: 'client_credentials' }),
     'client_credentials, ES256': () => token(clients.es256, { grant_type: 'client_credentials' }),
+    'client_credentials, private_key_jwt': async () =>
+      send(200, to('token'), {}, { grant_type: 'client_credentials', client_assertion_type: ASSERTION, client_assertion: await assertion() }),
+    'client_credentials, DPoP': async () =>
+      send(200, to('token'), { ...basic(clients.tokens), dpop: await proof() }, { grant_type: 'client_credentials' }),
+    'refresh, with rotation': rotate,
+    'token exchange': () =>
+      token(clients.exchanging, { grant_type: EXCHANGE, subject_token: exchanged.access_token, subject_token_type: ACCESS_TOKEN }),
+    'pushed authorization request': () =>
+      send(201, to('pushed_authorization_request'), basic(clients.tokens), Object.fromEntries(new URL(authorize(clients.tokens)).searchParams)),
     'refresh, without rotation': () => token(clients.tokens, { grant_type: 'refresh_token', refresh_token }),
     introspection: () => send(200, to('introspection'), basic(clients.lookups), { token: access_token }),
     userinfo: () => send(200, to('userinfo'), { authorization: `Bearer ${access_token}` }),
     'code flow with a session (2 requests)': async () =>
       exchange(clients.tokens, await send(303, authorize(clients.tokens), { cookie: cookies.join('; ') })),
+    ...(signsIn
+      ? {
+          [PASSWORD]: () => token(clients.tokens, { grant_type: 'password', username: nextUser(), password: USER.password, totp: generateSync(APP) }),
+        }
+      : {}),
     ...(signsIn ? { [FULL]: async () => exchange(clients.tokens, await fullSignIn(issuer, authorize(clients.tokens))) } : {}),
   };
 }
 
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+/** Measured against argon2id alone, of which each needs one. */
+const PASSWORD = 'password grant, with a code';
 const FULL = 'full sign-in: password, app, code (7 requests)';
 let signingIn = 0;
+
+function nextUser(): string {
+  signingIn = (signingIn + 1) % SIGNING_IN;
+  return `bench-${signingIn}`;
+}
 
 /** The way of a browser that has never been here; answers where it leads. */
 async function fullSignIn(issuer: string, address: string): Promise<string | null> {
   const browser = new Browser(new URL(issuer).origin);
-  signingIn = (signingIn + 1) % SIGNING_IN;
-  const username = `bench-${signingIn}`;
-  const challenge = await browser.send(await browser.visit(address), { username, password: USER.password });
+  const challenge = await browser.send(await browser.visit(address), { username: nextUser(), password: USER.password });
   const back = await browser.send(challenge, { code: generateSync(APP) });
   if (!back.headers.has('location')) throw new Error(`A sign-in ended with ${challenge.status} and ${back.status}: ${text(back)}`);
   return back.headers.get('location');
@@ -133,10 +178,21 @@ if (core === 0) execFileSync('taskset', ['-a', '-cp', `1-${others}`, String(proc
 const folder = mkdtempSync(join(tmpdir(), 'cardea-bench-'));
 const targets: Target[] = [];
 
+const BARE = { tokens: 'jwt', es256: 'es256', lookups: 'opaque', rotating: 'rotating', signed: 'signed', exchanging: 'opaque' };
+const OURS = {
+  ...{ tokens: 'bench', es256: 'bench-es256', lookups: 'bench' },
+  ...{ rotating: 'bench-rotating', signed: 'bench-signed', exchanging: 'bench-exchange' },
+};
+
 async function bare(): Promise<Target> {
   const issuer = `http://localhost:${await freePort()}`;
-  const server = await startServer([path('bare.ts'), new URL(issuer).port, SECRET], {}, `${issuer}/.well-known/openid-configuration`, core);
-  return { name: 'oidc-provider in memory', issuer, server, clients: { tokens: 'jwt', es256: 'es256', lookups: 'opaque' }, signsIn: false };
+  const server = await startServer(
+    [path('bare.ts'), new URL(issuer).port, SECRET, JSON.stringify(jwk)],
+    {},
+    `${issuer}/.well-known/openid-configuration`,
+    core,
+  );
+  return { name: 'oidc-provider in memory', issuer, server, clients: BARE, signsIn: false };
 }
 
 async function cardea(name: string, database: Record<string, string>): Promise<Target> {
@@ -146,16 +202,22 @@ async function cardea(name: string, database: Record<string, string>): Promise<T
   const installation = await openInstallation(loadConfig(env), createLog({ level: 'error', production: true }));
   const operator = operatorOf(installation, 'benchmark', Date.now());
   const realm = await createRealm(operator, { name: 'bench', settings: { accessTokenLifespan: 3_600 } });
-  for (const clientId of ['bench', 'bench-es256'])
-    await createClient(operator, realm, { clientId, secret: SECRET, firstParty: true, serviceAccount: true, redirectUris: [redirect_uri] });
-  const attributes = JSON.stringify({ 'access.token.signed.response.alg': 'ES256' });
-  await installation.db.knex('clients').where({ realm_id: realm.id, client_id: 'bench-es256' }).update({ attributes });
+  const client = { secret: SECRET, firstParty: true, serviceAccount: true, redirectUris: [redirect_uri] };
+  for (const clientId of new Set(Object.values(OURS))) await createClient(operator, realm, { ...client, clientId });
+  const change = (client_id: string, changes: object) => installation.db.knex('clients').where({ realm_id: realm.id, client_id }).update(changes);
+  const attributes = (client_id: string, given: object) => change(client_id, { attributes: JSON.stringify(given) });
+  await attributes(OURS.es256, { 'access.token.signed.response.alg': 'ES256' });
+  await attributes(OURS.exchanging, { 'standard.token.exchange.enabled': 'true' });
+  await attributes(OURS.signed, { 'use.jwks.string': 'true', 'jwks.string': JSON.stringify({ keys: [jwk] }) });
+  await change(OURS.signed, { kept: JSON.stringify({ clientAuthenticatorType: 'client-jwt' }) });
+  await change(OURS.rotating, { revoke_refresh_token: true });
+  await change(OURS.tokens, { direct_access: true });
   await createUser(operator, realm, { ...USER, firstName: 'Bench', lastName: 'User', email: 'bench@example.com', emailVerified: true });
   await usersWithApps(operator, realm);
   await installation.close();
   const issuer = `${own.CARDEA_ORIGIN}/realms/bench`;
   const server = await startServer([path('../src/main.ts'), 'serve'], env, `${issuer}/.well-known/openid-configuration`, core);
-  return { name, issuer, server, clients: { tokens: 'bench', es256: 'bench-es256', lookups: 'bench' }, signsIn: true };
+  return { name, issuer, server, clients: OURS, signsIn: true };
 }
 
 /** They share a password, which is hashed once, and the key of their apps. */
@@ -201,11 +263,11 @@ try {
   if (database) targets.push(await cardea('Cardea on PostgreSQL', { DATABASE_URL: database.url }));
   const rates = new Map<string, number[]>();
   const ratesOf = (name: string, target: Target): number[] => rates.get(`${name} ${target.name}`) ?? [];
-  const names = [...Object.keys(await casesOf(reference)), FULL];
+  const names = [...Object.keys(await casesOf(reference)), PASSWORD, FULL];
   for (let round = 0; round <= rounds; round += 1) {
     for (const name of names) {
       for (const target of targets) {
-        const work = name === FULL && target === reference ? hashing.work : (await casesOf(target))[name];
+        const work = (name === FULL || name === PASSWORD) && target === reference ? hashing.work : (await casesOf(target))[name];
         if (!work) throw new Error(`${target.name} has no ${name}.`);
         const rate = await rateOf(work, round === 0 ? 1 : seconds);
         // The first round only warms up.

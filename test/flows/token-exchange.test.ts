@@ -250,6 +250,25 @@ forEachEngine((engine) => {
     await at(310_000, async () => t.like((await exchange(stage, service, tokens.access_token)).body, { error: 'invalid_request' }));
   });
 
+  engine.test('its switches are validated where they are saved', async (t) => {
+    const { server, realm } = await scene({ mfa: 'off' });
+    const wrong: [string, string][] = [
+      ['standard.token.exchange.enabled', 'yes'],
+      ['standard.token.exchange.enableRefreshRequestedTokenType', 'OTHER_SESSION'],
+      ['cardea.token.exchange.impersonation', '1'],
+      ['cardea.token.exchange.delegation', 'on'],
+      ['cardea.refresh.grace', '61'],
+      ['cardea.refresh.grace', '-1'],
+      ['cardea.refresh.grace', '1.5'],
+    ];
+    for (const [name, value] of wrong) {
+      const refused = await t.throwsAsync(server.client(realm, { attributes: { [name]: value } }), undefined, `${name}=${value}`);
+      t.true(refused?.message.includes(`attributes.${name}`), refused?.message);
+    }
+    const right = { 'cardea.refresh.grace': '60', 'standard.token.exchange.enabled': 'true', ...REFRESHES };
+    t.like((await server.client(realm, { attributes: right })).row.attributes, right);
+  });
+
   engine.test('discovery names the grant type', async (t) => {
     const { server, realm } = await scene({ mfa: 'off' });
     const metadata = await (await fetch(`${server.url}/realms/${realm.name}/.well-known/openid-configuration`)).text();
