@@ -1,20 +1,25 @@
 /**
- * JWT access tokens at userinfo, introspection and revocation.
+ * Access tokens at userinfo, introspection and revocation.
  *
- * The library does not store them, but it hands the raw token to the adapter: what it would have stored is put together
- * here from the verified token and one query, which also says whether session, grant and user still stand.
+ * The library does not store JWTs, but it hands the raw token to the adapter: what it would have stored is put together
+ * here from the verified token and one query, which also says whether session, grant and user still stand. Of an opaque token
+ * the claims are stored, and from there on it is the same.
  */
 import { createLocalJWKSet, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
+import { z } from 'zod';
+import { sha256 } from '../crypto/codes.ts';
 import { ALGORITHMS } from '../realms/algorithms.ts';
 import { issuerOf } from '../realms/issuer.ts';
 import { impersonationStands } from '../sessions/impersonation.ts';
 import { isAlive } from '../sessions/lifetimes.ts';
+import { findPayload } from '../store/oidc-payloads.ts';
 import { revokeToken, serviceTokenStands, tokenStanding } from '../store/token-standing.ts';
 import type { Clients, OidcClient } from './clients.ts';
 import { type Exchange, exchangeOf, exchangeStands } from './exchanged.ts';
 import { wantedOf } from './mapped.ts';
 import { requestCache } from './request-cache.ts';
+import { isForRealm } from './resource.ts';
 import type { RealmRoom } from './room.ts';
 
 /** Put before a JWT at introspection and revocation, which refuse anything that looks like one. */
@@ -23,6 +28,11 @@ export const JWT_MARK = '~';
 /** A token without that mark, where it is set. */
 export const unmarked = (value: string, route: string | undefined): string =>
   value.startsWith(JWT_MARK) && (route === 'introspection' || route === 'revocation') ? value.slice(JWT_MARK.length) : value;
+
+type TokenModel = 'AccessToken' | 'ClientCredentials';
+
+/** An opaque token as the library stores it: what a JWT would say is in `extra`. */
+const storedToken = z.object({ iat: z.number(), exp: z.number(), extra: z.record(z.string(), z.unknown()) });
 
 /** No token had expired by then. */
 const BEFORE_ALL_ENDS = 0;
@@ -42,7 +52,7 @@ export class AccessTokens {
 
   /** A user's access token as the library would have stored it; undefined when it is not one, or no longer stands. */
   async find(value: string, options: { forUserinfo: boolean }): Promise<AdapterPayload | undefined> {
-    const { claims, client } = (await this.#verify(value)) ?? {};
+    const { claims, client } = (await this.#claims(value, 'AccessToken')) ?? {};
     if (!claims || typeof claims.sid !== 'string' || typeof claims.jti !== 'string') return undefined;
     const { db, context, now } = this.#room;
     const { realm } = context;
@@ -71,14 +81,14 @@ export class AccessTokens {
       accountId: standing.user.id,
       grantId: standing.grantId,
       sid: claims.sid,
-      // userinfo refuses any token that has an audience.
-      ...(options.forUserinfo ? {} : { aud: claims.aud }),
+      // userinfo refuses any token that has an audience, as it should one that is for somebody else.
+      ...(options.forUserinfo && isForRealm(claims.aud) ? {} : { aud: claims.aud }),
     };
   }
 
   /** A service account's token. */
   async findClientCredentials(value: string): Promise<AdapterPayload | undefined> {
-    const { claims } = (await this.#verify(value)) ?? {};
+    const { claims } = (await this.#claims(value, 'ClientCredentials')) ?? {};
     if (!claims || claims.sid !== undefined || typeof claims.jti !== 'string') return undefined;
     if (!(await serviceTokenStands(this.#room.db.knex, this.#room.context.realm.id, { jti: claims.jti, sub: claims.sub ?? '' }))) return undefined;
     return { ...common(claims, 'ClientCredentials'), aud: claims.aud };
@@ -91,7 +101,7 @@ export class AccessTokens {
 
   /** The client that a token was made for, be it expired or revoked by now: who is to learn that it is no good. */
   async issuedTo(value: string): Promise<OidcClient | undefined> {
-    return (await this.#verify(value, BEFORE_ALL_ENDS))?.client;
+    return (await this.#claims(value, 'AccessToken', BEFORE_ALL_ENDS))?.client;
   }
 
   /** What it was exchanged from; null for nothing, undefined when that no longer stands. */
@@ -101,7 +111,25 @@ export class AccessTokens {
     return undefined;
   }
 
-  async #verify(value: string, at = this.#room.now()): Promise<{ claims: JWTPayload; client: OidcClient } | undefined> {
+  /** What a token says, whether it says so itself or we stored it, with the client that it was made for; undefined for what is none, or has expired. */
+  async #claims(value: string, model: TokenModel, at = this.#room.now()): Promise<{ claims: JWTPayload; client: OidcClient } | undefined> {
+    const claims = await (looksLikeJwt(value) ? this.#signed(value, at) : this.#stored(value, model, at));
+    // ID tokens are signed with the same keys, and are no access tokens.
+    if (claims?.typ !== 'Bearer') return undefined;
+    const client = await this.#clients.find(String(claims.azp));
+    return client && (claims.iat ?? 0) >= client.row.kept.notBefore ? { claims, client } : undefined;
+  }
+
+  /** An opaque token. Its `jti` is the hash that it is found by: who reads it, such as in a token that came from it, cannot use it. */
+  async #stored(value: string, model: TokenModel, at: number): Promise<JWTPayload | undefined> {
+    const { db, context } = this.#room;
+    const row = await findPayload(db.knex, { realmId: context.realm.id, model, id: sha256(value) });
+    if (!row) return undefined;
+    const { iat, exp, extra } = storedToken.parse(JSON.parse(row.payload));
+    return exp * 1000 > at ? { ...extra, iat, exp, jti: row.id } : undefined;
+  }
+
+  async #signed(value: string, at: number): Promise<JWTPayload | undefined> {
     try {
       const { payload } = await jwtVerify(value, this.#jwks, {
         issuer: this.#issuer,
@@ -109,10 +137,7 @@ export class AccessTokens {
         currentDate: new Date(at),
         requiredClaims: ['exp', 'iat', 'jti', 'sub', 'azp'],
       });
-      // ID tokens are signed with the same keys, and are no access tokens.
-      if (payload.typ !== 'Bearer') return undefined;
-      const client = await this.#clients.find(String(payload.azp));
-      return client && (payload.iat ?? 0) >= client.row.kept.notBefore ? { claims: payload, client } : undefined;
+      return payload;
     } catch (error) {
       if (error instanceof errors.JOSEError) return undefined;
       throw error;

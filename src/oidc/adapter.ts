@@ -6,7 +6,7 @@
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
 import { subjectsOf } from '../sessions/throttle.ts';
 import { deleteGrants, deletePayload, insertOpen, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
-import { looksLikeJwt, unmarked } from './access-tokens.ts';
+import { unmarked } from './access-tokens.ts';
 import { DeviceCodeAdapter } from './device-codes.ts';
 import { PROOF_WINDOW } from './dpop.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
@@ -52,12 +52,11 @@ class ClientAdapter extends ModelAdapter {
   }
 }
 
-/** JWTs that stand for themselves; nothing is stored but what was revoked. */
+/** JWTs that stand for themselves, of which nothing is stored but what was revoked, and opaque tokens, by their hash. */
 class AccessTokenAdapter extends ModelAdapter {
   override async find(value: string): Promise<AdapterPayload | undefined> {
     const route = Provider.ctx?.oidc.route;
     const token = unmarked(value, route);
-    if (!looksLikeJwt(token)) return undefined;
     if (this.model === 'ClientCredentials') return this.parts.accessTokens.findClientCredentials(token);
     return this.parts.accessTokens.find(token, { forUserinfo: route === 'userinfo' });
   }
@@ -66,6 +65,8 @@ class AccessTokenAdapter extends ModelAdapter {
     const entities = Provider.ctx?.oidc.entities;
     const token = entities?.AccessToken ?? entities?.ClientCredentials;
     if (token?.exp === undefined) return;
+    // There is a row where it is an opaque one: its jti is the hash that it is stored by.
+    await deletePayload(this.queries, { ...this.key(jti), id: jti });
     const { context, now } = this.parts.room;
     // Refresh tokens that came from it by an exchange end with it, and go on for as long as a session may.
     const longest = now() + context.realm.settings.ssoSessionMaxLifespan * 1000;

@@ -5,6 +5,7 @@ import { issuerOf } from '../realms/issuer.ts';
 import { FOR_ADMINISTRATION } from '../store/clients.ts';
 import type { RoleScope } from '../store/effective-roles.ts';
 import type { OidcRealm } from './provider.ts';
+import { isForRealm } from './resource.ts';
 import { roleScopeOf } from './roles.ts';
 
 /** A token that was verified and still stands: its session, its grant and its user are there, and nobody revoked it. */
@@ -33,15 +34,15 @@ export function realmOfToken(token: string, origin: string): string | undefined 
 /** @param oidc the realm of `realmOfToken` */
 export async function bearerOf({ accessTokens, clients }: OidcRealm, token: string): Promise<Bearer | undefined> {
   const ofUser = await accessTokens.find(token, { forUserinfo: false });
-  // Whoever shows it here has proved no key (RFC 9449 section 7.2, RFC 8705 section 3).
-  if (ofUser && isBound(ofUser)) return undefined;
+  // One for a resource server is good there alone; of one that is bound nobody proves the key here (RFC 9449 section 7.2, RFC 8705 section 3).
+  if (ofUser && (!isForRealm(ofUser.aud) || isBound(ofUser))) return undefined;
   // Nobody administers anything as somebody else.
   if (ofUser?.extra?.impersonator !== undefined) return undefined;
   // Nor by a token that was passed on: it was given to another application, which may not be trusted with this.
   if (ofUser?.extra?.exchanged_from !== undefined) return undefined;
   if (ofUser?.accountId !== undefined) return { userId: ofUser.accountId, ...(await common(clients, ofUser, false)), service: false };
   const ofClient = await accessTokens.findClientCredentials(token);
-  if (ofClient && isBound(ofClient)) return undefined;
+  if (ofClient && (!isForRealm(ofClient.aud) || isBound(ofClient))) return undefined;
   const { sub } = decodeJwt(token);
   return ofClient && sub !== undefined ? { userId: sub, ...(await common(clients, ofClient, true)), service: true } : undefined;
 }

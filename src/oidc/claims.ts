@@ -11,7 +11,8 @@ import { exchangeClaims } from './exchanged.ts';
 import { impersonatorClaim } from './impersonated.ts';
 import { mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
 import { requestCache } from './request-cache.ts';
-import { DEFAULT_AUDIENCE, type RealmRoom } from './room.ts';
+import { headerTypeOf, readerOf } from './resource.ts';
+import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 
 interface Parts {
   room: RealmRoom;
@@ -80,27 +81,61 @@ function signInOf({ oidc }: KoaContextWithOIDC): SignedIn | undefined {
 }
 
 /** The library's JWT customizer: Keycloak's header, and what an access token says besides the registered claims. */
-export async function customizeJwt(
-  { room, clients }: Parts,
-  ctx: KoaContextWithOIDC,
-  token: { kind: string; clientId?: string | undefined; scope?: string | undefined; sid?: string },
-  jwt: JWTStructured,
-): Promise<void> {
-  // Common resource servers (Spring's default decoder) take `JWT` or nothing; the library would write at+jwt.
-  jwt.header = { ...jwt.header, typ: 'JWT' };
-  const client = await clientAtHand(clients);
+export async function customizeJwt(parts: Parts, ctx: KoaContextWithOIDC, token: Made, jwt: JWTStructured): Promise<void> {
+  const client = await clientAtHand(parts.clients);
   // Switched off while this was under way: no token of it stands.
   if (!client) throw new errors.InvalidClient();
+  const reader = await readerOf(parts.clients, client.row, token.resourceServer?.identifier());
+  // Common resource servers (Spring's default decoder) take `JWT` or nothing; the library would write at+jwt.
+  jwt.header = { ...jwt.header, typ: headerTypeOf(reader) };
+  jwt.payload = await accessTokenClaims(parts, ctx, client, token, jwt.payload);
+}
+
+/** The library's `extraTokenClaims`: an opaque token is stored with what a JWT would say; undefined for a JWT, which says it itself. */
+export async function opaqueClaims(parts: Parts, ctx: KoaContextWithOIDC, token: Made): Promise<Record<string, unknown> | undefined> {
+  if (token.resourceServer?.accessTokenFormat !== 'opaque') return undefined;
+  const client = await clientAtHand(parts.clients);
+  if (!client) throw new errors.InvalidClient();
+  const { scope, clientId, jkt, 'x5t#S256': x5t } = token;
+  const cnf = { ...(jkt === undefined ? {} : { jkt }), ...(x5t === undefined ? {} : { 'x5t#S256': x5t }) };
+  return accessTokenClaims(parts, ctx, client, token, {
+    ...{ scope: scope || undefined, client_id: clientId, iss: ctx.oidc.issuer },
+    ...(Object.keys(cnf).length === 0 ? {} : { cnf }),
+  });
+}
+
+/** An access token that is being made. */
+interface Made {
+  kind: string;
+  clientId?: string | undefined;
+  scope?: string | undefined;
+  sid?: string | undefined;
+  jkt?: string | undefined;
+  'x5t#S256'?: string | undefined;
+  resourceServer?: { identifier(): string; accessTokenFormat?: string | undefined } | undefined;
+}
+
+/** @param registered what the library says of it */
+async function accessTokenClaims(
+  { room, clients }: Parts,
+  ctx: KoaContextWithOIDC,
+  client: OidcClient,
+  token: Made,
+  registered: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
   const service = token.kind === 'ClientCredentials';
   const user = service ? await serviceUser(room, client) : accountUser(ctx.oidc.account);
   if (!user) throw new Error(`An access token of client ${client.row.clientId} is about nobody.`);
   const signIn = service ? undefined : signInOf(ctx);
   const exchange = service ? undefined : requestCache().exchange;
   const said = await mapped(room, { client, user, scope: token.scope, signIn, exchange, clients }, 'access');
-  const about = { sub: user.id, azp: token.clientId, sid: service ? undefined : token.sid, aud: exchange?.audience ?? DEFAULT_AUDIENCE };
+  const resource = token.resourceServer?.identifier() ?? DEFAULT_RESOURCE;
+  // A token that was asked for one of them is for nobody else, whatever mappers say.
+  const only = exchange?.audience ?? (resource === DEFAULT_RESOURCE ? undefined : [resource]);
+  const about = { sub: user.id, azp: token.clientId, sid: service ? undefined : token.sid, aud: only ?? DEFAULT_AUDIENCE };
   const acted = service ? undefined : impersonatorClaim();
-  const payload = { ...jwt.payload, ...acted, ...(exchange && exchangeClaims(exchange)) };
-  jwt.payload = accessTokenPayload(payload, about, exchange?.audience ? { ...said, audience: [] } : said);
+  const payload = { ...registered, ...acted, ...(exchange && exchangeClaims(exchange)) };
+  return accessTokenPayload(payload, about, only ? { ...said, audience: [] } : said);
 }
 
 /** The user that a service account's own tokens are about. */

@@ -62,6 +62,17 @@ export class Clients {
     return client;
   }
 
+  /** Whom tokens are for: any client that is switched on, be there anything to authenticate it with or not, and what its tokens may name. */
+  async receiver(clientId: string): Promise<{ row: ClientRow; scopes: string[] } | undefined> {
+    const { db, context } = this.#room;
+    const known = await this.find(clientId);
+    const row = known?.row ?? (await clientByClientId(db.knex, context.realm.id, clientId));
+    if (!row?.enabled) return undefined;
+    const { defaults, optional } = known?.scopes ?? (await scopesOfClient(db.knex, row.realmId, row.id));
+    const shown = new Set(context.scopes.filter(isShown).map((scope) => scope.name));
+    return { row, scopes: [...defaults, ...optional].filter((name) => shown.has(name)) };
+  }
+
   /** Forgets everything: something about the realm's clients changed. */
   clear(): void {
     this.#cache.clear();

@@ -1,5 +1,5 @@
 /** What a realm's Provider can do: each feature of the library that is on, and what it is told. */
-import { type Configuration, errors } from 'oidc-provider';
+import type { Configuration } from 'oidc-provider';
 import { rowOf } from './client-metadata.ts';
 import type { Clients } from './clients.ts';
 import { deviceFlowOf } from './device-flow.ts';
@@ -7,9 +7,12 @@ import { dpopOf } from './dpop.ts';
 import { mtlsOf } from './mtls.ts';
 import type { Pages } from './pages.ts';
 import { requestObjectsOf } from './request-objects.ts';
-import { defaultResourceServer } from './resource.ts';
+import { defaultResourceServer, namedResourceServer } from './resource.ts';
 import { CLOCK_TOLERANCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 import { askedScopes } from './scopes.ts';
+
+/** Where a request for a user's tokens begins, by the library's names. */
+const ASKED_AT: ReadonlySet<string> = new Set(['authorization', 'pushed_authorization_request', 'device_authorization']);
 
 interface Parts {
   room: RealmRoom;
@@ -50,13 +53,18 @@ export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable
       defaultResource: async (ctx, client, oneOf) => {
         // Without a choice this is the first question of an authorization request: the place to complete its scopes.
         if (!oneOf && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
+        // Of several that were granted one has to be named; one is the one.
+        if (oneOf) return oneOf.length === 1 ? oneOf[0] : oneOf;
         // What is pushed keeps no resource, or the question would not be asked again when it is used, and offline_access lost.
         return ctx.oidc.route === 'pushed_authorization_request' ? undefined : DEFAULT_RESOURCE;
       },
       useGrantedResource: () => true,
-      getResourceServerInfo: (_ctx, resource, client) => {
-        if (resource !== DEFAULT_RESOURCE) throw new errors.InvalidTarget();
-        return defaultResourceServer(scopes, rowOf(client), room.context.realm.settings);
+      getResourceServerInfo: async (ctx, resource, client) => {
+        const { settings } = room.context.realm;
+        if (resource === DEFAULT_RESOURCE) return defaultResourceServer(scopes, rowOf(client), settings);
+        // The library asks no question of its own of a request that says what it is for.
+        if (ASKED_AT.has(ctx.oidc.route) && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
+        return namedResourceServer(clients, rowOf(client), resource, settings);
       },
     },
   };

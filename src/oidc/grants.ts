@@ -58,7 +58,7 @@ export async function joinedGrant(
   const joined = await sessionClient(room.db.knex, at.row.realmId, at.sessionId, at.row.id);
   const known = joined?.grantId ? await ctx.oidc.provider.Grant.find(joined.grantId) : undefined;
   if (!joined || !known) return beginGrant(room, ctx, { ...at, instead: joined?.grantId ?? null });
-  if (extend(known, at.scopes)) await known.save();
+  if (extend(ctx, known, at.scopes)) await known.save();
   return { grant: known, sid: joined.sid };
 }
 
@@ -71,7 +71,7 @@ export async function beginGrant(
   const { row, userId, sessionId, scopes, instead } = at;
   const { Grant: GrantModel } = ctx.oidc.provider;
   const fresh = new GrantModel({ accountId: userId, clientId: row.clientId });
-  extend(fresh, scopes);
+  extend(ctx, fresh, scopes);
   const grantId = await fresh.save();
   const { realmId } = row;
   const joining = { realmId, sessionId, clientRowId: row.id, sid: randomUUID(), grantId, instead, now: room.now() };
@@ -86,15 +86,19 @@ export async function beginGrant(
   // A second request of this session at this client was faster: there is one grant, and it is that one's.
   await room.db.transaction((trx) => deleteGrants(trx, realmId, [grantId]));
   const theirs = await GrantModel.find(stored.grantId);
-  if (theirs && extend(theirs, scopes)) await theirs.save();
+  if (theirs && extend(ctx, theirs, scopes)) await theirs.save();
   return { grant: theirs, sid };
 }
 
-/** Adds scopes that the grant has not; false when it had them all. Scopes are granted twice: for userinfo, and for the JWT's audience. */
-function extend(grant: Grant, scopes: string[]): boolean {
-  const had = new Set(grant.getResourceScope(DEFAULT_RESOURCE).split(' '));
-  if (scopes.every((scope) => had.has(scope))) return false;
+/** Adds scopes that the grant has not; false when it had them all. Scopes are granted for userinfo, and for each audience. */
+function extend(ctx: KoaContextWithOIDC, grant: Grant, scopes: string[]): boolean {
+  const resources = [...new Set([DEFAULT_RESOURCE, ...Object.keys(ctx.oidc.resourceServers ?? {})])];
+  const lacking = resources.filter((resource) => {
+    const had = new Set(grant.getResourceScope(resource).split(' '));
+    return scopes.some((scope) => !had.has(scope));
+  });
+  if (lacking.length === 0) return false;
   grant.addOIDCScope(scopes);
-  grant.addResourceScope(DEFAULT_RESOURCE, scopes);
+  for (const resource of lacking) grant.addResourceScope(resource, scopes);
   return true;
 }

@@ -1,5 +1,5 @@
 /** How long everything lives that the library issues: the realm's seconds, or a client's own. */
-import type { Configuration } from 'oidc-provider';
+import type { AccessToken, Client, Configuration } from 'oidc-provider';
 import { endOf, lifetimeOf } from '../sessions/lifetimes.ts';
 import { rowOf, secondsOf } from './client-metadata.ts';
 import { longestLife } from './impersonated.ts';
@@ -8,9 +8,12 @@ import type { RealmRoom } from './room.ts';
 
 export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> {
   const { settings } = room.context.realm;
+  // The resource server that it is for knows best; then the client that asks.
+  const accessLifespan = ({ resourceServer }: Pick<AccessToken, 'resourceServer'>, client: Client): number =>
+    resourceServer?.accessTokenTTL ?? secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan;
   return {
-    AccessToken: (_ctx, _token, client) => longestLife(secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan, room.now()),
-    ClientCredentials: (_ctx, _token, client) => secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan,
+    AccessToken: (_ctx, token, client) => longestLife(accessLifespan(token, client), room.now()),
+    ClientCredentials: (_ctx, token, client) => accessLifespan(token, client),
     IdToken: () => longestLife(settings.accessTokenLifespan, room.now()),
     AuthorizationCode: settings.accessCodeLifespan,
     DeviceCode: (_ctx, _code, client) => secondsOf(rowOf(client), 'oauth2.device.code.lifespan') ?? settings.oauth2DeviceCodeLifespan,

@@ -14,6 +14,7 @@ import type { UserRow } from '../store/users.ts';
 import type { Clients, OidcClient } from './clients.ts';
 import { type Exchange, rolesThrough } from './exchanged.ts';
 import { requestCache } from './request-cache.ts';
+import { isForRealm } from './resource.ts';
 import { rolesWithin } from './roles.ts';
 import type { RealmRoom } from './room.ts';
 
@@ -130,8 +131,11 @@ async function completeIntrospection({ room, clients }: { room: RealmRoom; clien
     return subject && sourceOf(room, { client, user: subject, scope, signIn, exchange, clients });
   });
   if (!answer) return;
-  // Whom an exchanged token is for was settled when it was made.
-  ctx.body = { ...answer.claims, ...(isAudience(body.aud) && !exchange ? { aud: audienceOf(body.aud, answer.audience) } : {}) };
+  // Whom a token is for that was exchanged, or asked for a resource, was settled when it was made.
+  ctx.body = {
+    ...answer.claims,
+    ...(isAudience(body.aud) && isForRealm(body.aud) && !exchange ? { aud: audienceOf(body.aud, answer.audience) } : {}),
+  };
 }
 
 const isActive = (body: unknown): body is Record<string, unknown> =>

@@ -12,7 +12,7 @@ import { AccessTokens } from './access-tokens.ts';
 import { adapterFor } from './adapter.ts';
 import { checkAssertion, installReplayDetection } from './assertions.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
-import { claimsByScope, customizeJwt, findAccount } from './claims.ts';
+import { claimsByScope, customizeJwt, findAccount, opaqueClaims } from './claims.ts';
 import { installClientKeys } from './client-keys.ts';
 import { CLIENT_METADATA, rotates, rowOf } from './client-metadata.ts';
 import { Clients, installMatchers } from './clients.ts';
@@ -105,6 +105,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
 
     features: featuresOf({ room, clients, pages, scopes: oidcScopes }),
     formats: { customizers: { jwt: (ctx, token, jwt) => customizeJwt({ room, clients }, ctx, token, jwt) } },
+    extraTokenClaims: (ctx, token) => opaqueClaims({ room, clients }, ctx, token),
 
     interactions: { policy: policyOf(room), url: (_ctx, interaction) => `${room.origin}${loginPath(realm.name, interaction.uid)}` },
     findAccount: (_ctx, sub, token) => findAccount({ room, clients }, sub, token),

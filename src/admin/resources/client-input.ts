@@ -112,6 +112,10 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'access.token.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.offline.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
+  'access.token.header.type.rfc9068': oneOf('true', 'false'),
+  'cardea.access.token.format': oneOf('jwt', 'opaque'),
+  'cardea.resource': { fits: areResources, says: 'must be absolute addresses without a fragment, with ## between several' },
+  'cardea.resources': { fits: areClientIds, says: 'must be client ids, with ## between several' },
   'standard.token.exchange.enabled': oneOf('true', 'false'),
   'standard.token.exchange.enableRefreshRequestedTokenType': oneOf('SAME_SESSION', 'NO'),
   'cardea.refresh.grace': { fits: (value) => /^(?:[1-5]?\d|60)$/.test(value), says: 'must be a number of seconds from 0 to 60' },
@@ -123,6 +127,23 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'oauth2.device.code.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'oauth2.device.polling.interval': { fits: isSeconds, says: 'must be a number of seconds' },
 };
+
+/** At most so many in one attribute. */
+const MOST_LISTED = 50;
+
+function areListed(value: string, fits: (one: string) => boolean): boolean {
+  const all = value.split('##');
+  return all.length <= MOST_LISTED && all.every(fits);
+}
+
+/** RFC 8707 section 2. Those of our own, such as the realm's default, are nobody else's. */
+function areResources(value: string): boolean {
+  return areListed(value, (one) => /^[\x21-\x22\x24-\x7e]{1,2000}$/.test(one) && URL.canParse(one) && !/^urn:cardea:/i.test(one));
+}
+
+function areClientIds(value: string): boolean {
+  return areListed(value, (one) => clientIdInput.safeParse(one).success);
+}
 
 function oneOf(...values: string[]) {
   return { fits: (value: string) => values.includes(value), says: `must be ${values.join(' or ')}` };
