@@ -81,8 +81,7 @@ export class AccessTokens {
       accountId: standing.user.id,
       grantId: standing.grantId,
       sid: claims.sid,
-      // userinfo refuses any token that has an audience, as it should one that is for somebody else.
-      ...(options.forUserinfo && isForRealm(claims.aud) ? {} : { aud: claims.aud }),
+      ...audienceFor(claims, options),
     };
   }
 
@@ -170,6 +169,10 @@ function common(claims: JWTPayload, kind: string): AdapterPayload {
     ...confirmation(cnf),
   };
 }
+
+/** Userinfo refuses any token that has an audience, as it should one that is for somebody else. */
+const audienceFor = ({ aud }: JWTPayload, { forUserinfo }: { forUserinfo: boolean }): Pick<AdapterPayload, 'aud'> =>
+  forUserinfo && isForRealm(aud) ? {} : { aud };
 
 function confirmation(cnf: unknown): Pick<AdapterPayload, 'jkt' | 'x5t#S256'> {
   if (typeof cnf !== 'object' || cnf === null) return {};

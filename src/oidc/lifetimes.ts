@@ -2,6 +2,7 @@
 import type { AccessToken, Client, Configuration } from 'oidc-provider';
 import { endOf, lifetimeOf } from '../sessions/lifetimes.ts';
 import { rowOf, secondsOf } from './client-metadata.ts';
+import { longestOf, offlineLongest } from './client-session.ts';
 import { longestLife } from './impersonated.ts';
 import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
@@ -14,22 +15,23 @@ export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> 
   return {
     AccessToken: (_ctx, token, client) => longestLife(accessLifespan(token, client), room.now()),
     ClientCredentials: (_ctx, token, client) => accessLifespan(token, client),
-    IdToken: () => longestLife(settings.accessTokenLifespan, room.now()),
+    // As long as the access token that comes with it, as in Keycloak.
+    IdToken: (_ctx, _token, client) => longestLife(accessLifespan({}, client), room.now()),
     AuthorizationCode: settings.accessCodeLifespan,
     DeviceCode: (_ctx, _code, client) => secondsOf(rowOf(client), 'oauth2.device.code.lifespan') ?? settings.oauth2DeviceCodeLifespan,
     Interaction: settings.accessCodeLifespanLogin,
     // Its cookie and its row end with our session; until somebody signs in, it holds no more than what a form is known by.
     Session: (_ctx, session) => (session.accountId ? sessionLeft(room) : settings.accessCodeLifespanLogin),
     // A grant lives as long as any refresh token of its may.
-    Grant: Math.max(...[false, true].map((remember) => lifetimeOf(settings, { remember }).longest / 1000), settings.offlineSessionMaxLifespan),
+    Grant: Math.max(...[false, true].map((remember) => lifetimeOf(settings, { remember }).longest / 1000), offlineLongest(settings)),
     RefreshToken: (ctx, token, client) => {
       // Idleness is judged by when it was last used, not by when it was issued: without rotation it is issued once.
       const offline = token.scopes.has('offline_access');
-      const longest = offline ? settings.offlineSessionMaxLifespan : sessionLeft(room);
+      const longest = offline ? offlineLongest(settings) : sessionLeft(room);
       const seconds = Math.floor(room.now() / 1000);
       const left = (ctx?.oidc.grant?.exp ?? seconds + longest) - seconds;
       // A client's own bound counts from the first token of the family.
-      const own = secondsOf(rowOf(client), offline ? 'client.offline.session.max.lifespan' : 'client.session.max.lifespan');
+      const own = longestOf(rowOf(client), settings, offline);
       const ownLeft = own === undefined ? longest : (token.iiat ?? seconds) + own - seconds;
       return Math.max(1, Math.min(longest, left, ownLeft));
     },

@@ -6,11 +6,14 @@ import { ALGORITHMS } from '../realms/algorithms.ts';
 import { realmPath } from '../realms/issuer.ts';
 import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
-import { touchOffline } from '../store/sessions.ts';
+import { touchClient, touchOffline } from '../store/sessions.ts';
 import { algorithmOf, JWT_MARK, looksLikeJwt } from './access-tokens.ts';
+import { rowOf } from './client-metadata.ts';
+import { idleOf, unusedFor } from './client-session.ts';
 import { addInterval } from './device-flow.ts';
 import { liveSession } from './live-session.ts';
 import { COOKIES, STAYED } from './names.ts';
+import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
 import { isOutdated } from './session-adapter.ts';
 import { endSessionOfToken } from './sign-out-by-token.ts';
@@ -30,7 +33,7 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
     await failures.end(ctx);
     switch (ctx.oidc.route) {
       case 'token':
-        completeTokenResponse(ctx);
+        completeTokenResponse(room, ctx);
         nameRefusal(ctx);
         await noteUse(room, ctx);
         break;
@@ -138,13 +141,16 @@ function nameRefusal(ctx: KoaContextWithOIDC): void {
 }
 
 /** What Keycloak's clients read in a token response besides the standard's members. */
-function completeTokenResponse(ctx: KoaContextWithOIDC): void {
+function completeTokenResponse({ context }: RealmRoom, ctx: KoaContextWithOIDC): void {
   const body: unknown = ctx.body;
   if (typeof body !== 'object' || body === null || !('access_token' in body)) return;
-  const { RefreshToken: refreshToken, AccessToken: accessToken } = ctx.oidc.entities;
+  const { RefreshToken: refreshToken, AccessToken: accessToken, Client: client } = ctx.oidc.entities;
+  const refreshes = refreshToken && client && 'refresh_token' in body;
+  const session = { offline: !refreshToken?.expiresWithSession, remember: requestCache(ctx.req).session?.row?.remember ?? false };
   Object.assign(body, {
     'not-before-policy': 0,
-    refresh_expires_in: refreshToken && 'refresh_token' in body ? refreshToken.remainingTTL : 0,
+    // Unless it is used before.
+    refresh_expires_in: refreshes ? Math.min(refreshToken.remainingTTL, unusedFor(rowOf(client), context.realm.settings, session)) : 0,
     ...(accessToken?.sid ? { session_state: accessToken.sid } : {}),
   });
 }
@@ -171,6 +177,9 @@ async function noteUse(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<void> 
   if (!uid || !userId || ctx.status >= 400) return;
   const row = await liveSession(room, uid, userId, ctx.req);
   if (row) await noteActivity(room.db, row, room.now());
+  const client = refreshToken?.sid && ctx.oidc.entities.Client;
+  if (client && idleOf(rowOf(client), room.context.realm.settings) !== undefined)
+    await touchClient(room.db.knex, room.context.realm.id, refreshToken?.sid ?? '', room.now());
 }
 
 /** The transaction has ended when the browser leaves for the application. */

@@ -11,8 +11,9 @@
 import { type AdapterPayload, errors, Provider } from 'oidc-provider';
 import type { PayloadRow } from '../store/oidc-payloads.ts';
 import { insertChain, mayUseGeneration, useGeneration } from '../store/refresh-chains.ts';
-import { offlineUse } from '../store/sessions.ts';
+import { clientUse, offlineUse } from '../store/sessions.ts';
 import { rotates, secondsOf } from './client-metadata.ts';
+import { idleOf, offlineIdleOf, offlineLongest } from './client-session.ts';
 import { exchangeStands, storedExchange } from './exchanged.ts';
 import { ModelAdapter } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
@@ -37,9 +38,23 @@ export class RefreshTokenAdapter extends ModelAdapter {
     if (exchange && !(await exchangeStands(room, clients, exchange, found.iat ?? 0))) return undefined;
     if (exchange) requestCache().exchange = exchange;
     if (Provider.ctx?.oidc.route === 'token') Object.assign(found, await stillProved(room, found));
-    if (found.expiresWithSession) return found;
-    const usedAt = await offlineUse(this.queries, this.realmId, found.sid ?? '');
-    return usedAt !== undefined && usedAt + room.context.realm.settings.offlineSessionIdleTimeout * 1000 > room.now() ? found : undefined;
+    return (await this.#isIdle(found)) ? undefined : found;
+  }
+
+  async #isIdle(found: AdapterPayload): Promise<boolean> {
+    const { room, clients } = this.parts;
+    const { settings } = room.context.realm;
+    const client = await clients.find(found.clientId ?? '');
+    if (!client) return true;
+    if (!found.expiresWithSession) {
+      const usedAt = await offlineUse(this.queries, this.realmId, found.sid ?? '');
+      return usedAt === undefined || usedAt + offlineIdleOf(client.row, settings) * 1000 <= room.now();
+    }
+    const idle = idleOf(client.row, settings);
+    if (idle === undefined) return false;
+    // A new token is a use; one that is not replaced is issued once, and its uses are recorded.
+    const usedAt = Math.max((found.iat ?? 0) * 1000, await clientUse(this.queries, this.realmId, found.sid ?? ''));
+    return usedAt + idle * 1000 <= room.now();
   }
 
   override async consume(id: string): Promise<void> {
@@ -81,7 +96,7 @@ export class RefreshTokenAdapter extends ModelAdapter {
     if (!client || secondsOf(client.row, 'cardea.refresh.grace') === undefined || !rotates(client.row, settings)) return undefined;
     const key = this.key(id);
     // As long as any token of it may last.
-    const longest = Math.max(settings.ssoSessionMaxLifespan, settings.offlineSessionMaxLifespan) * 1000;
+    const longest = Math.max(settings.ssoSessionMaxLifespan, offlineLongest(settings)) * 1000;
     await insertChain(this.queries, { realmId: this.realmId, id: key.id, generation: rotationsOf(payload) - 1, expiresAt: room.now() + longest });
     return { id: key.id };
   }

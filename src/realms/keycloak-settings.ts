@@ -9,6 +9,9 @@ import { ALGORITHMS } from './algorithms.ts';
 const MOST_KEPT = 200;
 const LONGEST_KEPT = 32_768;
 
+/** In seconds. */
+const TEN_YEARS = 10 * 365 * 86_400;
+
 const texts = (longestName: number) =>
   z
     .record(z.string().min(1).max(longestName), z.string().max(LONGEST_KEPT))
@@ -40,6 +43,14 @@ export const keycloakSettings = {
   revokeRefreshToken: z.boolean().default(false),
   /** How often a refresh token may be used again after it was replaced. */
   refreshTokenMaxReuse: z.number().int().min(0).max(10).default(0),
+  /** Seconds after which a client's refresh tokens of a session end, unused and in all; 0 for as long as the session. */
+  clientSessionIdleTimeout: z.number().int().min(0).max(TEN_YEARS).default(0),
+  clientSessionMaxLifespan: z.number().int().min(0).max(TEN_YEARS).default(0),
+  /** The same of offline tokens; 0 for the realm's own. */
+  clientOfflineSessionIdleTimeout: z.number().int().min(0).max(TEN_YEARS).default(0),
+  clientOfflineSessionMaxLifespan: z.number().int().min(0).max(TEN_YEARS).default(0),
+  /** Without it offline tokens that are used do not end by themselves. */
+  offlineSessionMaxLifespanEnabled: z.boolean().default(true),
   /** What tokens are signed with for clients that say nothing of it. */
   defaultSignatureAlgorithm: z.enum(ALGORITHMS).default('RS256'),
   /** Keycloak's free-form attributes of a realm. */

@@ -230,6 +230,17 @@ export async function offlineUse(knex: Knex, realmId: string, sid: string): Prom
   return row?.used_at ?? undefined;
 }
 
+/** Records that a client has refreshed its tokens of a session that still lasts. */
+export async function touchClient(knex: Knex, realmId: string, sid: string, now: number): Promise<void> {
+  await knex('session_clients').where({ realm_id: realmId, sid, offline: false }).update({ used_at: now });
+}
+
+/** When it last did; 0 where nothing was recorded. */
+export async function clientUse(knex: Knex, realmId: string, sid: string): Promise<number> {
+  const row = await knex('session_clients').where({ realm_id: realmId, sid }).first('used_at');
+  return row?.used_at ?? 0;
+}
+
 /** What ended with sessions. */
 export interface Ended {
   ids: string[];

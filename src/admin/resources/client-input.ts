@@ -110,6 +110,8 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'cardea.default.max.age': { fits: (value) => /^(?:0|[1-9]\d{0,8})$/.test(value), says: 'must be a number of seconds' },
   'dpop.bound.access.tokens': oneOf('true', 'false'),
   'access.token.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
+  'client.session.idle.timeout': { fits: isSeconds, says: 'must be a number of seconds' },
+  'client.offline.session.idle.timeout': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.offline.session.max.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'access.token.header.type.rfc9068': oneOf('true', 'false'),

@@ -55,10 +55,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
     accessTokenLifespanForImplicitFlow: 900,
     accessCodeLifespanUserAction: 300,
     actionTokenGeneratedByUserLifespan: 300,
-    clientSessionIdleTimeout: 0,
-    clientSessionMaxLifespan: 0,
-    clientOfflineSessionIdleTimeout: 0,
-    clientOfflineSessionMaxLifespan: 0,
     maxTemporaryLockouts: 0,
     maxSecondaryAuthFailures: undefined,
     minimumQuickLoginWaitSeconds: 60,
@@ -74,7 +70,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
     registrationEmailAsUsername: false,
     loginWithEmailAllowed: true,
     editUsernameAllowed: false,
-    offlineSessionMaxLifespanEnabled: true,
     // Guessing is always bounded.
     bruteForceProtected: true,
     permanentLockout: false,
