@@ -2,6 +2,8 @@
 import type { Command } from 'commander';
 import { requireRealm } from '../admin/resources/context.ts';
 import { allSessions, endSession, signEverybodyOut } from '../admin/resources/user-sessions.ts';
+import { inEnglish } from '../languages/messages.ts';
+import { browserName } from '../sessions/device-names.ts';
 import { aliveIn } from '../sessions/lifetimes.ts';
 import { type ListedSession, sessionsOfUser } from '../store/session-lists.ts';
 import type { Invocation } from './cli.ts';
@@ -17,6 +19,8 @@ export const sessionDocument = (session: ListedSession, realm: string) => ({
   userId: session.userId,
   username: session.username,
   ip: session.ip,
+  device: session.userAgent === null ? null : inEnglish(browserName(session.userAgent)),
+  userAgent: session.userAgent,
   startedAt: isoTime(session.createdAt),
   lastSeenAt: isoTime(session.lastSeenAt),
   remember: session.remember,
@@ -29,6 +33,7 @@ export const sessionColumns: Column<ListedSession>[] = [
   { title: 'USER', value: ({ username }) => username },
   { title: 'ACTED BY', value: ({ impersonator }) => (impersonator ? `${impersonator.username} of ${impersonator.realm}` : '-') },
   { title: 'FROM', value: ({ ip }) => ip ?? '-' },
+  { title: 'DEVICE', value: ({ userAgent }) => (userAgent === null ? '-' : inEnglish(browserName(userAgent))) },
   { title: 'STARTED', value: ({ createdAt }) => shownTime(createdAt) },
   { title: 'LAST SEEN', value: ({ lastSeenAt }) => shownTime(lastSeenAt) },
   { title: 'CLIENTS', value: ({ clients }) => Object.values(clients).join(' ') },

@@ -41,7 +41,9 @@ forEachEngine((engine) => {
     const listed = await client.users.listSessions({ id: user.id });
     t.is(listed.length, 1);
     const [session] = listed;
-    t.like(session, { username: user.username, userId: user.id, clients: { [app.row.id]: app.clientId } });
+    t.like(session, { username: user.username, userId: user.id, clients: { [app.row.id]: app.clientId }, transientUser: false });
+    t.regex(session?.ipAddress ?? '', /127\.0\.0\.1|::1/);
+    t.true((session?.start ?? 0) > 0 && (session?.lastAccess ?? 0) >= (session?.start ?? 0));
     t.deepEqual(
       (await client.realms.getClientSessionStats({ realm: realm.name })).map(({ clientId, active }) => [clientId, active]),
       [[app.clientId, '1']],

@@ -7,6 +7,8 @@ import { forEachEngine } from '../support/databases.ts';
 
 type Env = Record<string, string>;
 
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
+
 forEachEngine((engine) => {
   let shared: Promise<Env> | undefined;
   const world = () => {
@@ -100,7 +102,7 @@ forEachEngine((engine) => {
       const times = { created_at: at, last_seen_at: now, ends_at: now + 3_600_000 };
       await db
         .knex('sessions')
-        .insert({ realm_id: realmId, id, uid: id, proofs: '[]', user_id: user.id, ip: '192.0.2.7', remember: false, ...times });
+        .insert({ realm_id: realmId, id, uid: id, proofs: '[]', user_id: user.id, ip: '192.0.2.7', user_agent: FIREFOX, remember: false, ...times });
     };
     const ids = [1, 2, 3].map((one) => `00000000-0000-4000-8000-00000000000${one}`);
     for (const [index, id] of ids.entries()) await begin(id, now - 10_000 + index);
@@ -109,7 +111,8 @@ forEachEngine((engine) => {
       listed.map(({ id }: { id: string }) => id),
       ids.toReversed(),
     );
-    t.like(listed[0], { username: 'lin', ip: '192.0.2.7', realm: 'staff' });
+    t.like(listed[0], { username: 'lin', ip: '192.0.2.7', device: 'Firefox on Linux', userAgent: FIREFOX, realm: 'staff' });
+    t.regex((await cardea('session list --realm staff')).stdout, /192\.0\.2\.7 +Firefox on Linux /);
     t.deepEqual(await ok(t, 'user sessions --realm staff lin'), listed);
     t.deepEqual(await ok(t, 'session list --realm other'), []);
     t.is((await cardea(`session revoke --realm other ${ids[0]}`)).status, 1, 'of another realm');

@@ -22,9 +22,13 @@ export const sessionRepresentation = z.object({
   username: z.string(),
   userId: z.string(),
   ipAddress: z.string().optional(),
+  /** Ours: what the browser said of itself. */
+  userAgent: z.string().optional(),
   start: z.number().int(),
   lastAccess: z.number().int(),
   rememberMe: z.boolean(),
+  /** Every user is stored here. */
+  transientUser: z.literal(false),
   clients: z.record(z.string(), z.string()),
   impersonator: z.object({ id: z.string(), username: z.string(), realm: z.string() }).optional(),
 });
@@ -34,9 +38,11 @@ export const representedSession = (session: ListedSession): z.output<typeof sess
   username: session.username,
   userId: session.userId,
   ...(session.ip === null ? {} : { ipAddress: session.ip }),
+  ...(session.userAgent === null ? {} : { userAgent: session.userAgent }),
   start: session.createdAt,
   lastAccess: session.lastSeenAt,
   rememberMe: session.remember,
+  transientUser: false,
   clients: session.clients,
   ...(session.impersonator === null
     ? {}
