@@ -74,6 +74,15 @@ const FLOWS: Record<string, Flow> = {
     const { refresh_token = '' } = await signIn(world, await userOf(world), async () => undefined);
     return () => openid.refreshTokenGrant(world.rp.configuration, refresh_token);
   },
+  'token exchange, of its own token': async (world) => {
+    const { access_token } = await signIn(world, await userOf(world), async () => undefined);
+    return () => tokenExchange(world, access_token);
+  },
+  'introspection of an exchanged token': async (world) => {
+    const { access_token } = await signIn(world, await userOf(world), async () => undefined);
+    const exchanged = await tokenExchange(world, access_token);
+    return () => openid.tokenIntrospection(world.rp.configuration, exchanged.access_token);
+  },
   introspection: async (world) => {
     const { access_token } = await signIn(world, await userOf(world), async () => undefined);
     return () => openid.tokenIntrospection(world.rp.configuration, access_token);
@@ -83,6 +92,12 @@ const FLOWS: Record<string, Flow> = {
     return () => openid.fetchUserInfo(world.rp.configuration, tokens.access_token, tokens.claims()?.sub ?? '');
   },
 };
+
+const tokenExchange = ({ rp }: World, subject_token: string) =>
+  openid.genericGrantRequest(rp.configuration, 'urn:ietf:params:oauth:grant-type:token-exchange', {
+    subject_token,
+    subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+  });
 
 let users = 0;
 function userOf({ installation, realm }: World): Promise<UserRow> {
@@ -134,6 +149,7 @@ async function worldOn(database: Record<string, string>, dataDir: string): Promi
     clientId: 'bench',
     firstParty: true,
     serviceAccount: true,
+    attributes: { 'standard.token.exchange.enabled': 'true' },
     redirectUris: [redirectUri],
   });
   const server = await startServer({ installation, log });

@@ -4,6 +4,7 @@
  * What is used once is used up by one conditional UPDATE, and whoever loses that race ends the grant, as a replay does.
  */
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
+import { longestOf } from '../sessions/lifetimes.ts';
 import { subjectsOf } from '../sessions/throttle.ts';
 import { deleteGrants, deletePayload, insertOpen, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
 import { unmarked } from './access-tokens.ts';
@@ -69,8 +70,7 @@ class AccessTokenAdapter extends ModelAdapter {
     await deletePayload(this.queries, { ...this.key(jti), id: jti });
     const { context, now } = this.parts.room;
     // Refresh tokens that came from it by an exchange end with it, and go on for as long as a session may.
-    const longest = now() + context.realm.settings.ssoSessionMaxLifespan * 1000;
-    await this.parts.accessTokens.revoke(jti, Math.max(token.exp * 1000, longest));
+    await this.parts.accessTokens.revoke(jti, Math.max(token.exp * 1000, now() + longestOf(context.realm.settings)));
   }
 
   override async revokeByGrantId(): Promise<void> {

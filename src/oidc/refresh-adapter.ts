@@ -9,6 +9,7 @@
  * than that, and then neither does.
  */
 import { type AdapterPayload, errors, Provider } from 'oidc-provider';
+import { longestOf } from '../sessions/lifetimes.ts';
 import type { PayloadRow } from '../store/oidc-payloads.ts';
 import { insertChain, mayUseGeneration, useGeneration } from '../store/refresh-chains.ts';
 import { clientUse, offlineUse } from '../store/sessions.ts';
@@ -96,7 +97,7 @@ export class RefreshTokenAdapter extends ModelAdapter {
     if (!client || secondsOf(client.row, 'cardea.refresh.grace') === undefined || !rotates(client.row, settings)) return undefined;
     const key = this.key(id);
     // As long as any token of it may last.
-    const longest = Math.max(settings.ssoSessionMaxLifespan, offlineLongest(settings)) * 1000;
+    const longest = Math.max(longestOf(settings), offlineLongest(settings) * 1000);
     await insertChain(this.queries, { realmId: this.realmId, id: key.id, generation: rotationsOf(payload) - 1, expiresAt: room.now() + longest });
     return { id: key.id };
   }

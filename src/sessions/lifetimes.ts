@@ -21,6 +21,10 @@ export function lifetimeOf(settings: RealmSettings, session: Pick<SessionRow, 'r
   };
 }
 
+/** How long any session of the realm may last, in milliseconds. */
+export const longestOf = (settings: RealmSettings): number =>
+  Math.max(lifetimeOf(settings, { remember: false }).longest, lifetimeOf(settings, { remember: true }).longest);
+
 /** When a session ends at the latest. */
 export const endOf = (session: Pick<SessionRow, 'createdAt' | 'endsAt' | 'remember'>, settings: RealmSettings): number =>
   Math.min(session.endsAt, session.createdAt + lifetimeOf(settings, session).longest);

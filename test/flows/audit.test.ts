@@ -180,7 +180,7 @@ forEachEngine((engine) => {
     t.is((await run('keys', 'rotate-data', '--realm', 'nowhere')).status, 1);
     t.regex(
       (await run('keys', 'rotate-data', '--realm', 'staff')).stdout,
-      /^staff: made data key [-0-9a-f]{36}, sealed 3 values with it\.\n {2}Nothing uses [-0-9a-f]{36} any more\. It is deleted after /,
+      /^staff: made data key [-0-9a-f]{36}, sealed 4 values with it\.\n {2}Nothing uses [-0-9a-f]{36} any more\. It is deleted after /,
     );
     const all = await json(t, 'keys', 'rotate-data', '--all', '--grace', '0');
     t.like(all, [
