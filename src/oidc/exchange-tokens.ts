@@ -8,6 +8,7 @@ import { rowOf } from './client-metadata.ts';
 import { type Actor, type Exchange, MOST_EXCHANGES } from './exchanged.ts';
 import { parameter } from './issue.ts';
 import { requestCache } from './request-cache.ts';
+import { addressesOf } from './resource.ts';
 import type { RealmRoom } from './room.ts';
 
 const TYPE = 'urn:ietf:params:oauth:token-type:';
@@ -43,7 +44,8 @@ export async function subjectOf(room: RealmRoom, ctx: KoaContextWithOIDC): Promi
   if (!token || !session) throw notGood('subject_token');
   if (isBound(token)) throw unacceptable('subject_token is bound to a key, which is shown by its client alone');
   const audience = [token.aud].flat();
-  if (token.clientId !== row.clientId && !audience.includes(row.clientId))
+  const names = [row.clientId, ...addressesOf(row)];
+  if (token.clientId !== row.clientId && !names.some((name) => audience.includes(name)))
     throw unacceptable('this client is not in the audience of subject_token; an audience mapper of the client that it is of adds it');
   if ((before?.from.length ?? 0) >= MOST_EXCHANGES)
     throw unacceptable(`subject_token was exchanged ${MOST_EXCHANGES} times, and no token is more often`);

@@ -22,6 +22,9 @@ export const FORMAT = 'cardea.access.token.format';
 /** Keycloak's way to write several values into one attribute. */
 const listed = (row: ClientRow, attribute: string): string[] => (row.attributes[attribute] ?? '').split('##').filter(Boolean);
 
+/** The addresses that a client is known by as a resource server. */
+export const addressesOf = (row: ClientRow): string[] => listed(row, RESOURCE);
+
 const formatOf = (row: ClientRow): 'jwt' | 'opaque' => (row.attributes[FORMAT] === 'opaque' ? 'opaque' : 'jwt');
 
 /** Keycloak's attribute: `at+jwt` in the header (RFC 9068 section 2.1) instead of `JWT`, which is all that some resource servers take. */

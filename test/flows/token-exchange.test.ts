@@ -1,7 +1,7 @@
 /** Token exchange (RFC 8693): a service that is called with a user's token gets one of its own, and everything that holds for the first holds for it. */
 import { arena, at, audited, call, credentialsOf, giveApp, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { openid, signIn } from '../support/sign-in.ts';
+import { openid, relyingParty, signIn } from '../support/sign-in.ts';
 import {
   ACCESS_TOKEN,
   addAudience,
@@ -131,6 +131,30 @@ forEachEngine((engine) => {
       t.like(refused.body, { error: 'invalid_target' });
     }
     t.like((await exchange(stage, service, tokens.access_token, { resource: 'https://api.example' })).body, { error: 'invalid_target' });
+  });
+
+  engine.test('a resource server exchanges what it was called with, opaque tokens too', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const { server, realm, rp } = stage;
+    const resource = `https://orders.example/${rp.client.clientId}`;
+    const opaque = { 'cardea.access.token.format': 'opaque' };
+    const service = await relyingParty(server, realm, await server.client(realm, { serviceAccount: true }));
+    await setAttributes(server, service.client, { 'standard.token.exchange.enabled': 'true', 'cardea.resource': resource, ...opaque });
+    await setAttributes(server, rp.client, { 'cardea.resources': service.client.clientId });
+    const user = await server.user(realm);
+    const { tokens } = await signIn(server, rp, user, { parameters: { resource } });
+    t.is(tokens.access_token.split('.').length, 1, 'it is opaque');
+    const actor = await serviceToken(stage, service);
+    const answer = await exchange(stage, service, tokens.access_token, { actor_token: actor, actor_token_type: ACCESS_TOKEN });
+    t.is(answer.status, 200, JSON.stringify(answer.body));
+    const look = () => call(server, realm, 'token/introspect', { token: String(answer.body.access_token) }, credentialsOf(service));
+    const { body } = await look();
+    t.like(body, { active: true, sub: user.id, client_id: service.client.clientId, acr: 'aal1', act: { client_id: service.client.clientId } });
+    t.is([body.exchanged_from].flat().length, 1);
+    const again = await exchange(stage, service, answer.body.access_token);
+    t.is(again.status, 200, JSON.stringify(again.body));
+    await call(server, realm, 'revoke', { token: tokens.access_token }, credentialsOf(rp));
+    t.false((await look()).body.active);
   });
 
   engine.test('an ID token for the service, where it is asked for', async (t) => {
