@@ -21,6 +21,7 @@ export const documentOfClient = (row: ClientRow, realm: string) => ({
   redirectUris: row.redirectUris,
   postLogoutRedirectUris: row.postLogoutRedirectUris,
   webOrigins: row.webOrigins,
+  authenticator: row.kept.clientAuthenticatorType,
   attributes: row.attributes,
   createdAt: isoTime(row.createdAt),
 });

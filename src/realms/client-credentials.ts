@@ -15,6 +15,7 @@ export const AUTHENTICATORS = {
   'client-x509': 'tls_client_auth',
 } as const;
 export type Authenticator = keyof typeof AUTHENTICATORS;
+export const AUTHENTICATOR_TYPES = ['client-secret', 'client-secret-jwt', 'client-jwt', 'client-x509'] as const satisfies readonly Authenticator[];
 
 export const isAuthenticator = (name: string): name is Authenticator => Object.hasOwn(AUTHENTICATORS, name);
 

@@ -61,7 +61,7 @@ function typeOf(written: string): string {
 
 function unescaped(value: string): string | undefined {
   // Spaces at the ends that were not written behind a backslash are not part of it.
-  const trimmed = value.replace(/^ +/, '').replace(/(\\ )? +$/, '$1');
+  const trimmed = value.replace(/^ +/, '').replace(/(?<!\\) +$/, '');
   const bytes: Buffer[] = [];
   for (const [one, hex, character] of trimmed.matchAll(/\\([0-9A-Fa-f]{2})|\\([\s\S])|[^\\]/gu))
     bytes.push(hex === undefined ? Buffer.from(character ?? one) : Buffer.from(hex, 'hex'));

@@ -1,7 +1,11 @@
 /** `cardea client` on both engines: a client is shown, changed, given another secret and deleted. */
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { MAKER_ROOT } from '../support/attestation.ts';
 import { runCardea, settingsFor } from '../support/command.ts';
-import { forEachEngine } from '../support/databases.ts';
+import { forEachEngine, temporaryFolder } from '../support/databases.ts';
 
 type Env = Record<string, string>;
 
@@ -19,6 +23,35 @@ async function refused(t: ExecutionContext, env: Env, args: string[], says: RegE
 }
 
 forEachEngine((engine) => {
+  engine.test('a client is given keys, at an address, as a set and as a certificate', async (t) => {
+    const env = settingsFor(await engine.settings({ empty: true }));
+    await ok(t, env, ['realm', 'create', 'staff']);
+    const robot = (verb: string, ...args: string[]) => ['client', verb, '--realm', 'staff', '--client-id', 'robot', ...args];
+    const made = await ok(t, env, robot('create', '--jwks-url', 'https://robot.example/jwks'));
+    t.like(made, { authenticator: 'client-jwt', attributes: { 'use.jwks.url': 'true', 'jwks.url': 'https://robot.example/jwks' } });
+    t.is(made.secret, undefined, 'nothing is shown that it could not use');
+    const folder = temporaryFolder();
+    const [keys, certificate] = [join(folder, 'keys.json'), join(folder, 'robot.pem')];
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    writeFileSync(keys, JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }));
+    writeFileSync(certificate, MAKER_ROOT);
+    t.is((await ok(t, env, robot('update', '--jwks', keys))).attributes['use.jwks.string'], 'true');
+    const { attributes } = await ok(t, env, robot('update', '--certificate', certificate));
+    t.deepEqual([attributes['use.jwks.string'], attributes['use.jwks.url']], [undefined, undefined], 'one takes the place of the other');
+    t.regex(attributes['jwt.credential.certificate'], /^MII/);
+    t.like(await ok(t, env, robot('update', '--certificate-subject', 'CN=robot,O=Example')), {
+      authenticator: 'client-x509',
+      attributes: { 'x509.subjectdn': 'CN=robot,O=Example' },
+    });
+    t.is((await ok(t, env, robot('update', '--authenticator', 'client-secret'))).authenticator, 'client-secret');
+    writeFileSync(keys, JSON.stringify({ keys: [privateKey.export({ format: 'jwk' })] }));
+    await refused(t, env, robot('update', '--jwks', keys), /private or secret key/);
+    await refused(t, env, robot('update', '--jwks', join(folder, 'nowhere.json')), /cannot be read/);
+    await refused(t, env, robot('update', '--jwks', keys, '--certificate', certificate), /one or the other/);
+    await refused(t, env, robot('update', '--jwks-url', 'http://robot.example/jwks'), /CARDEA_OUTBOUND_ALLOW/);
+    await refused(t, env, robot('update', '--authenticator', 'magic'), /client-secret, client-secret-jwt, client-jwt, client-x509/);
+  });
+
   engine.test('a client is shown, changed, given another secret and deleted', async (t) => {
     const env = settingsFor(await engine.settings({ empty: true }));
     await ok(t, env, ['realm', 'create', 'staff']);

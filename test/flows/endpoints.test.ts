@@ -76,6 +76,13 @@ forEachEngine((engine) => {
       'none',
       'private_key_jwt',
     ]);
+    for (const name of ['token_endpoint_auth_signing_alg_values_supported', 'request_object_signing_alg_values_supported'] as const) {
+      const algorithms = strings(metadata[name]);
+      for (const algorithm of ['HS256', 'RS256', 'PS256', 'ES256', 'EdDSA']) t.true(algorithms.includes(algorithm), `${name} ${algorithm}`);
+      t.false(algorithms.includes('none'));
+    }
+    t.is(metadata.request_parameter_supported, true);
+    t.is(metadata.request_uri_parameter_supported, false);
     t.deepEqual(strings(metadata.response_types_supported), ['code']);
     t.deepEqual(strings(metadata.response_modes_supported).sort(), ['form_post', 'fragment', 'query'].sort());
     t.deepEqual(strings(metadata.code_challenge_methods_supported), ['S256']);

@@ -2,7 +2,7 @@
 import { AppError, badInput } from '../../errors.ts';
 import { requireFetchable } from '../../http/guarded-client.ts';
 import {
-  AUTHENTICATORS,
+  AUTHENTICATOR_TYPES,
   algorithmIn,
   BOUND,
   isAuthenticator,
@@ -57,8 +57,7 @@ export function checkAuthentication(
   given: Readonly<Record<string, string | null>>,
 ): void {
   const type = client.kept.clientAuthenticatorType;
-  if (!isAuthenticator(type))
-    throw badInput('clientAuthenticatorType', `clientAuthenticatorType: must be one of ${Object.keys(AUTHENTICATORS).join(', ')}`);
+  if (!isAuthenticator(type)) throw badInput('clientAuthenticatorType', `clientAuthenticatorType: must be one of ${AUTHENTICATOR_TYPES.join(', ')}`);
   for (const [name, check] of Object.entries(CHECKS)) {
     const value = given[name];
     if (value !== undefined && value !== null && value !== '') checkOne(name, () => check(value, operator));

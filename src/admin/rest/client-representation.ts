@@ -1,5 +1,6 @@
 /** Keycloak's ClientRepresentation: what is shown of a client, and what is taken. */
 import { z } from 'zod';
+import { AUTHENTICATOR_TYPES } from '../../realms/client-credentials.ts';
 import type { ScopesOfClient } from '../../store/client-changes.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { keptFields } from '../../store/kept-of-client.ts';
@@ -150,7 +151,7 @@ export const clientIn = z.object({
   surrogateAuthRequired: flag,
   enabled: flag,
   alwaysDisplayInConsole: flag,
-  clientAuthenticatorType: z.string().max(255).nullish(),
+  clientAuthenticatorType: z.enum([...AUTHENTICATOR_TYPES, '']).nullish(),
   secret: text,
   redirectUris: texts,
   webOrigins: texts,
