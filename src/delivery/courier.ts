@@ -24,6 +24,8 @@ export interface Errand<Row extends Claimed> {
   readonly name: string;
   log: CourierLog;
   now(): number;
+  /** Calls `wake` when this process has made rows: nobody waits for the next look. Answers how to stop it. */
+  onNews?(wake: () => void): () => void;
   /** Makes rows of what has happened; answers how much that was. */
   prepare?(): Promise<number>;
   claim(claim: Claim): Promise<Row[]>;
@@ -66,6 +68,7 @@ export class Courier<Row extends Claimed> {
   readonly #sending = new Map<string, { row: Row; done: Promise<void> }>();
   #timer: NodeJS.Timeout | undefined;
   #work: Promise<void> | undefined;
+  #stopListening: (() => void) | undefined;
   #closed = false;
 
   constructor(errand: Errand<Row>) {
@@ -76,6 +79,7 @@ export class Courier<Row extends Claimed> {
   start(): void {
     this.#timer = setInterval(() => void this.deliverDue(), LOOK_EVERY_MS);
     this.#timer.unref();
+    this.#stopListening = this.#errand.onNews?.(() => void this.deliverDue());
   }
 
   /** Sends everything that is due, and resolves when that is done. */
@@ -95,6 +99,7 @@ export class Courier<Row extends Claimed> {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
+    this.#stopListening?.();
     await this.#work;
     await Promise.all([...this.#sending.values()].map(({ done }) => done));
   }

@@ -11,6 +11,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { type Attempted, type Claim, claimRows, type DeliveryTable, finishClaimed, isAnythingDue, putOffClaimed } from './deliveries.ts';
+import { onceCommitted } from './lastly.ts';
 import { fromJson, stringMap } from './rows.ts';
 
 /** Keycloak's attributes. */
@@ -33,7 +34,7 @@ const ROWS_AT_ONCE = 500;
 
 /** @param state `held` until the session ends, or `waiting` to be sent at `dueAt` */
 export async function insertNotices(
-  trx: Knex,
+  trx: Knex.Transaction,
   realmId: string,
   places: readonly Place[],
   { state, dueAt }: { state: 'held' | 'waiting'; dueAt: number },
@@ -45,21 +46,33 @@ export async function insertNotices(
     }));
     await trx('logout_notices').insert(rows).onConflict(['realm_id', 'sid']).ignore();
   }
+  if (state === 'waiting' && places.length > 0) tell(trx);
+}
+
+type Listener = () => void;
+const listeners = new Set<Listener>();
+
+/** Tells `listener` when this process has committed something to be sent: nobody waits for the next look. Answers how to stop it. */
+export function onNotices(listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function tell(trx: Knex.Transaction): void {
+  onceCommitted(trx, () => {
+    for (const listener of listeners) listener();
+  });
 }
 
 /** What was held of sessions goes out now that they have ended. */
-export async function releaseNotices(trx: Knex, realmId: string, sessionIds: readonly string[], now: number): Promise<void> {
-  await heldOf(trx, realmId, sessionIds).update({ state: 'waiting', due_at: now, created_at: now });
+export async function releaseNotices(trx: Knex.Transaction, realmId: string, sessionIds: readonly string[], now: number): Promise<void> {
+  const held = trx('logout_notices').where({ realm_id: realmId }).whereRaw("state = 'held'");
+  const released = await held.whereIn('session_id', [...sessionIds]).update({ state: 'waiting', due_at: now, created_at: now });
+  if (released > 0) tell(trx);
 }
 
-const heldOf = (trx: Knex, realmId: string, sessionIds: readonly string[]): Knex.QueryBuilder =>
-  trx('logout_notices')
-    .where({ realm_id: realmId })
-    .whereRaw("state = 'held'")
-    .whereIn('session_id', [...sessionIds]);
-
-/** Holds a notice for each of these grants whose client listens and whose session goes on. */
-export async function holdNotices(trx: Knex, realmId: string, grantIds: readonly string[]): Promise<void> {
+/** Holds a notice for each of these grants whose client listens and whose session goes on. Answers which sessions these are. */
+export async function holdNotices(trx: Knex.Transaction, realmId: string, grantIds: readonly string[]): Promise<string[]> {
   const places: { client_id: string; session_id: string; user_id: string; sid: string; created_at: number }[] = await trx('session_clients')
     .join('sessions', (on) => on.on('sessions.realm_id', 'session_clients.realm_id').andOn('sessions.id', 'session_clients.session_id'))
     .join('clients', (on) => on.on('clients.realm_id', 'session_clients.realm_id').andOn('clients.id', 'session_clients.client_id'))
@@ -73,6 +86,7 @@ export async function holdNotices(trx: Knex, realmId: string, grantIds: readonly
       state: 'held',
       dueAt: created_at,
     });
+  return places.map(({ session_id }) => session_id);
 }
 
 export interface NoticeRow extends Place {

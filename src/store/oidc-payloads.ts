@@ -142,7 +142,9 @@ export async function deletePayloadsOfGrant(knex: Knex, realmId: string, model: 
  */
 export async function deleteGrants(trx: Knex.Transaction, realmId: string, grantIds: string[]): Promise<void> {
   if (grantIds.length === 0) return;
-  await holdNotices(trx, realmId, grantIds);
+  const told = await holdNotices(trx, realmId, grantIds);
+  // Should they run out, somebody has to see it; whoever looks says when next.
+  if (told.length > 0) await trx('sessions').where({ realm_id: realmId }).whereIn('id', told).whereNull('look_at').update({ look_at: 0 });
   await trx('oidc_payloads').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
   await trx('session_clients').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
 }

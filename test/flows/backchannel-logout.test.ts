@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import express from 'express';
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
+import { changeClient } from '../../src/admin/resources/client-changes.ts';
 import { rotateKeys } from '../../src/admin/resources/keys.ts';
 import { newPasswordCredential, storePassword } from '../../src/sessions/credential-changes.ts';
+import { signOutEverywhere } from '../../src/sessions/endings.ts';
 import { endRunOut } from '../../src/sessions/run-out.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import type { UserRow } from '../../src/store/users.ts';
@@ -15,7 +17,7 @@ import { forEachEngine } from '../support/databases.ts';
 import { quickHasher } from '../support/factors.ts';
 import { listen } from '../support/listen.ts';
 import { type LogoutReceiver, logoutReceiver, verifyLogout } from '../support/logouts.ts';
-import { authorizationRequest, type Browser, openid, type RelyingParty, relyingParty, type SignedIn, signIn } from '../support/sign-in.ts';
+import { authorizationRequest, Browser, openid, type RelyingParty, relyingParty, type SignedIn, signIn } from '../support/sign-in.ts';
 
 interface World {
   server: Cardea;
@@ -121,6 +123,34 @@ forEachEngine((engine) => {
       }),
     ],
     ['an administrator who signs everybody out', rest('POST', () => '/logout-all')],
+    [
+      'its own program, with a refresh token',
+      async ({ issuer, signedIn, rp }) => {
+        const { clientId, secret } = rp.client;
+        const authorization = `Basic ${Buffer.from(`${clientId}:${secret}`).toString('base64')}`;
+        const body = new URLSearchParams({ refresh_token: String(signedIn.tokens.refresh_token) });
+        const { status } = await fetch(`${issuer}/protocol/openid-connect/logout`, { method: 'POST', body, headers: { authorization } });
+        if (status !== 204) throw new Error(`logout: ${status}`);
+      },
+    ],
+    [
+      'its user, everywhere',
+      async ({ server, realm, user }) => {
+        const whose = { realmId: realm.id, userId: user.id };
+        await server.db.transaction((trx) => signOutEverywhere(trx, whose, { offline: true }, Date.now()));
+      },
+    ],
+    [
+      'a password that had to be changed',
+      async ({ server, realm, user, rp, admin }) => {
+        await admin.call('PUT', `/realms/${realm.name}/users/${user.id}`, { body: { requiredActions: ['UPDATE_PASSWORD'] } });
+        const elsewhere = new Browser(server.origin);
+        const { url } = await authorizationRequest(rp);
+        const page = await elsewhere.send(await elsewhere.visit(url), { username: user.username, password: user.password });
+        const password = 'quite another good password';
+        await elsewhere.send(page, { 'password-new': password, 'password-confirm': password });
+      },
+    ],
     ['a user who is switched off', rest('PUT', ({ user }) => `/users/${user.id}`, { enabled: false })],
     ['a user who is deleted', rest('DELETE', ({ user }) => `/users/${user.id}`)],
     [
@@ -169,12 +199,13 @@ forEachEngine((engine) => {
       const { server, user, realm, logoutOf } = stage;
       const { rp, receiver } = await stage.listening();
       const signedIn = await signIn(server, rp, user);
+      const begun = await server.db.knex('sessions').where({ realm_id: realm.id, user_id: user.id }).first('id');
       await end({ ...stage, signedIn, rp });
       await receiver.until(1);
       t.is(receiver.received.length, 1);
       t.like(await logoutOf(rp, receiver.received[0]), { sid: sid(signedIn), sub: user.id });
       const sessions = await server.db.knex('sessions').where({ realm_id: realm.id, user_id: user.id });
-      t.true(sessions.every(({ ended_at }) => ended_at !== null));
+      t.not(sessions.find(({ id }) => id === begun?.id)?.ended_at, null);
     });
   }
 
@@ -205,6 +236,25 @@ forEachEngine((engine) => {
     await t.throwsAsync(openid.refreshTokenGrant(rp.configuration, stolen));
     t.is(receiver.received.length, 0);
     await confirm(signedIn.browser, `${issuer}/protocol/openid-connect/logout`);
+    await receiver.until(1);
+    t.is((await logoutOf(rp, receiver.received[0])).sid, sid(signedIn));
+  });
+
+  engine.test('an address that is set while a session goes on is told of its end, also when it has lost its tokens before', async (t) => {
+    const stage = await scene();
+    const { server, user, realm, logoutOf } = stage;
+    const [receiver, client] = [await logoutReceiver(), await server.client(realm)];
+    const rp = await relyingParty(server, realm, client);
+    const signedIn = await signIn(server, rp, user);
+    await changeClient(server.operator(), realm, client.row.id, { attributes: { 'backchannel.logout.url': receiver.url } });
+    await openid.tokenRevocation(rp.configuration, String(signedIn.tokens.refresh_token), { token_type_hint: 'refresh_token' });
+    const sessions = () => server.db.knex('sessions').where({ realm_id: realm.id });
+    t.deepEqual(await sessions().pluck('look_at'), [0]);
+    await endRunOut(server.db, Date.now());
+    t.is(receiver.received.length, 0);
+    const now = Date.now();
+    await sessions().update({ ends_at: now - 1, look_at: now - 1 });
+    await endRunOut(server.db, now);
     await receiver.until(1);
     t.is((await logoutOf(rp, receiver.received[0])).sid, sid(signedIn));
   });

@@ -91,6 +91,20 @@ forEachEngine((engine) => {
     t.deepEqual(await client.clients.find({ clientId }), []);
   });
 
+  engine.test('what is wrong is said by the name that it was sent by', async (t) => {
+    const { at, initialAccess } = await realmOf();
+    const { token } = await initialAccess();
+    const metadata = { redirect_uris: [REDIRECT_URI], backchannel_logout_uri: 'http://app.example/out' };
+    const refused = await at('POST', 'openid-connect', token, metadata);
+    t.deepEqual([refused.status, refused.body.error], [400, 'invalid_client_metadata']);
+    t.regex(refused.body.error_description, /^backchannel_logout_uri: .*https/);
+    const made = await at('POST', 'openid-connect', token, {
+      ...metadata,
+      ...{ backchannel_logout_uri: 'https://app.example/out', backchannel_logout_session_required: true },
+    });
+    t.like(made.body, { backchannel_logout_uri: 'https://app.example/out', backchannel_logout_session_required: true });
+  });
+
   engine.test('an initial access token lets in as many as it says, until it says, and what is refused is not counted', async (t) => {
     const { realm, client, at, initialAccess } = await realmOf();
     const { id, token } = await initialAccess(2);
@@ -159,7 +173,7 @@ forEachEngine((engine) => {
       [{ redirect_uris: [REDIRECT_URI], grant_types: ['password'] }, 'grant_types'],
       [{ redirect_uris: [REDIRECT_URI], response_types: ['token'] }, 'response_types'],
       [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'private_key_jwt' }, 'token_endpoint_auth_method'],
-      [{ redirect_uris: [REDIRECT_URI], id_token_signed_response_alg: 'none' }, 'id.token.signed.response.alg'],
+      [{ redirect_uris: [REDIRECT_URI], id_token_signed_response_alg: 'none' }, 'id_token_signed_response_alg'],
       [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'none', grant_types: ['client_credentials'] }, 'serviceAccount'],
       ['text', 'body'],
     ] as const) {

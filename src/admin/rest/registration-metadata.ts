@@ -101,6 +101,12 @@ function checkOwnRedirectUri(uri: string, type: 'web' | 'native'): void {
   if (type === 'web' && !isHttp && url.protocol !== 'https:') throw wrong('a scheme of its own is for applications whose application_type is native');
 }
 
+/** A message about an attribute, by the name that it has as metadata. */
+export function inMetadata(message: string): string {
+  const [name] = Object.entries(OWN_METADATA).find(([, { attribute }]) => message.startsWith(`attributes.${attribute}:`)) ?? [];
+  return name === undefined ? message : message.replace(/^[^:]+/, name);
+}
+
 /** @param registered.secret none for whoever may not have it again */
 export function metadataOf(client: ClientRow, registered: { secret: string | null; token: string; uri: string }): Record<string, unknown> {
   const attributes = Object.entries(OWN_METADATA).flatMap(([name, { attribute, kind }]) => {

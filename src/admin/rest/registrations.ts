@@ -17,7 +17,7 @@ import type { Operator } from '../resources/context.ts';
 import { readJson } from './body.ts';
 import { clientIn, fieldsOf, representedClient } from './client-representation.ts';
 import type { RestDeps } from './mount.ts';
-import { clientMetadata, fieldsOfMetadata, metadataOf } from './registration-metadata.ts';
+import { clientMetadata, fieldsOfMetadata, inMetadata, metadataOf } from './registration-metadata.ts';
 import { checkSector } from './sector-identifier.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -34,6 +34,8 @@ interface Format {
   /** What has to be asked of others. */
   check(deps: RestDeps, body: unknown): Promise<void>;
   answer(operator: Operator, client: ClientRow, registered: Registered): Promise<object>;
+  /** What is wrong, by the names that were sent. */
+  words(message: string): string;
 }
 
 const FORMATS: Readonly<Record<string, Format>> = {
@@ -41,6 +43,7 @@ const FORMATS: Readonly<Record<string, Format>> = {
     fields: (body, client) => fieldsOfMetadata(parsed(clientMetadata, body), client),
     check: ({ outbound }, body) => checkSector(outbound.fetch, parsed(clientMetadata, body)),
     answer: async (_operator, client, registered) => metadataOf(client, registered),
+    words: inMetadata,
   },
   default: {
     fields: (body) => fieldsOf(parsed(clientIn, body)),
@@ -50,6 +53,7 @@ const FORMATS: Readonly<Record<string, Format>> = {
       const shown = representedClient(client, scopes, { manage: true, ...(secret === null ? {} : { secret }) });
       return { ...shown, registrationAccessToken: token };
     },
+    words: (message) => message,
   },
 };
 
@@ -78,7 +82,7 @@ export async function handleRegistration(deps: RestDeps, ctx: Koa.Context, realm
   } catch (error) {
     if (!(error instanceof AppError) || error.status >= 500) throw error;
     if (error.status === 401) await deps.refusedToken(ctx.ip);
-    refuse(ctx, error);
+    refuse(ctx, error, format.words);
   }
 }
 
@@ -118,8 +122,8 @@ async function answer(
 }
 
 /** RFC 7591 section 3.2.2. */
-function refuse(ctx: Koa.Context, error: AppError): void {
-  const message = inEnglish(error.said);
+function refuse(ctx: Koa.Context, error: AppError, words: Format['words']): void {
+  const message = words(inEnglish(error.said));
   const aboutRedirects = error.field === 'redirectUris' || error.field === 'redirect_uris';
   const code = error.status === 400 || error.status === 409 ? (aboutRedirects ? 'invalid_redirect_uri' : 'invalid_client_metadata') : error.code;
   ctx.status = error.status === 409 ? 400 : error.status;

@@ -12,7 +12,7 @@ import { record } from '../../audit/record.ts';
 import type { Keyring } from '../../crypto/keyring.ts';
 import { isCorrupted } from '../../errors.ts';
 import type { Database } from '../../store/database.ts';
-import { addresseeOf, claimNotices, finishNotice, LOGOUT_URL, type NoticeRow, putOffNotice } from '../../store/logout-notices.ts';
+import { addresseeOf, claimNotices, finishNotice, LOGOUT_URL, type NoticeRow, onNotices, putOffNotice } from '../../store/logout-notices.ts';
 import { realmById } from '../../store/realms.ts';
 import { Courier, type CourierLog } from '../courier.ts';
 import { post, type Send, type Sent } from '../post.ts';
@@ -37,6 +37,7 @@ export function logoutCourier(deps: LogoutCourierDeps): Courier<NoticeRow> {
   const { db, now, log, report } = deps;
   return new Courier({
     ...{ name: 'applications of the end of a session', log, now },
+    onNews: onNotices,
     claim: (claim) => claimNotices(db.knex, claim),
     receiverOf: (row) => row.clientRowId,
     send: (row) => send(deps, row),
