@@ -34,7 +34,6 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
     switch (ctx.oidc.route) {
       case 'token':
         completeTokenResponse(room, ctx);
-        nameRefusal(ctx);
         await noteUse(room, ctx);
         break;
       case 'resume':
@@ -46,7 +45,6 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
         break;
       case 'device_authorization':
         addInterval(room, ctx);
-        nameRefusal(ctx);
         break;
       case 'code_verification':
         await noteUse(room, ctx);
@@ -130,14 +128,6 @@ function takeIdTokensAsHints({ IdToken }: Provider): void {
     if (validated.payload.typ !== 'ID') throw new Error('it is not an ID token');
     return validated;
   };
-}
-
-/** The library calls a grant that the client does not have `invalid_request`; RFC 6749 section 5.2 and Keycloak have a word of their own. */
-function nameRefusal(ctx: KoaContextWithOIDC): void {
-  const body: unknown = ctx.body;
-  if (typeof body !== 'object' || body === null || !('error_description' in body)) return;
-  if (/^\S+ (?:grant type )?is not allowed for this client$/.test(String(body.error_description)))
-    Object.assign(body, { error: 'unauthorized_client' });
 }
 
 /** What Keycloak's clients read in a token response besides the standard's members. */

@@ -6,6 +6,7 @@ import { type MessageKey, type Saying, say } from '../languages/messages.ts';
 import { type AboutClient, aboutClient } from '../realms/home.ts';
 import { currentRequestId } from '../telemetry/log.ts';
 import { rowOf } from './client-metadata.ts';
+import { described } from './descriptions.ts';
 import { STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
 import { isOfThisSession, signOutAtOnce } from './sign-out.ts';
@@ -48,10 +49,17 @@ export function pagesOf(room: RealmRoom, cookie: { path: string }): Pages {
   };
   return {
     show,
-    async renderError(ctx, out, error) {
-      const fault = out.error === 'server_error';
+    async renderError(ctx, told, error) {
+      const fault = told.error === 'server_error';
+      const out = fault ? told : { ...told, ...described(ctx, error) };
       room.log[fault ? 'error' : 'warn'](
-        { realm: realm.name, error: out.error, description: out.error_description, ...(fault ? { err: error } : {}) },
+        {
+          realm: realm.name,
+          error: out.error,
+          description: out.error_description,
+          ...('error_detail' in error ? { detail: error.error_detail } : {}),
+          ...(fault ? { err: error } : {}),
+        },
         'an error page was shown',
       );
       const meaning = toldOf(ctx, out, error);

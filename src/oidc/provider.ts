@@ -17,6 +17,7 @@ import { installClientKeys } from './client-keys.ts';
 import { CLIENT_METADATA, rotates, rowOf } from './client-metadata.ts';
 import { Clients, installMatchers } from './clients.ts';
 import { installCors } from './cors.ts';
+import { installDescriptions } from './descriptions.ts';
 import { featuresOf } from './features.ts';
 import { libraryFetch } from './fetching.ts';
 import { consentIsMissing, grantFor, scopesToAllow } from './grants.ts';
@@ -136,6 +137,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   installRefreshTokens(provider, room);
   installClientKeys(provider, room);
   installReplayDetection(provider);
+  installDescriptions(provider, room);
   installMiddleware(provider, room, failures);
   installCors(provider, { clients, accessTokens });
   installLoginStatus(provider, room);

@@ -40,7 +40,7 @@ export interface OidcDeps {
   /** Milliseconds since the epoch; oidc-provider itself reads Date.now. */
   now(): number;
   /** Records what must not stay unseen; `details` never hold a secret. */
-  log: { warn(details: object, message: string): void; error(details: object, message: string): void };
+  log: { info(details: object, message: string): void; warn(details: object, message: string): void; error(details: object, message: string): void };
 }
 
 /** One realm's side of the room: its context, and the Provider once it is built. */

@@ -213,7 +213,7 @@ test('E09 proxies of the environment are not used', async (t) => {
 /** What oidc-provider is given to fetch with: keys of clients (`jwks_uri`), and whatever else it may ask for. */
 const libraryOn = (allow: string, resolve: Resolve, now: () => number = Date.now) => {
   const warned: object[] = [];
-  const log = { warn: (details: object) => void warned.push(details), error: () => undefined };
+  const log = { warn: (details: object) => void warned.push(details), error: () => undefined, info: () => undefined };
   return { warned, fetch: libraryFetch({ fetchGuarded: createGuardedClient({ allow: allowing(allow), resolve }), log, now }, 'staff') };
 };
 
