@@ -61,9 +61,9 @@ export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable
       useGrantedResource: () => true,
       getResourceServerInfo: async (ctx, resource, client) => {
         const { settings } = room.context.realm;
-        if (resource === DEFAULT_RESOURCE) return defaultResourceServer(scopes, rowOf(client), settings);
-        // The library asks no question of its own of a request that says what it is for.
+        // Of a request that names what it is for the question above is not asked.
         if (ASKED_AT.has(ctx.oidc.route) && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
+        if (resource === DEFAULT_RESOURCE) return defaultResourceServer(scopes, rowOf(client), settings);
         return namedResourceServer(clients, rowOf(client), resource, settings);
       },
     },

@@ -178,6 +178,9 @@ forEachEngine((engine) => {
     const three = await openid.refreshTokenGrant(rp.configuration, one.refresh_token ?? '', { resource: REALM });
     t.is(await userinfo(stage, three.access_token), 200);
     t.is(await refused(openid.refreshTokenGrant(rp.configuration, one.refresh_token ?? '')), 'invalid_target', 'which one has to be said');
+    const realm = await granted([REALM]);
+    t.like(realm.claims(), { preferred_username: user.username }, 'with the scopes that apply unasked');
+    t.is(await userinfo(stage, realm.access_token), 200);
     t.is(await refused(granted([ORDERS, BILLS])), 'invalid_target');
     t.is(await refused(granted([ORDERS], { resource: BILLS })), 'invalid_target', 'was not asked for');
     t.is(await refused(granted([ORDERS], { resource: 'https://else.example' })), 'invalid_target');
@@ -185,6 +188,15 @@ forEachEngine((engine) => {
     const url = await openid.buildAuthorizationUrlWithPAR(rp.configuration, new URL(pushed.url).searchParams);
     const tokens = await exchange(rp, pushed, await browser.visit(url.href));
     t.like(await openid.tokenIntrospection(apiRp.configuration, tokens.access_token), { aud: ORDERS, preferred_username: user.username });
+  });
+
+  engine.test('a client has at+jwt in the header of its own access tokens, and its ID tokens stay as they are', async (t) => {
+    const stage = await scene({ mfa: 'off' }, { attributes: { 'access.token.header.type.rfc9068': 'true' } });
+    const { tokens } = await signIn(stage.server, stage.rp, await stage.server.user(stage.realm));
+    t.is(decodeProtectedHeader(tokens.access_token).typ, 'at+jwt');
+    t.not(decodeProtectedHeader(tokens.id_token ?? '').typ, 'at+jwt');
+    t.is(await userinfo(stage, tokens.access_token), 200);
+    t.true((await openid.tokenIntrospection(stage.rp.configuration, tokens.access_token)).active);
   });
 
   engine.test('scopes are those that the resource server has too', async (t) => {
