@@ -182,13 +182,45 @@ for (const [name, { program, host, start }] of Object.entries(PROXIES)) {
     t.true(formsOf(again)[0]?.names.includes('username'), 'the password is asked again');
   });
 
-  test(`${name}: the cookie of another host of the realm opens nothing`, async (t) => {
+  test(`${name}: the cookie of another host, of the realm or of another one, opens nothing`, async (t) => {
     const { cardea, realm, agent } = await signedIn();
-    const other = await startSite(cardea, realm);
-    t.is((await agent.get(`${other.origin}/`)).status, 200);
-    const stolen = Object.values(agent.cookies(other.hostname))[0] ?? '';
-    t.regex(stolen, /^[\w-]{43}$/);
-    for (const cookie of [`__Host-cardea_gate=${stolen}`, `cardea_gate=${stolen}`]) t.is((await raw('/', { cookie })).status, 401);
+    const strangers = await cardea.realm();
+    const stranger = await cardea.user(strangers);
+    const sites = [await startSite(cardea, realm), await startSite(cardea, strangers)];
+    for (const { origin, hostname } of sites) {
+      t.is((await open(agent, `${origin}/`, stranger)).status, 200);
+      const stolen = Object.values(agent.cookies(hostname))[0] ?? '';
+      t.regex(stolen, /^[\w-]{43}$/);
+      for (const cookie of [`__Host-cardea_gate=${stolen}`, `cardea_gate=${stolen}`]) t.is((await raw('/', { cookie })).status, 401);
+    }
+  });
+
+  test(`${name}: a sign-in leads back to the host, wherever \`rd\` points`, async (t) => {
+    const { origin, agent } = await signedIn();
+    for (const rd of [
+      '//evil.example/',
+      'https://evil.example/',
+      '/\\evil.example',
+      '/%5cevil.example',
+      'javascript:alert(1)',
+      '/x\r\nSet-Cookie: a=b',
+    ]) {
+      const page = await agent.get(`${origin}/.cardea/start?rd=${encodeURIComponent(rd)}`);
+      t.is(page.url, `${origin}/`, rd);
+      t.is(page.status, 200, rd);
+    }
+  });
+
+  test(`${name}: a sign-out that races with requests leaves nobody signed in`, async (t) => {
+    const { cardea, realm, origin, agent, cookie, user } = await signedIn();
+    const [out] = await Promise.all([
+      agent.request(`${origin}/.cardea/sign-out`, { method: 'POST', headers: { origin } }),
+      ...Array.from({ length: 10 }, () => raw('/', { cookie })),
+    ]);
+    await agent.get(out?.headers.get('location') ?? '');
+    t.is((await raw('/', { cookie })).status, 401);
+    const left = await cardea.db.knex('sessions').where({ realm_id: realm.id, user_id: user.id }).whereNull('ended_at');
+    t.is(left.length, 0);
   });
 
   test(`${name}: no spelling of a path leads past its rule`, async (t) => {
