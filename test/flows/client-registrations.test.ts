@@ -1,10 +1,12 @@
 /** Clients that register and manage themselves, over HTTP. */
 import type { RequestListener } from 'node:http';
+import { exportJWK, generateKeyPair } from 'jose';
 import { type Admin, adminOf } from '../support/admin.ts';
 import { type Cardea, REDIRECT_URI, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
 import { listen } from '../support/listen.ts';
+import { openid } from '../support/sign-in.ts';
 
 /** Documents of sector identifiers, and an address that leads where nobody may be sent. */
 const answerSector: RequestListener = (request, response) => {
@@ -172,7 +174,12 @@ forEachEngine((engine) => {
       [{}, 'redirect_uris'],
       [{ redirect_uris: [REDIRECT_URI], grant_types: ['password'] }, 'grant_types'],
       [{ redirect_uris: [REDIRECT_URI], response_types: ['token'] }, 'response_types'],
-      [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'private_key_jwt' }, 'token_endpoint_auth_method'],
+      [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'private_key_jwt' }, 'jwks'],
+      [{ redirect_uris: [REDIRECT_URI], jwks: { keys: [{ kty: 'oct', k: 'AAAA' }] } }, 'jwks: key 0 is a private or secret key'],
+      [{ redirect_uris: [REDIRECT_URI], jwks_uri: 'http://169.254.169.254/keys' }, 'jwks_uri: '],
+      [{ redirect_uris: [REDIRECT_URI], jwks_uri: 'https://app.example/keys', jwks: { keys: [] } }, 'jwks'],
+      [{ redirect_uris: [REDIRECT_URI], request_object_signing_alg: 'none' }, 'request_object_signing_alg: '],
+      [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'magic' }, 'token_endpoint_auth_method'],
       [{ redirect_uris: [REDIRECT_URI], id_token_signed_response_alg: 'none' }, 'id_token_signed_response_alg'],
       [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'none', grant_types: ['client_credentials'] }, 'serviceAccount'],
       ['text', 'body'],
@@ -200,6 +207,29 @@ forEachEngine((engine) => {
     t.deepEqual((await at('GET', made.body.registration_client_uri, made.body.registration_access_token)).body, made.body);
     const [row] = await client.clients.find({ clientId: made.body.client_id });
     t.like(row?.attributes, { policyUri: said.policy_uri, 'default.acr.values': 'aal2##aal1', 'cardea.default.max.age': '3600' });
+  });
+
+  engine.test('an application registers its keys, has no secret then, and authenticates by what it signs', async (t) => {
+    const { server, realm, at, initialAccess } = await realmOf();
+    const { token } = await initialAccess();
+    const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
+    const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'one', use: 'sig' }] };
+    const metadata = { grant_types: ['client_credentials'], token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
+    const made = await at('POST', 'openid-connect', token, { ...metadata, jwks });
+    t.is(made.status, 201, JSON.stringify(made.body));
+    t.like(made.body, { ...metadata, jwks, client_secret: undefined });
+    const issuer = new URL(`${server.origin}/realms/${realm.name}`);
+    const configuration = await openid.discovery(issuer, made.body.client_id, undefined, openid.PrivateKeyJwt({ key: privateKey, kid: 'one' }), {
+      execute: [openid.allowInsecureRequests],
+    });
+    t.is((await openid.clientCredentialsGrant(configuration)).token_type, 'bearer');
+
+    const { registration_client_uri: uri, registration_access_token: own } = made.body;
+    t.is((await at('PUT', uri, own, { grant_types: ['client_credentials'] })).status, 400, 'it would have nothing left to authenticate with');
+    const changed = await at('PUT', uri, own, { grant_types: ['client_credentials'], token_endpoint_auth_method: 'client_secret_basic' });
+    t.like(changed.body, { token_endpoint_auth_method: 'client_secret_basic', jwks: undefined });
+    t.regex(changed.body.client_secret, /^[\w-]{43}$/);
+    await t.throwsAsync(openid.clientCredentialsGrant(configuration));
   });
 
   engine.test('redirect URIs of an application are written out, and are such as its kind has', async (t) => {

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { randomToken, safeEqual, sha256 } from '../../crypto/codes.ts';
 import { AppError, badInput, conflict, notFound } from '../../errors.ts';
+import { BOUND, KEYS, REQUEST_ALGORITHM, SIGNING_ALGORITHM, SUBJECT } from '../../realms/client-credentials.ts';
 import { clientById } from '../../store/client-changes.ts';
 import {
   countInitialAccess,
@@ -89,11 +90,16 @@ export const OWN_METADATA = {
   userinfo_signed_response_alg: { attribute: 'user.info.response.signature.alg', kind: 'text' },
   require_pushed_authorization_requests: { attribute: 'require.pushed.authorization.requests', kind: 'boolean' },
   dpop_bound_access_tokens: { attribute: 'dpop.bound.access.tokens', kind: 'boolean' },
+  token_endpoint_auth_signing_alg: { attribute: SIGNING_ALGORITHM, kind: 'text' },
+  request_object_signing_alg: { attribute: REQUEST_ALGORITHM, kind: 'text' },
+  tls_client_auth_subject_dn: { attribute: SUBJECT, kind: 'text' },
+  tls_client_certificate_bound_access_tokens: { attribute: BOUND, kind: 'boolean' },
 } as const;
 
 /** Attributes that an application may say of itself. */
 const OWN_ATTRIBUTES: readonly string[] = [
   ...Object.values(OWN_METADATA).map(({ attribute }) => attribute),
+  ...Object.values(KEYS),
   'access.token.signed.response.alg',
   'pkce.code.challenge.method',
 ];
@@ -102,8 +108,9 @@ const OWN_ATTRIBUTES: readonly string[] = [
 function ownFields(fields: ClientFields): ClientFields {
   const { name, description, rootUrl, baseUrl, redirectUris, postLogoutRedirectUris, webOrigins, publicClient, standardFlow, serviceAccount } =
     fields;
-  const { attributes = {} } = fields;
+  const { attributes = {}, kept } = fields;
   return {
+    ...(kept?.clientAuthenticatorType === undefined ? {} : { kept: { clientAuthenticatorType: kept.clientAuthenticatorType } }),
     ...{ name, description, rootUrl, baseUrl, redirectUris, postLogoutRedirectUris, webOrigins, publicClient, standardFlow, serviceAccount },
     attributes: Object.fromEntries(Object.entries(attributes).filter(([attribute]) => OWN_ATTRIBUTES.includes(attribute))),
   };

@@ -1,9 +1,11 @@
 /** Client metadata of OpenID Connect (RFC 7591 section 2, OpenID Connect Dynamic Client Registration 1.0 section 2), and what it means of a client. */
 import { z } from 'zod';
 import { badInput } from '../../errors.ts';
+import { KEYS, usesSecret } from '../../realms/client-credentials.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import type { ClientFields } from '../resources/client-input.ts';
 import { OWN_METADATA } from '../resources/client-registrations.ts';
+import { keyFields, keyMetadata, keyMetadataOf } from './registration-keys.ts';
 
 const text = z.string().max(2_000);
 const texts = z.array(text).max(500);
@@ -23,7 +25,7 @@ export const clientMetadata = z.object({
   client_secret: text.optional(),
   redirect_uris: texts.optional(),
   post_logout_redirect_uris: texts.optional(),
-  token_endpoint_auth_method: z.enum(['client_secret_basic', 'client_secret_post', 'none']).optional(),
+  ...keyMetadata,
   grant_types: z
     .array(z.enum(['authorization_code', 'refresh_token', 'client_credentials']))
     .max(10)
@@ -50,6 +52,10 @@ export const clientMetadata = z.object({
   userinfo_signed_response_alg: text.optional(),
   require_pushed_authorization_requests: z.boolean().optional(),
   dpop_bound_access_tokens: z.boolean().optional(),
+  token_endpoint_auth_signing_alg: text.optional(),
+  request_object_signing_alg: text.optional(),
+  tls_client_auth_subject_dn: text.optional(),
+  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
   // What would leave an application waiting for something else than it gets is refused, and not passed over.
   id_token_encrypted_response_alg: notOffered,
   userinfo_encrypted_response_alg: notOffered,
@@ -65,6 +71,7 @@ export function fieldsOfMetadata(metadata: ClientMetadata, client?: ClientRow): 
   for (const uri of metadata.redirect_uris ?? []) checkOwnRedirectUri(uri, metadata.application_type ?? 'web');
   const given: Readonly<Record<string, unknown>> = metadata;
   const attributes = Object.entries(OWN_METADATA).map(([name, { attribute }]) => [attribute, kept(given[name])]);
+  const keys = keyFields(metadata, client);
   return {
     clientId: metadata.client_id,
     name: metadata.client_name ?? null,
@@ -74,7 +81,8 @@ export function fieldsOfMetadata(metadata: ClientMetadata, client?: ClientRow): 
     publicClient: method === undefined ? undefined : method === 'none',
     standardFlow: grants?.includes('authorization_code') ?? (client === undefined ? true : undefined),
     serviceAccount: grants?.includes('client_credentials'),
-    attributes: Object.fromEntries(attributes),
+    ...keys,
+    attributes: { ...Object.fromEntries(attributes), ...keys.attributes },
   };
 }
 
@@ -103,7 +111,9 @@ function checkOwnRedirectUri(uri: string, type: 'web' | 'native'): void {
 
 /** A message about an attribute, by the name that it has as metadata. */
 export function inMetadata(message: string): string {
-  const [name] = Object.entries(OWN_METADATA).find(([, { attribute }]) => message.startsWith(`attributes.${attribute}:`)) ?? [];
+  const own = Object.entries(OWN_METADATA).map(([name, { attribute }]): [string, string] => [name, attribute]);
+  const all: readonly (readonly [string, string])[] = [...own, ['jwks_uri', KEYS.url], ['jwks', KEYS.set]];
+  const [name] = all.find(([, attribute]) => message.startsWith(`attributes.${attribute}:`)) ?? [];
   return name === undefined ? message : message.replace(/^[^:]+/, name);
 }
 
@@ -116,10 +126,10 @@ export function metadataOf(client: ClientRow, registered: { secret: string | nul
   return {
     client_id: client.clientId,
     client_id_issued_at: Math.floor(client.createdAt / 1000),
-    ...(registered.secret === null ? {} : { client_secret: registered.secret, client_secret_expires_at: 0 }),
+    ...(registered.secret === null || !usesSecret(client) ? {} : { client_secret: registered.secret, client_secret_expires_at: 0 }),
     redirect_uris: client.redirectUris,
     ...(client.postLogoutRedirectUris.length === 0 ? {} : { post_logout_redirect_uris: client.postLogoutRedirectUris }),
-    token_endpoint_auth_method: client.publicClient ? 'none' : 'client_secret_basic',
+    ...keyMetadataOf(client),
     grant_types: [...(client.standardFlow ? ['authorization_code', 'refresh_token'] : []), ...(client.serviceAccount ? ['client_credentials'] : [])],
     response_types: client.standardFlow ? ['code'] : [],
     subject_type: 'public',
