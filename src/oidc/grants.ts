@@ -44,17 +44,23 @@ export async function grantFor(room: RealmRoom, ctx: KoaContextWithOIDC): Promis
     }
   }
 
-  const { grant, sid } = await joinedGrant(room, ctx, { row, userId: account.accountId, sessionId: standing.session.id, scopes: asked });
+  const at = { row, userId: account.accountId, sessionId: standing.session.id, scopes: asked };
+  const { grant, sid } = await joinedGrant(room, ctx, { ...at, needsConsent: row.consentRequired && asked.length > 0 });
   session.sidFor(client.clientId, sid);
   return grant;
 }
 
+interface Joining {
+  row: ClientRow;
+  userId: string;
+  sessionId: string;
+  scopes: string[];
+  /** It stands on what the user allowed, which may be taken back in this moment. */
+  needsConsent?: boolean;
+}
+
 /** The grant of a session at a client, with these scopes among others: the one that there is, or one that begins. */
-export async function joinedGrant(
-  room: RealmRoom,
-  ctx: KoaContextWithOIDC,
-  at: { row: ClientRow; userId: string; sessionId: string; scopes: string[] },
-): Promise<{ grant: Grant | undefined; sid: string }> {
+export async function joinedGrant(room: RealmRoom, ctx: KoaContextWithOIDC, at: Joining): Promise<{ grant: Grant | undefined; sid: string }> {
   const joined = await sessionClient(room.db.knex, at.row.realmId, at.sessionId, at.row.id);
   const known = joined?.grantId ? await ctx.oidc.provider.Grant.find(joined.grantId) : undefined;
   if (!joined || !known) return beginGrant(room, ctx, { ...at, instead: joined?.grantId ?? null });
@@ -66,19 +72,28 @@ export async function joinedGrant(
 export async function beginGrant(
   room: RealmRoom,
   ctx: KoaContextWithOIDC,
-  at: { row: ClientRow; userId: string; sessionId: string; scopes: string[]; instead: string | null },
+  at: Joining & { instead: string | null },
 ): Promise<{ grant: Grant | undefined; sid: string }> {
-  const { row, userId, sessionId, scopes, instead } = at;
+  const { row, userId, sessionId, scopes, instead, needsConsent } = at;
   const { Grant: GrantModel } = ctx.oidc.provider;
   const fresh = new GrantModel({ accountId: userId, clientId: row.clientId });
   extend(ctx, fresh, scopes);
   const grantId = await fresh.save();
   const { realmId } = row;
-  const joining = { realmId, sessionId, clientRowId: row.id, sid: randomUUID(), grantId, instead, now: room.now() };
+  const joining = {
+    realmId,
+    sessionId,
+    clientRowId: row.id,
+    sid: randomUUID(),
+    grantId,
+    instead,
+    consentOf: needsConsent ? userId : null,
+    now: room.now(),
+  };
   const stored = await room.db.transaction((trx) => joinSessionClient(trx, joining));
   if (!stored) {
     await room.db.transaction((trx) => deleteGrants(trx, realmId, [grantId]));
-    throw new errors.AccessDenied('the session was signed out meanwhile; start again from the application');
+    throw new errors.AccessDenied('the session was signed out, or the access taken back, meanwhile; start again from the application');
   }
   const { sid } = stored;
   if (row.attributes[LOGOUT_URL]) await watchSession(room.db.knex, realmId, sessionId, firstLook(room.now()));

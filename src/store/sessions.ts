@@ -165,13 +165,20 @@ export async function touchSession(knex: Knex, row: SessionRow, fresh: Proof[], 
  * has ended: it is held for as long as this takes, so that an ending beside it either is seen here, or finds the grant.
  *
  * @param row.instead a grant that is gone: the new one takes its place, with a sid of its own
+ * @param row.consentOf the user whose consent this stands on, which is held in the same way
  */
 export async function joinSessionClient(
   trx: Knex.Transaction,
-  row: { realmId: string; sessionId: string; clientRowId: string; sid: string; grantId: string; instead: string | null; now: number },
+  row: { realmId: string; sessionId: string; clientRowId: string; sid: string; grantId: string; instead: string | null; now: number } & {
+    consentOf?: string | null;
+  },
 ): Promise<{ sid: string; grantId: string | null } | undefined> {
   const session = await trx('sessions').where({ realm_id: row.realmId, id: row.sessionId }).whereNull('ended_at').forShare().first('id');
   if (!session) return undefined;
+  if (typeof row.consentOf === 'string') {
+    const consent = trx('consents').where({ realm_id: row.realmId, user_id: row.consentOf, client_id: row.clientRowId });
+    if (!(await consent.forShare().first('client_id'))) return undefined;
+  }
   const key = { realm_id: row.realmId, session_id: row.sessionId, client_id: row.clientRowId };
   const mine = { sid: row.sid, grant_id: row.grantId, created_at: row.now };
   if (row.instead !== null) {

@@ -149,6 +149,27 @@ forEachEngine((engine) => {
     }
   });
 
+  engine.test('of visits to an application at the moment in which its access is taken back, none goes on without a consent', async (t) => {
+    const on = await scene({ mfa: 'off' }, { firstParty: false });
+    const { knex } = on.server.db;
+    const places = () => knex('session_clients').where({ realm_id: on.realm.id, client_id: on.rp.client.row.id });
+    for (let round = 0; round < 4; round += 1) {
+      const user = await on.server.user(on.realm);
+      const { browser } = await inAccount(on, user);
+      const others = [(await inAccount(on, user)).browser, (await inAccount(on, user)).browser];
+      // Their places at the application are gone, and are made anew.
+      await places().delete();
+      const urls = await Promise.all(others.map(async () => (await authorizationRequest(on.rp, { prompt: 'none' })).url));
+      const [out] = await Promise.all([
+        browser.post(`${accountOf(on)}/applications/${on.rp.client.row.id}/take-back`, {}),
+        ...others.map((other, index) => other.visit(urls[index] ?? '')),
+      ]);
+      t.is(out.status, 200);
+      t.is((await knex('consents').where({ user_id: user.id })).length, 0);
+      t.is((await places()).length, 0);
+    }
+  });
+
   engine.test('a sign-in that was finished before everybody was signed out cannot be brought back after it', async (t) => {
     const on = await scene({ mfa: 'off' });
     const user = await on.server.user(on.realm);

@@ -173,6 +173,30 @@ browserOnly('a sign-in works by keyboard alone: fields, choice, sign in, forgott
   t.deepEqual(seen, ['username', 'password', 'remember', 'Sign in', 'Forgot your password?', 'do']);
 });
 
+browserOnly('signing out everywhere works by keyboard alone: from the list to the question, its boxes, and the way back', async (t) => {
+  const { page } = await open(t, {});
+  const rounds: [name: string, last: string][] = [
+    ['one session', 'Sign out everywhere'],
+    ['sign out everywhere', 'Stay signed in'],
+  ];
+  const seen: string[][] = [];
+  for (const [name, last] of rounds) {
+    await visit(page, exhibits.find((exhibit) => exhibit.name === name) ?? t.fail(`the gallery has no ${name}`));
+    const order: string[] = [];
+    for (let step = 0; step < 20 && order.at(-1) !== last; step += 1) {
+      await page.keyboard.press('Tab');
+      order.push(await page.evaluate<string>(inPage.focused));
+      t.is(await page.evaluate<string>(inPage.outline), 'solid', order.at(-1));
+    }
+    seen.push(order);
+  }
+  const frame = ['Skip to the content', 'Sign out', 'Sign-in methods', 'Where you are signed in', 'Devices', 'Applications'];
+  t.deepEqual(seen, [
+    [...frame, 'Sign out here', 'Sign out everywhere else', 'Sign out everywhere'],
+    [...frame, 'offline', 'devices', 'Sign out everywhere', 'Stay signed in'],
+  ]);
+});
+
 browserOnly('with the system’s own colours, fields and buttons keep an edge', async (t) => {
   const { page } = await open(t, { forcedColors: 'active' });
   await visit(page, signIn(t));
