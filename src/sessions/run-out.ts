@@ -2,11 +2,11 @@
  * Sessions that ran out. Nobody has to end such a session: it is refused whenever it is used. But applications that listen for
  * the end of theirs are told of this one too, so the sessions that these are in are looked at when they may have run out.
  */
-
 import type { RealmSettings } from '../realms/settings.ts';
 import type { Database } from '../store/database.ts';
 import { realmById } from '../store/realms.ts';
-import { lookAgain, type SessionRow, sessionsToLookAt } from '../store/sessions.ts';
+import { lookAgain, sessionsToLookAt } from '../store/session-endings.ts';
+import type { SessionRow } from '../store/sessions.ts';
 import { endOf, isAlive, lifetimeOf } from './lifetimes.ts';
 import { endSessionsOf } from './sessions.ts';
 

@@ -12,7 +12,8 @@ import type { RealmSettings } from '../realms/settings.ts';
 import type { Database } from '../store/database.ts';
 import { deleteGrants } from '../store/oidc-payloads.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
-import { endSessions, insertSession, liveSessionByUid, raiseSession, type SessionFacts, type SessionRow, touchSession } from '../store/sessions.ts';
+import { endSessions } from '../store/session-endings.ts';
+import { insertSession, liveSessionByUid, raiseSession, type SessionFacts, type SessionRow, touchSession } from '../store/sessions.ts';
 import { isAlive, isRemembered, lifetimeOf } from './lifetimes.ts';
 
 /** Activity is written at most this often. */

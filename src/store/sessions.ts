@@ -2,8 +2,8 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { LEVELS, type Proof } from '../policy/assurance.ts';
-import { ENDS_OFFLINE, holdNotices, insertNotices, LISTENS, type Place, releaseNotices } from './logout-notices.ts';
-import { bool, fromJson, stringMap } from './rows.ts';
+import { holdNotices } from './logout-notices.ts';
+import { bool, fromJson } from './rows.ts';
 
 const proofs: z.ZodType<Proof[]> = z.array(
   z.object({
@@ -246,88 +246,6 @@ export async function touchClient(knex: Knex, realmId: string, sid: string, now:
 export async function clientUse(knex: Knex, realmId: string, sid: string): Promise<number> {
   const row = await knex('session_clients').where({ realm_id: realmId, sid }).first('used_at');
   return row?.used_at ?? 0;
-}
-
-/** What ended with sessions. */
-export interface Ended {
-  ids: string[];
-  /** Grants that end with their session. */
-  grants: string[];
-  /** Grants of offline tokens, of clients whose offline tokens end with the session all the same. */
-  offlineGrants: string[];
-}
-
-/** Ends sessions, and notes for each of their clients that listens that it is to be told; sessions already ended are passed over. */
-export async function endSessions(
-  trx: Knex.Transaction,
-  realmId: string,
-  which: { id?: string; uid?: string; userId?: string; butUid?: string },
-  now: number,
-): Promise<Ended> {
-  const query = trx('sessions').where({ realm_id: realmId }).whereNull('ended_at');
-  if (which.id !== undefined) query.where({ id: which.id });
-  if (which.uid !== undefined) query.where({ uid: which.uid });
-  if (which.userId !== undefined) query.where({ user_id: which.userId });
-  if (which.butUid !== undefined) query.whereNot({ uid: which.butUid });
-  const ended: { id: string; user_id: string }[] = await query.update({ ended_at: now, look_at: null }).returning(['id', 'user_id']);
-  const ids = ended.map((row) => row.id);
-  if (ids.length === 0) return { ids, grants: [], offlineGrants: [] };
-  await releaseNotices(trx, realmId, ids, now);
-  const users = new Map(ended.map(({ id, user_id }) => [id, user_id]));
-  const places = await placesIn(trx, realmId, ids);
-  const told = places.filter(({ listens }) => listens).map((place) => ({ ...place, userId: users.get(place.sessionId) ?? '' }));
-  await insertNotices(trx, realmId, told, { state: 'waiting', dueAt: now });
-  const grantsWhere = (ends: (place: EndedPlace) => boolean): string[] => places.flatMap((place) => (ends(place) ? (place.grantId ?? []) : []));
-  return { ids, grants: grantsWhere(({ offline }) => !offline), offlineGrants: grantsWhere(({ offline, endsOffline }) => offline && endsOffline) };
-}
-
-interface EndedPlace extends Omit<Place, 'userId'> {
-  grantId: string | null;
-  offline: boolean;
-  /** The client is told of the end. */
-  listens: boolean;
-  endsOffline: boolean;
-}
-
-async function placesIn(trx: Knex, realmId: string, sessionIds: readonly string[]): Promise<EndedPlace[]> {
-  const rows: {
-    client_id: string;
-    session_id: string;
-    sid: string;
-    grant_id: string | null;
-    offline: boolean | number;
-    attributes: string | null;
-  }[] = await trx('session_clients')
-    .join('clients', (on) => on.on('clients.realm_id', 'session_clients.realm_id').andOn('clients.id', 'session_clients.client_id'))
-    .where('session_clients.realm_id', realmId)
-    .whereIn('session_clients.session_id', [...sessionIds])
-    .select('session_clients.client_id', 'session_clients.session_id', 'session_clients.sid', 'session_clients.grant_id')
-    .select('session_clients.offline', { attributes: trx.raw(`CASE WHEN ${LISTENS} THEN clients.attributes END`) });
-  return rows.map((row) => ({
-    clientRowId: row.client_id,
-    sessionId: row.session_id,
-    sid: row.sid,
-    grantId: row.grant_id,
-    offline: bool(row.offline),
-    listens: row.attributes !== null,
-    endsOffline: row.attributes !== null && fromJson(stringMap, row.attributes, `client ${row.client_id}`)[ENDS_OFFLINE] === 'true',
-  }));
-}
-
-/** Has somebody look at a session at `at`, unless it is looked at already. */
-export async function watchSession(knex: Knex, realmId: string, id: string, at: number): Promise<void> {
-  await knex('sessions').where({ realm_id: realmId, id }).whereNull('ended_at').whereNull('look_at').update({ look_at: at });
-}
-
-/** Sessions that it is time to look at, the longest due first. */
-export async function sessionsToLookAt(knex: Knex, now: number, limit: number): Promise<SessionRow[]> {
-  const rows: SessionRecord[] = await knex('sessions').whereNotNull('look_at').where('look_at', '<=', now).orderBy('look_at').limit(limit);
-  return rows.map(sessionFromRecord);
-}
-
-/** Has it looked at again. */
-export async function lookAgain(knex: Knex, { realmId, id }: SessionRow, at: number): Promise<void> {
-  await knex('sessions').where({ realm_id: realmId, id }).whereNull('ended_at').update({ look_at: at });
 }
 
 /** Every grant of a user, those of offline tokens too. */
