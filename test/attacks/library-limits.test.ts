@@ -84,7 +84,7 @@ forEachEngine((engine) => {
 
   engine.test('L02 what the library does not know is a page of ours, and its pages for developers are not there', async (t) => {
     const { server, realm } = await scene({ mfa: 'off' });
-    for (const path of ['/interaction/abc', '/session/end', '/reg', '/device', '/protocol/openid-connect/nothing', '/request']) {
+    for (const path of ['/interaction/abc', '/session/end', '/reg', '/protocol/openid-connect/nothing', '/request']) {
       const page = await new Browser(server.origin).request(`${server.origin}/realms/${realm.name}${path}`);
       t.is(page.status, 404, path);
       t.true(page.html.includes('Cardea'), path);
