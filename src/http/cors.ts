@@ -12,8 +12,8 @@ type Registered = Parameters<typeof accessFrom>[0];
 
 /** Seconds that a browser may remember what it was told before a request. */
 const PREFLIGHT_MAX_AGE = 3600;
-/** Headers of ours that a page may read besides the usual: why it was refused, how long to wait, and what to prove next (RFC 9449 section 8). */
-const EXPOSED = 'WWW-Authenticate, Retry-After, DPoP-Nonce';
+/** Headers of ours that a page may read besides the usual: why it was refused, how long to wait, what to prove next (RFC 9449 section 8), and where it stands in the log. */
+const EXPOSED = 'WWW-Authenticate, Retry-After, DPoP-Nonce, X-Request-Id';
 
 /** Takes back what was said of it so far, and says it anew. */
 export function allowPages(ctx: Koa.Context, client: Registered | undefined): void {

@@ -76,7 +76,7 @@ forEachEngine((engine) => {
       for (const origin of [SPA, ADMIN]) {
         const answer = await ask({ origin });
         const { status, ...said } = told(answer);
-        const exposed = 'WWW-Authenticate, Retry-After, DPoP-Nonce';
+        const exposed = 'WWW-Authenticate, Retry-After, DPoP-Nonce, X-Request-Id';
         t.deepEqual(said, { origin, credentials: 'true', exposed }, `${what} ${status} ${origin}`);
         t.regex(answer.headers.get('vary') ?? '', /\bOrigin\b/, what);
         t.true((await answer.text()) !== '' || status === 200, `${what} says something`);

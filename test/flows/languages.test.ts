@@ -27,7 +27,7 @@ forEachEngine((engine) => {
   async function world(mfa: 'off' | 'required', options: { firstParty?: boolean; described?: { scope: string; description: string } } = {}) {
     shared ??= engine.database().then((db) => startCardea(db));
     const server = await shared;
-    const realm = await server.realm(patient({ mfa }));
+    const realm = await server.realm(patient({ mfa, rememberMe: true }));
     const { scope, description } = options.described ?? {};
     if (scope !== undefined) await server.db.knex('client_scopes').where({ realm_id: realm.id, name: scope }).update({ description });
     const rp = await relyingParty(server, realm, await server.client(realm, { firstParty: options.firstParty ?? true, name: 'Parts' }));
