@@ -18,14 +18,9 @@ export interface TokenStanding {
   revoked: boolean;
 }
 
-/** Its session at its client, the grant, the user with what is wanted, and whether it was revoked: one query. */
-export async function tokenStanding(
-  knex: Knex,
-  realmId: string,
-  token: { sid: string; jti: string; sub: string },
-  wanted: Wanted,
-): Promise<TokenStanding | undefined> {
-  const standing = knex('session_clients')
+/** Sessions at clients that still have their grant there, with session, user and grant. */
+const grantsOfSessions = (knex: Knex) =>
+  knex('session_clients')
     .join('sessions', (on) => on.on('sessions.realm_id', 'session_clients.realm_id').andOn('sessions.id', 'session_clients.session_id'))
     .join('users', (on) => on.on('users.realm_id', 'sessions.realm_id').andOn('users.id', 'sessions.user_id'))
     .join('oidc_payloads', (on) =>
@@ -33,7 +28,16 @@ export async function tokenStanding(
         .on('oidc_payloads.realm_id', 'session_clients.realm_id')
         .andOn('oidc_payloads.grant_id', 'session_clients.grant_id')
         .andOnVal('oidc_payloads.model', 'Grant'),
-    )
+    );
+
+/** Its session at its client, the grant, the user with what is wanted, and whether it was revoked: one query. */
+export async function tokenStanding(
+  knex: Knex,
+  realmId: string,
+  token: { sid: string; jti: string; sub: string },
+  wanted: Wanted,
+): Promise<TokenStanding | undefined> {
+  const standing = grantsOfSessions(knex)
     .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'session_clients.realm_id').andOnVal('revoked_tokens.jti', token.jti))
     .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': token.sid, 'users.id': token.sub })
     .select('users.*', {
@@ -99,15 +103,7 @@ export interface Origin extends Pick<SessionRow, 'createdAt' | 'endedAt' | 'ends
  * @returns one a sid; fewer when one of them is gone
  */
 export async function originsOf(knex: Knex, realmId: string, sids: readonly string[]): Promise<Origin[]> {
-  const rows = await knex('session_clients')
-    .join('sessions', (on) => on.on('sessions.realm_id', 'session_clients.realm_id').andOn('sessions.id', 'session_clients.session_id'))
-    .join('users', (on) => on.on('users.realm_id', 'sessions.realm_id').andOn('users.id', 'sessions.user_id'))
-    .join('oidc_payloads', (on) =>
-      on
-        .on('oidc_payloads.realm_id', 'session_clients.realm_id')
-        .andOn('oidc_payloads.grant_id', 'session_clients.grant_id')
-        .andOnVal('oidc_payloads.model', 'Grant'),
-    )
+  const rows = await grantsOfSessions(knex)
     .where({ 'session_clients.realm_id': realmId, 'users.enabled': true })
     .whereIn('session_clients.sid', [...sids])
     .select({

@@ -3,22 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { createClient } from '../../src/admin/resources/clients.ts';
 import { createGroup, giveGroupRoles } from '../../src/admin/resources/groups.ts';
 import { addToComposite, createRole, type RoleName } from '../../src/admin/resources/roles.ts';
-import { type Admin, adminOf, callAdmin, serviceToken } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld, callAdmin, serviceToken } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { limitedClient } from '../support/keycloak.ts';
 
 const SECRET = 'a secret of sixteen characters';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
 
   engine.test('B42 an application without the full scope uses no role of its user that it was not given', async (t) => {
     const { server, admin } = await world();

@@ -26,6 +26,8 @@ const STYLE_BUDGET = 12_288;
 const TOUCH_TARGET = 44;
 
 const browserOnly = browserTest(test);
+/** One after the other: a walk past every page takes all that two cores have, and several at once would each take longer than a test may. */
+const onAWalk = browserTest(test.serial);
 
 let origin = '';
 let server: Server | undefined;
@@ -97,7 +99,7 @@ const inPage = {
 
 for (const [size, viewport] of Object.entries(SIZES)) {
   for (const colorScheme of ['light', 'dark'] as const) {
-    browserOnly(`every page is sound on a ${size} in ${colorScheme}`, async (t) => {
+    onAWalk(`every page is sound on a ${size} in ${colorScheme}`, async (t) => {
       const { page, complaints } = await open(t, { viewport, colorScheme });
       const problems: string[] = [];
       for (const exhibit of exhibits) {
@@ -117,7 +119,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
 }
 
 for (const locale of Object.keys(LANGUAGES).filter((language) => language !== ENGLISH)) {
-  browserOnly(`every page is sound on a narrow phone in ${locale}`, async (t) => {
+  onAWalk(`every page is sound on a narrow phone in ${locale}`, async (t) => {
     const { page, complaints } = await open(t, { viewport: SIZES['narrow phone'], locale });
     const problems: string[] = [];
     for (const exhibit of exhibits) {

@@ -153,7 +153,10 @@ inBrowser('what is wrong is said next to the field, which has the cursor', async
 });
 
 inBrowser('the whole way by keyboard', async (t) => {
-  const { app, cardea, page, user, complaints } = await world({ mfa: 'optional', disabledFactors: [] }, { client: { firstParty: false } });
+  const { app, cardea, page, user, complaints } = await world(
+    { mfa: 'optional', disabledFactors: [], rememberMe: true },
+    { client: { firstParty: false } },
+  );
   await giveApp(cardea, user, { label: 'Token', factor: 'hotp' });
   const { secret } = await giveApp(cardea, user, { label: 'Phone' });
   await page.goto(app.start());

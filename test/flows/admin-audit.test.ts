@@ -1,8 +1,7 @@
 /** The audit over REST: looked for, exported so that it can be checked without us, and checked. */
 import { createHash, createHmac } from 'node:crypto';
 import { record } from '../../src/audit/record.ts';
-import { type Admin, adminOf, callAdmin } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld, callAdmin } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { limitedClient } from '../support/keycloak.ts';
 
@@ -49,14 +48,7 @@ function digestOf(salt: string | null, column: string, value: string | null): st
 }
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const realmOf = async () => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off' });

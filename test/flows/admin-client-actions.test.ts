@@ -1,23 +1,16 @@
 /** Mails that ask users to do something, sent through Keycloak's own client and followed in a browser. */
 import { giveRoles } from '../../src/admin/resources/roles.ts';
-import { type Admin, adminOf } from '../support/admin.ts';
+import { adminWorld } from '../support/admin.ts';
 import { formsOf } from '../support/agent.ts';
 import { audited, codeAt, giveApp } from '../support/attack.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import type { Cardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
 import { Forgetful, linkFor, mailsTo } from '../support/recovery.ts';
 import { Browser, relyingParty, signIn, text } from '../support/sign-in.ts';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   let addresses = 0;
   const realmOf = async (input: Parameters<Cardea['realm']>[0] = {}) => {
     const { server, admin } = await world();

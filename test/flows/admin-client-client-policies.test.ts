@@ -1,18 +1,10 @@
 /** Client policies, through Keycloak's own client: kept where they do nothing, and refused where they would promise something. */
-import { type Admin, adminOf } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
 
   engine.test('policies that are switched off and profiles without executors are kept, and shown as they were written', async (t) => {
     const { server, admin } = await world();

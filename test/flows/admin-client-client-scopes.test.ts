@@ -1,7 +1,6 @@
 /** Client scopes through Keycloak's own client: made, changed, deleted, given to clients, and what tokens say by them. */
 import { decodeJwt } from 'jose';
-import { type Admin, adminOf, callAdmin } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld, callAdmin } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal, statementsOf } from '../support/keycloak.ts';
 import { openid, relyingParty, signIn } from '../support/sign-in.ts';
@@ -9,14 +8,7 @@ import { openid, relyingParty, signIn } from '../support/sign-in.ts';
 const names = (list: { name?: string }[]) => list.map(({ name }) => name);
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const realmOf = async () => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off' });

@@ -5,21 +5,14 @@ import { clientByClientId } from '../../src/store/clients.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import { sweepExpired } from '../../src/store/sweep.ts';
 import { serviceAccountUser } from '../../src/store/users.ts';
-import { type Admin, adminOf, callAdmin } from '../support/admin.ts';
-import { type Cardea, REDIRECT_URI, startCardea } from '../support/cardea.ts';
+import { adminWorld, callAdmin } from '../support/admin.ts';
+import { type Cardea, REDIRECT_URI } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal, statementsOf } from '../support/keycloak.ts';
 import { Browser, openid, relyingParty, signIn } from '../support/sign-in.ts';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const realmOf = async () => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off' });

@@ -3,20 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { giveRoles } from '../../src/admin/resources/roles.ts';
 import { credentialSeal, insertCredential } from '../../src/store/credentials.ts';
 import type { UserRow } from '../../src/store/users.ts';
-import { type Admin, adminOf } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld } from '../support/admin.ts';
+import type { Cardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const realmOf = async () => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off' });

@@ -3,8 +3,7 @@ import { pbkdf2Sync, randomBytes } from 'node:crypto';
 import * as argon2 from '@node-rs/argon2';
 import { generateSync, ScureBase32Plugin } from 'otplib';
 import { credentialSeal, credentialsOf } from '../../src/store/credentials.ts';
-import { type Admin, adminOf } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
 import { claimsOf, passwordGrant } from '../support/password-grant.ts';
@@ -43,14 +42,7 @@ async function byArgon2(): Promise<Given> {
 }
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   let names = 0;
   const realmOf = async () => {
     const { server, admin } = await world();

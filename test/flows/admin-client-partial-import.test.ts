@@ -1,19 +1,12 @@
 /** A realm written down and read in again, through Keycloak's own client. */
 import type RealmRepresentation from '@keycloak/keycloak-admin-client/lib/defs/realmRepresentation.js';
-import { type Admin, adminOf } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminOf, adminWorld } from '../support/admin.ts';
+import { startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal, statementsOf } from '../support/keycloak.ts';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const realmOf = async () => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off' });

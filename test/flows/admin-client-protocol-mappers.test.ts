@@ -2,8 +2,7 @@
 import { decodeJwt } from 'jose';
 import { addMember, createGroup } from '../../src/admin/resources/groups.ts';
 import { createRole, giveRoles } from '../../src/admin/resources/roles.ts';
-import { type Admin, adminOf, callAdmin } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld, callAdmin } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal, statementsOf } from '../support/keycloak.ts';
 import { openid, relyingParty, signIn } from '../support/sign-in.ts';
@@ -17,14 +16,7 @@ const attribute = (from: string, claim: string, more: Record<string, string> = {
   mapper('oidc-usermodel-attribute-mapper', claim, { 'user.attribute': from, 'claim.name': claim, 'jsonType.label': 'String', ...more });
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const stageOf = async () => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off' });

@@ -4,20 +4,13 @@ import { createClient } from '../../src/admin/resources/clients.ts';
 import { policyInForce } from '../../src/store/policies.ts';
 import { realmByName } from '../../src/store/realms.ts';
 import { serviceAccountUser } from '../../src/store/users.ts';
-import { type Admin, adminOf, serviceToken } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminOf, adminWorld, serviceToken } from '../support/admin.ts';
+import { startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal, statementsOf } from '../support/keycloak.ts';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const installation = async () => {
     const { server, admin } = await world();
     return { server, admin, client: keycloakClient(server, admin.master, admin.token) };

@@ -1,8 +1,7 @@
 /** Scope mappings through Keycloak's own client, and their effect on the tokens of clients without the full scope. */
 import { decodeJwt } from 'jose';
 import { addToComposite, createRole, giveRoles } from '../../src/admin/resources/roles.ts';
-import { type Admin, adminOf } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
 import { openid, relyingParty, signIn } from '../support/sign-in.ts';
@@ -10,14 +9,7 @@ import { openid, relyingParty, signIn } from '../support/sign-in.ts';
 const names = (list: { name?: string }[]) => list.map(({ name }) => name);
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const realmOf = async () => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off' });

@@ -3,21 +3,13 @@ import { UnmanagedAttributePolicy } from '@keycloak/keycloak-admin-client/lib/de
 import { createGroup } from '../../src/admin/resources/groups.ts';
 import { giveRoles } from '../../src/admin/resources/roles.ts';
 import { auditEvents } from '../../src/store/audit.ts';
-import { type Admin, adminOf } from '../support/admin.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { adminWorld } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal, statementsOf } from '../support/keycloak.ts';
 import { openid, relyingParty, signIn } from '../support/sign-in.ts';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const realmOf = async () => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off' });

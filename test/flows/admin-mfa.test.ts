@@ -2,23 +2,16 @@
 import { parse } from 'csv-parse/sync';
 import { giveRoles } from '../../src/admin/resources/roles.ts';
 import { insertCredential } from '../../src/store/credentials.ts';
-import { type Admin, adminOf, callAdmin } from '../support/admin.ts';
+import { adminWorld, callAdmin } from '../support/admin.ts';
 import { giveApp } from '../support/attack.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import type { Cardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { limitedClient, statementsOf } from '../support/keycloak.ts';
 
 const payroll = { id: 'payroll', when: { client: ['payroll'] }, need: { level: 'phr' } };
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
   const realmOf = async (settings: { dualControl?: boolean } = {}) => {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off', disabledFactors: [], ...settings });

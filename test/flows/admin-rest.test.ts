@@ -1,18 +1,11 @@
 /** The door of the REST API: who is let in, and what is said to whoever is not. */
-import { type Admin, adminOf, callAdmin, serviceToken } from '../support/admin.ts';
+import { adminOf, adminWorld, callAdmin, serviceToken } from '../support/admin.ts';
 import { rawRequest } from '../support/attack.ts';
-import { type Cardea, startCardea } from '../support/cardea.ts';
+import { startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
 
   engine.test('an administrator of the installation sees every realm; a document says what there is', async (t) => {
     const { server, admin } = await world();

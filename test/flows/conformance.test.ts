@@ -5,10 +5,10 @@
  */
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { z } from 'zod';
-import { type Admin, adminOf } from '../support/admin.ts';
+import { adminWorld } from '../support/admin.ts';
 import { formsOf, type Page, unescapeHtml } from '../support/agent.ts';
 import type { RealmInput } from '../support/cardea.ts';
-import { type Cardea, REDIRECT_URI, startCardea } from '../support/cardea.ts';
+import { REDIRECT_URI } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { Browser, openid, text } from '../support/sign-in.ts';
 
@@ -45,14 +45,7 @@ async function arrayAt(answer: Response, name: string): Promise<Record<string, u
 }
 
 forEachEngine((engine) => {
-  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
-  const world = () => {
-    shared ??= engine.database().then(async (db) => {
-      const server = await startCardea(db);
-      return { server, admin: await adminOf(server) };
-    });
-    return shared;
-  };
+  const world = adminWorld(engine);
 
   /** A realm with a user, and a client that has registered itself and is trusted since. */
   async function provider(settings: RealmInput = {}, metadata: Partial<openid.ClientMetadata> = {}) {

@@ -2,7 +2,8 @@
 import { createClient } from '../../src/admin/resources/clients.ts';
 import { createRealm } from '../../src/admin/resources/realms.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
-import type { Cardea } from './cardea.ts';
+import { type Cardea, startCardea } from './cardea.ts';
+import type { EngineUnderTest } from './databases.ts';
 
 export interface AdminAnswer {
   status: number;
@@ -31,6 +32,18 @@ export async function adminOf(server: Cardea): Promise<Admin> {
     master,
     token,
     call: (method, path, options = {}) => callAdmin(server, method, path, { token, ...options }),
+  };
+}
+
+/** A server and whoever administers it, started once for the tests of a file on one engine. */
+export function adminWorld(engine: EngineUnderTest): () => Promise<{ server: Cardea; admin: Admin }> {
+  let shared: Promise<{ server: Cardea; admin: Admin }> | undefined;
+  return () => {
+    shared ??= engine.database().then(async (db) => {
+      const server = await startCardea(db);
+      return { server, admin: await adminOf(server) };
+    });
+    return shared;
   };
 }
 
