@@ -17,13 +17,13 @@ import { isRemembered } from '../sessions/lifetimes.ts';
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
 import type { SessionRow } from '../store/sessions.ts';
-import { rowOf } from './client-metadata.ts';
+import { rowOf } from './clients/client-metadata.ts';
 import { deviceOf, settleDevice } from './devices.ts';
 import { whatIsDue } from './impersonated.ts';
 import { liveSession } from './live-session.ts';
 import { recordAnswer, recordRefusal, recordStepUp, recordUnmet } from './recording.ts';
-import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
+import { requestCache } from './storage/request-cache.ts';
 
 /** What a request stands on: our session, and the sign-in that has just made or raised it. */
 export interface Standing {

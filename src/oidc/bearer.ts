@@ -5,8 +5,8 @@ import { issuerOf } from '../realms/issuer.ts';
 import { FOR_ADMINISTRATION } from '../store/clients.ts';
 import type { RoleScope } from '../store/effective-roles.ts';
 import type { OidcRealm } from './provider.ts';
-import { isForRealm } from './resource.ts';
-import { roleScopeOf } from './roles.ts';
+import { isForRealm } from './tokens/resource.ts';
+import { roleScopeOf } from './tokens/roles.ts';
 
 /** A token that was verified and still stands: its session, its grant and its user are there, and nobody revoked it. */
 export interface Bearer {

@@ -8,9 +8,9 @@ import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { allowPages } from '../http/cors.ts';
 import type { ClientRow } from '../store/clients.ts';
-import type { AccessTokens } from './access-tokens.ts';
-import { rowOf } from './client-metadata.ts';
-import type { Clients } from './clients.ts';
+import { rowOf } from './clients/client-metadata.ts';
+import type { Clients } from './clients/clients.ts';
+import type { AccessTokens } from './tokens/access-tokens.ts';
 
 /** By the library's names: the rest is open to everybody, such as keys and metadata, or for people. */
 const FOR_CLIENTS = new Set(['token', 'userinfo', 'introspection', 'revocation', 'pushed_authorization_request', 'device_authorization']);

@@ -12,10 +12,10 @@ import { say } from '../languages/messages.ts';
 import { scopeWords } from '../realms/scope-words.ts';
 import { browserName } from '../sessions/device-names.ts';
 import { userById } from '../store/users.ts';
-import { CodeSpent, pollingInterval } from './device-codes.ts';
 import { PREFILLED } from './names.ts';
 import { clientModel, type Pages } from './pages.ts';
 import type { RealmRoom } from './room.ts';
+import { CodeSpent, pollingInterval } from './storage/device-codes.ts';
 import { TooMany } from './too-many.ts';
 
 type DeviceFlow = NonNullable<NonNullable<Configuration['features']>['deviceFlow']>;

@@ -19,10 +19,10 @@ import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import { COOKIES, PREFILLED, REGISTRATIONS, ROUTES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
 import { recordRefusal } from './recording.ts';
-import { requestCache } from './request-cache.ts';
 import { isForBrowsers, isForDevices, isPostedRequest, methodsOf, resumedUid } from './routes.ts';
 import { refuseLegacySignOut } from './sign-out.ts';
 import { asRevocation, signsOutByToken } from './sign-out-by-token.ts';
+import { requestCache } from './storage/request-cache.ts';
 
 /** What the library reads of a body. */
 const MAX_BODY_BYTES = 56 * 1024;

@@ -1,15 +1,15 @@
 /** What a realm's Provider can do: each feature of the library that is on, and what it is told. */
 import type { Configuration } from 'oidc-provider';
-import { rowOf } from './client-metadata.ts';
-import type { Clients } from './clients.ts';
+import { rowOf } from './clients/client-metadata.ts';
+import type { Clients } from './clients/clients.ts';
+import { mtlsOf } from './clients/mtls.ts';
+import { requestObjectsOf } from './clients/request-objects.ts';
 import { deviceFlowOf } from './device-flow.ts';
-import { dpopOf } from './dpop.ts';
-import { mtlsOf } from './mtls.ts';
 import type { Pages } from './pages.ts';
-import { requestObjectsOf } from './request-objects.ts';
-import { defaultResourceServer, namedResourceServer } from './resource.ts';
 import { CLOCK_TOLERANCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
-import { askedScopes } from './scopes.ts';
+import { dpopOf } from './tokens/dpop.ts';
+import { defaultResourceServer, namedResourceServer } from './tokens/resource.ts';
+import { askedScopes } from './tokens/scopes.ts';
 
 /** Where a request for a user's tokens begins, by the library's names. */
 const ASKED_AT: ReadonlySet<string> = new Set(['authorization', 'pushed_authorization_request', 'device_authorization']);

@@ -9,8 +9,8 @@ import { pendingActions } from '../sessions/pending.ts';
 import type { Impersonator } from '../store/sessions.ts';
 import type { Standing } from './authentication.ts';
 import { liveSession } from './live-session.ts';
-import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
+import { requestCache } from './storage/request-cache.ts';
 
 const CONSOLES: ReadonlySet<string> = new Set(Object.values(CONSOLE_CLIENTS));
 

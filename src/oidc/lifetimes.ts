@@ -1,11 +1,11 @@
 /** How long everything lives that the library issues: the realm's seconds, or a client's own. */
 import type { AccessToken, Client, Configuration } from 'oidc-provider';
 import { endOf, lifetimeOf } from '../sessions/lifetimes.ts';
-import { rowOf, secondsOf } from './client-metadata.ts';
-import { longestOf, offlineLongest } from './client-session.ts';
+import { rowOf, secondsOf } from './clients/client-metadata.ts';
+import { longestOf, offlineLongest } from './clients/client-session.ts';
 import { longestLife } from './impersonated.ts';
-import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
+import { requestCache } from './storage/request-cache.ts';
 
 export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> {
   const { settings } = room.context.realm;

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { impersonationStands } from '../sessions/impersonation.ts';
 import { isAlive } from '../sessions/lifetimes.ts';
 import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
-import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
+import { requestCache } from './storage/request-cache.ts';
 
 export async function liveSession(room: RealmRoom, uid: string, userId: string, req?: IncomingMessage): Promise<SessionRow | undefined> {
   const cache = requestCache(req);

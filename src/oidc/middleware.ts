@@ -7,16 +7,16 @@ import { realmPath } from '../realms/issuer.ts';
 import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
 import { touchClient, touchOffline } from '../store/sessions.ts';
-import { algorithmOf, JWT_MARK, looksLikeJwt } from './access-tokens.ts';
-import { rowOf } from './client-metadata.ts';
-import { idleOf, unusedFor } from './client-session.ts';
+import { rowOf } from './clients/client-metadata.ts';
+import { idleOf, unusedFor } from './clients/client-session.ts';
 import { addInterval } from './device-flow.ts';
 import { liveSession } from './live-session.ts';
 import { COOKIES, STAYED } from './names.ts';
-import { requestCache } from './request-cache.ts';
 import type { RealmRoom } from './room.ts';
-import { isOutdated } from './session-adapter.ts';
 import { endSessionOfToken } from './sign-out-by-token.ts';
+import { requestCache } from './storage/request-cache.ts';
+import { isOutdated } from './storage/session-adapter.ts';
+import { algorithmOf, JWT_MARK, looksLikeJwt } from './tokens/access-tokens.ts';
 import type { ClientFailures } from './too-many.ts';
 
 export function installMiddleware(provider: Provider, room: RealmRoom, failures: ClientFailures): void {

@@ -5,7 +5,7 @@ import { askLanguage } from '../http/language.ts';
 import { type MessageKey, type Saying, say } from '../languages/messages.ts';
 import { type AboutClient, aboutClient } from '../realms/home.ts';
 import { currentRequestId } from '../telemetry/log.ts';
-import { rowOf } from './client-metadata.ts';
+import { rowOf } from './clients/client-metadata.ts';
 import { described } from './descriptions.ts';
 import { STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';

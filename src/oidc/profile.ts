@@ -14,10 +14,10 @@ import { issuerOf } from '../realms/issuer.ts';
 import { appliedMappers } from '../realms/mappers/applied.ts';
 import { userWith } from '../store/token-subject.ts';
 import { isBound } from './bearer.ts';
-import type { OidcClient } from './clients.ts';
+import type { OidcClient } from './clients/clients.ts';
 import type { OidcRealm } from './provider.ts';
-import { rolesWithin } from './roles.ts';
 import { DEFAULT_AUDIENCE } from './room.ts';
+import { rolesWithin } from './tokens/roles.ts';
 
 const METHODS = ['GET', 'HEAD', 'OPTIONS'];
 /** Roles of the client `account`, either of which may see the profile. */

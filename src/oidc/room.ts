@@ -2,8 +2,12 @@
  * OpenID Connect: the only room that knows oidc-provider.
  *
  * A request comes in through dispatch.ts, which pins the origin and hands it to the realm's Provider (provider.ts). The
- * Provider stores through adapter.ts, reads clients through clients.ts, asks authentication.ts whether what was proved is
- * enough, makes its grants in grants.ts and its tokens from claims.ts. interactions.ts is what the sign-in pages see of it.
+ * Provider asks authentication.ts whether what was proved is enough; interactions.ts is what the sign-in pages see of it.
+ *
+ *     storage/  where the library stores (adapter.ts), one model a class
+ *     clients/  clients as it wants them (clients.ts), how they authenticate, what is fetched for them
+ *     grants/   what a session may have at a client (grants.ts), and the grants that are ours: a password, an exchange
+ *     tokens/   what tokens say (claims.ts, mapped.ts), which there are, and whom they are for
  *
  * This file holds what its parts share.
  */

@@ -2,7 +2,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { z } from 'zod';
-import { isVouchedFor } from '../../src/oidc/mtls.ts';
+import { isVouchedFor } from '../../src/oidc/clients/mtls.ts';
 import { arena, basic, call, rawRequest, type Scene } from '../support/attack.ts';
 import type { Cardea } from '../support/cardea.ts';
 import { escaped, type Made, makeAuthority, selfSigned, withOpenssl } from '../support/certificates.ts';

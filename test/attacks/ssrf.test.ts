@@ -4,7 +4,7 @@ import type { AllowedTarget } from '../../src/config/outbound.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createGuardedClient, type FetchGuarded, type Resolve } from '../../src/http/guarded-client.ts';
 import { isPublic } from '../../src/http/outbound-rules.ts';
-import { libraryFetch } from '../../src/oidc/fetching.ts';
+import { libraryFetch } from '../../src/oidc/clients/fetching.ts';
 import { listen } from '../support/listen.ts';
 
 const allowing = (list: string): readonly AllowedTarget[] => loadConfig({ CARDEA_OUTBOUND_ALLOW: list }).outboundAllow;

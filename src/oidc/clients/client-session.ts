@@ -4,9 +4,9 @@
  * exceeded.
  */
 
-import type { RealmSettings } from '../realms/settings.ts';
-import { lifetimeOf } from '../sessions/lifetimes.ts';
-import type { ClientRow } from '../store/clients.ts';
+import type { RealmSettings } from '../../realms/settings.ts';
+import { lifetimeOf } from '../../sessions/lifetimes.ts';
+import type { ClientRow } from '../../store/clients.ts';
 import { secondsOf } from './client-metadata.ts';
 
 /** As long as nothing else ends them, where the realm gives offline tokens no end: in seconds. */

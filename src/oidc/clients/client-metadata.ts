@@ -5,11 +5,11 @@
  * list). It is given one valid placeholder instead, and the real lists travel as extra metadata to a matcher of ours.
  */
 import type { AdapterPayload } from 'oidc-provider';
-import { type Algorithm, knownAlgorithm } from '../realms/algorithms.ts';
-import { type Authentication, BOUND, keysOf, signsRequests } from '../realms/client-credentials.ts';
-import type { RealmSettings } from '../realms/settings.ts';
-import type { ClientRow } from '../store/clients.ts';
-import { DEVICE_GRANT } from './names.ts';
+import { type Algorithm, knownAlgorithm } from '../../realms/algorithms.ts';
+import { type Authentication, BOUND, keysOf, signsRequests } from '../../realms/client-credentials.ts';
+import type { RealmSettings } from '../../realms/settings.ts';
+import type { ClientRow } from '../../store/clients.ts';
+import { DEVICE_GRANT } from '../names.ts';
 
 /** RFC 8693 section 2.1. */
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';

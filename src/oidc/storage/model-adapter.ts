@@ -1,8 +1,8 @@
 /** What the adapters of all models share: keys, rows, and how something is used up. */
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
-import { record } from '../audit/record.ts';
-import { sha256 } from '../crypto/codes.ts';
-import type { ClientRow } from '../store/clients.ts';
+import { record } from '../../audit/record.ts';
+import { sha256 } from '../../crypto/codes.ts';
+import type { ClientRow } from '../../store/clients.ts';
 import {
   deleteGrants,
   deletePayload,
@@ -14,12 +14,12 @@ import {
   type PayloadRow,
   upsertPayload,
   usePayload,
-} from '../store/oidc-payloads.ts';
-import { type AccessTokens, JWT_MARK } from './access-tokens.ts';
-import { rowOf } from './client-metadata.ts';
-import type { Clients } from './clients.ts';
-import type { RealmRoom } from './room.ts';
-import type { ClientFailures } from './too-many.ts';
+} from '../../store/oidc-payloads.ts';
+import { rowOf } from '../clients/client-metadata.ts';
+import type { Clients } from '../clients/clients.ts';
+import type { RealmRoom } from '../room.ts';
+import { type AccessTokens, JWT_MARK } from '../tokens/access-tokens.ts';
+import type { ClientFailures } from '../too-many.ts';
 
 export interface AdapterParts {
   room: RealmRoom;

@@ -3,7 +3,7 @@
  * token; the password grant and token exchange have neither.
  */
 import { type AccessToken, type Account, errors, type KoaContextWithOIDC, type RefreshToken, type ResourceServer } from 'oidc-provider';
-import { DEFAULT_RESOURCE } from './room.ts';
+import { DEFAULT_RESOURCE } from '../room.ts';
 
 /** An error of the token endpoint in words of ours. */
 export class Refused extends errors.OIDCProviderError {

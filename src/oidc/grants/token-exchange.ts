@@ -7,23 +7,23 @@
  * are carried over, and the realm's policy is asked as it is when the user comes by a browser.
  */
 import { type Account, errors, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
-import { heldProofs } from '../factors/owned.ts';
-import { decide, freshProofs } from '../policy/decide.ts';
-import { requestFacts } from '../policy/request.ts';
-import { clientFacts, factsOf, knownUser } from '../sessions/facts.ts';
-import { findAccount } from './claims.ts';
-import { rowOf, TOKEN_EXCHANGE } from './client-metadata.ts';
-import type { Clients, OidcClient } from './clients.ts';
-import { refuseProof } from './dpop.ts';
+import { heldProofs } from '../../factors/owned.ts';
+import { decide, freshProofs } from '../../policy/decide.ts';
+import { requestFacts } from '../../policy/request.ts';
+import { clientFacts, factsOf, knownUser } from '../../sessions/facts.ts';
+import { rowOf, TOKEN_EXCHANGE } from '../clients/client-metadata.ts';
+import type { Clients, OidcClient } from '../clients/clients.ts';
+import { impersonatorClaim, whatIsDue } from '../impersonated.ts';
+import { DEFAULT_AUDIENCE, type RealmRoom } from '../room.ts';
+import { requestCache } from '../storage/request-cache.ts';
+import { findAccount } from '../tokens/claims.ts';
+import { refuseProof } from '../tokens/dpop.ts';
+import { mapped } from '../tokens/mapped.ts';
+import { defaultResourceServer } from '../tokens/resource.ts';
 import { type Acting, actingOf, checkMayAct, mayRefresh, type Subject, subjectOf, TOKEN_TYPES } from './exchange-tokens.ts';
 import { type Actor, type Exchange, exchangeClaims } from './exchanged.ts';
 import { joinedGrant } from './grants.ts';
-import { impersonatorClaim, whatIsDue } from './impersonated.ts';
 import { accessTokenOf, type Family, type HowSignedIn, idTokenOf, parameter, Refused, refreshTokenOf } from './issue.ts';
-import { mapped } from './mapped.ts';
-import { requestCache } from './request-cache.ts';
-import { defaultResourceServer } from './resource.ts';
-import { DEFAULT_AUDIENCE, type RealmRoom } from './room.ts';
 
 const PARAMETERS = [
   'subject_token',

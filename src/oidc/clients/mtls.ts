@@ -10,9 +10,9 @@
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import type { ClientCertificates } from '../config/client-certificates.ts';
-import { isSubject } from '../realms/distinguished-names.ts';
-import type { RealmRoom } from './room.ts';
+import type { ClientCertificates } from '../../config/client-certificates.ts';
+import { isSubject } from '../../realms/distinguished-names.ts';
+import type { RealmRoom } from '../room.ts';
 
 /** As much as a certificate ever is. */
 const MAX_LENGTH = 12_000;

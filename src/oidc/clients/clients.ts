@@ -3,15 +3,15 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { AdapterPayload, Provider } from 'oidc-provider';
-import { safeEqual } from '../crypto/codes.ts';
-import { type Authentication, authenticationOf, BOUND, usesSecret } from '../realms/client-credentials.ts';
-import { type ClientMappers, clientMappers, isShown } from '../realms/mappers/applied.ts';
-import { redirectUriAllowed, rootOf } from '../realms/redirect-uris.ts';
-import { type ClientRow, clientByClientId, clientSeal, rotatedSeal, scopesOfClient } from '../store/clients.ts';
-import { mappersOf } from '../store/protocol-mappers.ts';
+import { safeEqual } from '../../crypto/codes.ts';
+import { type Authentication, authenticationOf, BOUND, usesSecret } from '../../realms/client-credentials.ts';
+import { type ClientMappers, clientMappers, isShown } from '../../realms/mappers/applied.ts';
+import { redirectUriAllowed, rootOf } from '../../realms/redirect-uris.ts';
+import { type ClientRow, clientByClientId, clientSeal, rotatedSeal, scopesOfClient } from '../../store/clients.ts';
+import { mappersOf } from '../../store/protocol-mappers.ts';
+import type { RealmRoom } from '../room.ts';
 import { isOn, metadataOf, rowOf } from './client-metadata.ts';
 import { authenticatesByTls } from './mtls.ts';
-import type { RealmRoom } from './room.ts';
 
 /** How long a cached client is believed, should a notice of its change be lost. */
 const FRESH_MS = 5_000;

@@ -6,8 +6,8 @@
  * every first request a round trip and add little to proofs that are good once.
  */
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { derive } from '../crypto/keyring.ts';
-import type { RealmRoom } from './room.ts';
+import { derive } from '../../crypto/keyring.ts';
+import type { RealmRoom } from '../room.ts';
 
 /** How far the library lets a proof's time be from now, to either side, in seconds. */
 export const PROOF_WINDOW = 300;

@@ -6,16 +6,16 @@
  * mark, and nothing with that mark is a code at the token endpoint.
  */
 import { type AdapterPayload, errors, type KoaContextWithOIDC, Provider } from 'oidc-provider';
-import type { AuditEvent, AuditOrigin } from '../audit/event.ts';
-import { record } from '../audit/record.ts';
-import { AppError } from '../errors.ts';
-import { subjectsOf, Throttle } from '../sessions/throttle.ts';
-import { changeDeviceCode, notePoll } from '../store/device-codes.ts';
-import { findPayload, findPayloadByUserCode, insertOpen, type PayloadKey, type PayloadRow } from '../store/oidc-payloads.ts';
-import { rowOf, secondsOf } from './client-metadata.ts';
+import type { AuditEvent, AuditOrigin } from '../../audit/event.ts';
+import { record } from '../../audit/record.ts';
+import { AppError } from '../../errors.ts';
+import { subjectsOf, Throttle } from '../../sessions/throttle.ts';
+import { changeDeviceCode, notePoll } from '../../store/device-codes.ts';
+import { findPayload, findPayloadByUserCode, insertOpen, type PayloadKey, type PayloadRow } from '../../store/oidc-payloads.ts';
+import { rowOf, secondsOf } from '../clients/client-metadata.ts';
+import { TooMany, tooManySignIns } from '../too-many.ts';
 import { ModelAdapter } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
-import { TooMany, tooManySignIns } from './too-many.ts';
 
 /** Before the hash of a code that nobody here has seen. */
 const STORED = '#';

@@ -9,16 +9,16 @@
  * than that, and then neither does.
  */
 import { type AdapterPayload, errors, Provider } from 'oidc-provider';
-import { longestOf } from '../sessions/lifetimes.ts';
-import type { PayloadRow } from '../store/oidc-payloads.ts';
-import { insertChain, mayUseGeneration, useGeneration } from '../store/refresh-chains.ts';
-import { clientUse, offlineUse } from '../store/sessions.ts';
-import { rotates, secondsOf } from './client-metadata.ts';
-import { idleOf, offlineIdleOf, offlineLongest } from './client-session.ts';
-import { exchangeStands, storedExchange } from './exchanged.ts';
+import { longestOf } from '../../sessions/lifetimes.ts';
+import type { PayloadRow } from '../../store/oidc-payloads.ts';
+import { insertChain, mayUseGeneration, useGeneration } from '../../store/refresh-chains.ts';
+import { clientUse, offlineUse } from '../../store/sessions.ts';
+import { rotates, secondsOf } from '../clients/client-metadata.ts';
+import { idleOf, offlineIdleOf, offlineLongest } from '../clients/client-session.ts';
+import { exchangeStands, storedExchange } from '../grants/exchanged.ts';
+import { stillProved } from '../tokens/still-proved.ts';
 import { ModelAdapter } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
-import { stillProved } from './still-proved.ts';
 
 /** How often tokens of one generation are used at most: processes that refresh at the same moment are few. */
 const MOST_USES = 10;

@@ -3,8 +3,8 @@
  * beyond the library, which has compared issuer, subject and client, found the audience and verified the signature.
  */
 import { errors, type Provider } from 'oidc-provider';
-import { LONGEST_ASSERTION } from '../realms/client-credentials.ts';
-import { AlreadyUsed } from './adapter.ts';
+import { LONGEST_ASSERTION } from '../../realms/client-credentials.ts';
+import { AlreadyUsed } from '../storage/adapter.ts';
 import { rowOf, secondsOf } from './client-metadata.ts';
 
 /** Seconds that an assertion may be good for. Most clients say a minute; some libraries an hour. */

@@ -5,7 +5,7 @@
  * By value alone: the library fetches no request object from an address. One that has a `jti` is good once.
  */
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { REQUEST_ALGORITHM } from '../realms/client-credentials.ts';
+import { REQUEST_ALGORITHM } from '../../realms/client-credentials.ts';
 import { rowOf } from './client-metadata.ts';
 
 /** Seconds that a request object may be good for; a person is not asked to wait longer for the page that it leads to. */

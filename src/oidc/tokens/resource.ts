@@ -7,11 +7,11 @@
  * an administrator says so. Such a token says what the resource server's own attributes want, and is good there alone.
  */
 import { errors, type ResourceServer } from 'oidc-provider';
-import type { RealmSettings } from '../realms/settings.ts';
-import type { ClientRow } from '../store/clients.ts';
-import { accessTokenAlgorithm, isOn, secondsOf } from './client-metadata.ts';
-import type { Clients } from './clients.ts';
-import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE } from './room.ts';
+import type { RealmSettings } from '../../realms/settings.ts';
+import type { ClientRow } from '../../store/clients.ts';
+import { accessTokenAlgorithm, isOn, secondsOf } from '../clients/client-metadata.ts';
+import type { Clients } from '../clients/clients.ts';
+import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE } from '../room.ts';
 
 /** Ours: the addresses of a resource server, and the client_ids of the resource servers that a client may ask tokens for. */
 export const RESOURCE = 'cardea.resource';

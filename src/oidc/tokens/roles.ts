@@ -2,10 +2,10 @@
  * The roles of a user that a client may be told of, and use. One query a token, and nothing about a user is kept: a role that
  * was taken is missing in the next token. Where tokens name them is the business of mappers.
  */
-import { roleScopeFor } from '../realms/mappers/applied.ts';
-import { type EffectiveRole, effectiveRoles, type RoleScope } from '../store/effective-roles.ts';
-import type { OidcClient } from './clients.ts';
-import type { RealmRoom } from './room.ts';
+import { roleScopeFor } from '../../realms/mappers/applied.ts';
+import { type EffectiveRole, effectiveRoles, type RoleScope } from '../../store/effective-roles.ts';
+import type { OidcClient } from '../clients/clients.ts';
+import type { RealmRoom } from '../room.ts';
 
 /**
  * @param userId the user, or the service account, that the token is about

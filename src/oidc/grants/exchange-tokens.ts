@@ -1,15 +1,15 @@
 /** The tokens that a token exchange is asked with: whose they are, whether they stand, and whether this client may use them. */
 import { type AccessToken, type ClientCredentials, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { isRecord } from '../realms/mappers/claim.ts';
-import { isAlive } from '../sessions/lifetimes.ts';
-import { liveSessionBySid, type SessionRow } from '../store/sessions.ts';
-import { userWith } from '../store/token-subject.ts';
-import { rowOf } from './client-metadata.ts';
+import { isRecord } from '../../realms/mappers/claim.ts';
+import { isAlive } from '../../sessions/lifetimes.ts';
+import { liveSessionBySid, type SessionRow } from '../../store/sessions.ts';
+import { userWith } from '../../store/token-subject.ts';
+import { rowOf } from '../clients/client-metadata.ts';
+import type { RealmRoom } from '../room.ts';
+import { requestCache } from '../storage/request-cache.ts';
+import { addressesOf } from '../tokens/resource.ts';
 import { type Actor, type Exchange, MOST_EXCHANGES } from './exchanged.ts';
 import { parameter } from './issue.ts';
-import { requestCache } from './request-cache.ts';
-import { addressesOf } from './resource.ts';
-import type { RealmRoom } from './room.ts';
 
 const TYPE = 'urn:ietf:params:oauth:token-type:';
 /** RFC 8693 section 3. */

@@ -4,10 +4,10 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { type AdapterPayload, type KoaContextWithOIDC, Provider } from 'oidc-provider';
-import { record } from '../audit/record.ts';
-import { endSessionsOf } from '../sessions/sessions.ts';
-import { findPayload, insertSessionPayload, lockSessionPayload, type PayloadRow, replaceSessionPayload } from '../store/oidc-payloads.ts';
-import { liveSession } from './live-session.ts';
+import { record } from '../../audit/record.ts';
+import { endSessionsOf } from '../../sessions/sessions.ts';
+import { findPayload, insertSessionPayload, lockSessionPayload, type PayloadRow, replaceSessionPayload } from '../../store/oidc-payloads.ts';
+import { liveSession } from '../live-session.ts';
 import { ModelAdapter } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
 

@@ -8,19 +8,19 @@
 import { createLocalJWKSet, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
 import { z } from 'zod';
-import { sha256 } from '../crypto/codes.ts';
-import { ALGORITHMS } from '../realms/algorithms.ts';
-import { issuerOf } from '../realms/issuer.ts';
-import { impersonationStands } from '../sessions/impersonation.ts';
-import { isAlive } from '../sessions/lifetimes.ts';
-import { findPayload } from '../store/oidc-payloads.ts';
-import { revokeToken, serviceTokenStands, tokenStanding } from '../store/token-standing.ts';
-import type { Clients, OidcClient } from './clients.ts';
-import { type Exchange, exchangeOf, exchangeStands } from './exchanged.ts';
+import { sha256 } from '../../crypto/codes.ts';
+import { ALGORITHMS } from '../../realms/algorithms.ts';
+import { issuerOf } from '../../realms/issuer.ts';
+import { impersonationStands } from '../../sessions/impersonation.ts';
+import { isAlive } from '../../sessions/lifetimes.ts';
+import { findPayload } from '../../store/oidc-payloads.ts';
+import { revokeToken, serviceTokenStands, tokenStanding } from '../../store/token-standing.ts';
+import type { Clients, OidcClient } from '../clients/clients.ts';
+import { type Exchange, exchangeOf, exchangeStands } from '../grants/exchanged.ts';
+import type { RealmRoom } from '../room.ts';
+import { requestCache } from '../storage/request-cache.ts';
 import { wantedOf } from './mapped.ts';
-import { requestCache } from './request-cache.ts';
 import { isForRealm } from './resource.ts';
-import type { RealmRoom } from './room.ts';
 
 /** Put before a JWT at introspection and revocation, which refuse anything that looks like one. */
 export const JWT_MARK = '~';

@@ -8,10 +8,10 @@
 import { createSecretKey } from 'node:crypto';
 import { errors, jwtVerify, SignJWT } from 'jose';
 import Provider from 'oidc-provider';
-import { derive } from '../crypto/keyring.ts';
-import { issuerOf } from '../realms/issuer.ts';
+import { derive } from '../../crypto/keyring.ts';
+import { issuerOf } from '../../realms/issuer.ts';
+import type { RealmRoom } from '../room.ts';
 import { looksLikeJwt, unmarked } from './access-tokens.ts';
-import type { RealmRoom } from './room.ts';
 
 /** Begins the id of a token that was handed out as a JWT. The library's own ids, which were tokens by themselves, have no dot. */
 const HANDED_AS_JWT = 'jwt.';

@@ -4,8 +4,8 @@
  * must not be able to make us hammer somebody (security-tests E09).
  */
 import { LRUCache } from 'lru-cache';
-import type { GuardedAnswer } from '../http/guarded-client.ts';
-import type { RealmRoom } from './room.ts';
+import type { GuardedAnswer } from '../../http/guarded-client.ts';
+import type { RealmRoom } from '../room.ts';
 
 /** An address is asked once in this time, whatever it answered; milliseconds. Also how soon a key that is not known yet is looked for again. */
 export const ASKED_AGAIN_MS = 10_000;

@@ -5,12 +5,12 @@
  * sign-in.
  */
 import type { AdapterPayload } from 'oidc-provider';
-import { reaches } from '../policy/assurance.ts';
-import { amrOf, freshProofs, levelOf } from '../policy/decide.ts';
-import { levelOfAcr } from '../policy/policy.ts';
-import { offlineSession } from '../store/sessions.ts';
-import { liveSession } from './live-session.ts';
-import type { RealmRoom } from './room.ts';
+import { reaches } from '../../policy/assurance.ts';
+import { amrOf, freshProofs, levelOf } from '../../policy/decide.ts';
+import { levelOfAcr } from '../../policy/policy.ts';
+import { offlineSession } from '../../store/sessions.ts';
+import { liveSession } from '../live-session.ts';
+import type { RealmRoom } from '../room.ts';
 
 /** @param token a refresh token as it is stored */
 export async function stillProved(room: RealmRoom, token: AdapterPayload): Promise<Pick<AdapterPayload, 'acr' | 'amr'>> {

@@ -4,7 +4,7 @@
  */
 import { decodeJwt } from 'jose';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import type { OidcClient } from './clients.ts';
+import type { OidcClient } from '../clients/clients.ts';
 
 const OFFLINE = 'offline_access';
 

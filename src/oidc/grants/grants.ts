@@ -4,17 +4,17 @@
  */
 import { randomUUID } from 'node:crypto';
 import { errors, type Grant, type KoaContextWithOIDC } from 'oidc-provider';
-import { firstLook } from '../sessions/run-out.ts';
-import type { ClientRow } from '../store/clients.ts';
-import { consentedScopes } from '../store/consents.ts';
-import { LOGOUT_URL } from '../store/logout-notices.ts';
-import { deleteGrants } from '../store/oidc-payloads.ts';
-import { watchSession } from '../store/session-endings.ts';
-import { joinSessionClient, sessionClient } from '../store/sessions.ts';
-import { standingOf } from './authentication.ts';
-import { rowOf } from './client-metadata.ts';
-import { refuseConsent } from './impersonated.ts';
-import { DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
+import { firstLook } from '../../sessions/run-out.ts';
+import type { ClientRow } from '../../store/clients.ts';
+import { consentedScopes } from '../../store/consents.ts';
+import { LOGOUT_URL } from '../../store/logout-notices.ts';
+import { deleteGrants } from '../../store/oidc-payloads.ts';
+import { watchSession } from '../../store/session-endings.ts';
+import { joinSessionClient, sessionClient } from '../../store/sessions.ts';
+import { standingOf } from '../authentication.ts';
+import { rowOf } from '../clients/client-metadata.ts';
+import { refuseConsent } from '../impersonated.ts';
+import { DEFAULT_RESOURCE, type RealmRoom } from '../room.ts';
 
 /** Scopes that the user has to be asked about, by request. */
 const missing = new WeakMap<object, string[]>();

@@ -4,13 +4,13 @@
  */
 import type { IncomingMessage } from 'node:http';
 import Provider, { type AdapterPayload } from 'oidc-provider';
-import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
-import type { EffectiveRole } from '../store/effective-roles.ts';
-import type { Grace } from '../store/refresh-chains.ts';
-import type { Impersonator, SessionRow } from '../store/sessions.ts';
-import type { About, Wanted } from '../store/token-subject.ts';
-import type { UserRow } from '../store/users.ts';
-import type { Exchange } from './exchanged.ts';
+import type { SignIn, SignInState } from '../../sessions/sign-ins.ts';
+import type { EffectiveRole } from '../../store/effective-roles.ts';
+import type { Grace } from '../../store/refresh-chains.ts';
+import type { Impersonator, SessionRow } from '../../store/sessions.ts';
+import type { About, Wanted } from '../../store/token-subject.ts';
+import type { UserRow } from '../../store/users.ts';
+import type { Exchange } from '../grants/exchanged.ts';
 
 interface Read {
   /** Our session behind the library's; null when there is none that is alive. */

@@ -4,19 +4,19 @@
  */
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { allMappers, appliedMappers } from '../realms/mappers/applied.ts';
-import { isRecord } from '../realms/mappers/claim.ts';
-import type { Use } from '../realms/mappers/mapper.ts';
-import { audienceOf } from '../realms/mappers/payload.ts';
-import { claimsOf, introspected, isLightweight, ofClient, type Said, type Source, wantedFor } from '../realms/mappers/token-claims.ts';
-import { userWith, type Wanted } from '../store/token-subject.ts';
-import type { UserRow } from '../store/users.ts';
-import type { Clients, OidcClient } from './clients.ts';
-import { type Exchange, rolesThrough } from './exchanged.ts';
-import { requestCache } from './request-cache.ts';
+import { allMappers, appliedMappers } from '../../realms/mappers/applied.ts';
+import { isRecord } from '../../realms/mappers/claim.ts';
+import type { Use } from '../../realms/mappers/mapper.ts';
+import { audienceOf } from '../../realms/mappers/payload.ts';
+import { claimsOf, introspected, isLightweight, ofClient, type Said, type Source, wantedFor } from '../../realms/mappers/token-claims.ts';
+import { userWith, type Wanted } from '../../store/token-subject.ts';
+import type { UserRow } from '../../store/users.ts';
+import type { Clients, OidcClient } from '../clients/clients.ts';
+import { type Exchange, rolesThrough } from '../grants/exchanged.ts';
+import type { RealmRoom } from '../room.ts';
+import { requestCache } from '../storage/request-cache.ts';
 import { isForRealm } from './resource.ts';
 import { rolesWithin } from './roles.ts';
-import type { RealmRoom } from './room.ts';
 
 /** Where tokens say how the user signed in, and how: the code or the refresh token that they are made from. */
 export interface SignedIn {

@@ -1,18 +1,18 @@
 /** What tokens and userinfo say: what every token says, and what mappers say besides (mapped.ts). */
 import Provider, { type Account, type AccountClaims, errors, type JWTStructured, type KoaContextWithOIDC } from 'oidc-provider';
-import { accessTokenPayload, idTokenClaims, userinfoClaims } from '../realms/mappers/payload.ts';
-import type { Mapper } from '../realms/mappers/prepare.ts';
-import { claimNames } from '../realms/mappers/types.ts';
-import { userWith, type Wanted } from '../store/token-subject.ts';
-import type { UserRow } from '../store/users.ts';
-import { rowOf } from './client-metadata.ts';
-import type { Clients, OidcClient } from './clients.ts';
-import { exchangeClaims } from './exchanged.ts';
-import { impersonatorClaim } from './impersonated.ts';
+import { accessTokenPayload, idTokenClaims, userinfoClaims } from '../../realms/mappers/payload.ts';
+import type { Mapper } from '../../realms/mappers/prepare.ts';
+import { claimNames } from '../../realms/mappers/types.ts';
+import { userWith, type Wanted } from '../../store/token-subject.ts';
+import type { UserRow } from '../../store/users.ts';
+import { rowOf } from '../clients/client-metadata.ts';
+import type { Clients, OidcClient } from '../clients/clients.ts';
+import { exchangeClaims } from '../grants/exchanged.ts';
+import { impersonatorClaim } from '../impersonated.ts';
+import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from '../room.ts';
+import { requestCache } from '../storage/request-cache.ts';
 import { mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
-import { requestCache } from './request-cache.ts';
 import { headerTypeOf, readerOf } from './resource.ts';
-import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from './room.ts';
 
 interface Parts {
   room: RealmRoom;

@@ -5,25 +5,25 @@
  * and tokens that say truthfully how it began.
  */
 import { errors, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
-import { record } from '../audit/record.ts';
-import { AppError } from '../errors.ts';
-import { ownedFactors } from '../factors/owned.ts';
-import { inEnglish } from '../languages/messages.ts';
-import { inputsOf } from '../policy/replay.ts';
-import { establishSession } from '../sessions/sessions.ts';
-import type { DirectAnswer } from '../sessions/sign-ins.ts';
-import { markOffline, type SessionRow } from '../store/sessions.ts';
-import { findAccount } from './claims.ts';
-import { rowOf } from './client-metadata.ts';
-import type { Clients, OidcClient } from './clients.ts';
-import { refuseProof } from './dpop.ts';
+import { record } from '../../audit/record.ts';
+import { AppError } from '../../errors.ts';
+import { ownedFactors } from '../../factors/owned.ts';
+import { inEnglish } from '../../languages/messages.ts';
+import { inputsOf } from '../../policy/replay.ts';
+import { establishSession } from '../../sessions/sessions.ts';
+import type { DirectAnswer } from '../../sessions/sign-ins.ts';
+import { markOffline, type SessionRow } from '../../store/sessions.ts';
+import { rowOf } from '../clients/client-metadata.ts';
+import type { Clients, OidcClient } from '../clients/clients.ts';
+import { bindToCertificate, requireCertificate } from '../clients/mtls.ts';
+import type { RealmRoom } from '../room.ts';
+import { requestCache } from '../storage/request-cache.ts';
+import { findAccount } from '../tokens/claims.ts';
+import { refuseProof } from '../tokens/dpop.ts';
+import { defaultResourceServer } from '../tokens/resource.ts';
+import { type ClientFailures, TooMany } from '../too-many.ts';
 import { beginGrant } from './grants.ts';
 import { accessTokenOf, idTokenOf, parameter, Refused, refreshTokenOf } from './issue.ts';
-import { bindToCertificate, requireCertificate } from './mtls.ts';
-import { requestCache } from './request-cache.ts';
-import { defaultResourceServer } from './resource.ts';
-import type { RealmRoom } from './room.ts';
-import { type ClientFailures, TooMany } from './too-many.ts';
 
 const GRANT = 'password';
 /** Keycloak takes a code by either name. */

@@ -6,12 +6,12 @@
  * also what its roles are cut to: no client on the way is a way around what another may be told.
  */
 import { z } from 'zod';
-import { isAlive } from '../sessions/lifetimes.ts';
-import type { EffectiveRole } from '../store/effective-roles.ts';
-import { noneRevoked, originsOf, serviceAccountsStand } from '../store/token-standing.ts';
-import type { Clients, OidcClient } from './clients.ts';
-import { rolesWithin } from './roles.ts';
-import { DEFAULT_AUDIENCE, type RealmRoom } from './room.ts';
+import { isAlive } from '../../sessions/lifetimes.ts';
+import type { EffectiveRole } from '../../store/effective-roles.ts';
+import { noneRevoked, originsOf, serviceAccountsStand } from '../../store/token-standing.ts';
+import type { Clients, OidcClient } from '../clients/clients.ts';
+import { DEFAULT_AUDIENCE, type RealmRoom } from '../room.ts';
+import { rolesWithin } from '../tokens/roles.ts';
 
 /** How often a token may be passed on: each time adds a client to the chain, and all of them are looked up at every use. */
 export const MOST_EXCHANGES = 4;

@@ -4,18 +4,18 @@
  * What is used once is used up by one conditional UPDATE, and whoever loses that race ends the grant, as a replay does.
  */
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
-import { longestOf } from '../sessions/lifetimes.ts';
-import { subjectsOf } from '../sessions/throttle.ts';
-import { deleteGrants, deletePayload, insertOpen, insertPayload, type PayloadRow } from '../store/oidc-payloads.ts';
-import { unmarked } from './access-tokens.ts';
+import { longestOf } from '../../sessions/lifetimes.ts';
+import { subjectsOf } from '../../sessions/throttle.ts';
+import { deleteGrants, deletePayload, insertOpen, insertPayload, type PayloadRow } from '../../store/oidc-payloads.ts';
+import { DEVICE_GRANT } from '../names.ts';
+import { unmarked } from '../tokens/access-tokens.ts';
+import { PROOF_WINDOW } from '../tokens/dpop.ts';
+import { tooManySignIns } from '../too-many.ts';
 import { DeviceCodeAdapter } from './device-codes.ts';
-import { PROOF_WINDOW } from './dpop.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
-import { DEVICE_GRANT } from './names.ts';
 import { RefreshTokenAdapter } from './refresh-adapter.ts';
 import { requestCache } from './request-cache.ts';
 import { SessionAdapter } from './session-adapter.ts';
-import { tooManySignIns } from './too-many.ts';
 
 /** The adapter of one model; the library makes each once. */
 export function adapterFor(parts: AdapterParts): (model: string) => Adapter {

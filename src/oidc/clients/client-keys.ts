@@ -8,8 +8,8 @@
  */
 import { decodeProtectedHeader, errors } from 'jose';
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
+import type { RealmRoom } from '../room.ts';
 import { ASKED_AGAIN_MS } from './fetching.ts';
-import type { RealmRoom } from './room.ts';
 
 /** While their owner's server does not answer, the keys of before are believed for so long. */
 const STALE_MS = 3_600_000;
