@@ -81,6 +81,19 @@ forEachEngine((engine) => {
     t.is((await sessionsOf(stage, user)).length, 1, 'the session was raised');
   });
 
+  engine.test('a device that asks in the very moment of the approval gets its tokens', async (t) => {
+    const stage = await scene({ mfa: 'off' }, ON_DEVICES);
+    const user = await stage.server.user(stage.realm);
+    for (let round = 0; round < 5; round += 1) {
+      const waiting = await ask(stage);
+      const approved = approve(new Browser(stage.server.origin), waiting, user);
+      let answer = await poll(stage, waiting.device_code);
+      while (answer.error === 'authorization_pending' || answer.error === 'slow_down') answer = await poll(stage, waiting.device_code);
+      t.is(answer.status, 200, JSON.stringify(answer.body));
+      t.true(isDone(await approved));
+    }
+  });
+
   engine.test('the session list names it, and its tokens end with the session', async (t) => {
     const stage = await scene({ mfa: 'off' }, ON_DEVICES);
     const { server, realm, rp } = stage;

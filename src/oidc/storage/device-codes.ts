@@ -108,6 +108,9 @@ export class DeviceCodeAdapter extends ModelAdapter {
     const { jti: _id, ...answered } = NO_ANSWER.has(payload.error) ? reopened(payload) : payload;
     const event = eventOf(answered, JSON.parse(before.payload));
     const text = JSON.stringify(answered);
+    // The device may ask in the very moment of the answer. The library saves the session, which the code hangs on, when the
+    // person's request ends, and then once more for how long it lasts.
+    if (event?.type === 'device.approved') await ctx.oidc.session?.save(this.parts.room.context.realm.settings.ssoSessionMaxLifespan);
     const changed = await this.parts.room.db.transaction(async (trx) => {
       const change = { before: before.payload, payload: text, grantId: answered.grantId ?? null };
       if (!(await changeDeviceCode(trx, key, change))) return false;

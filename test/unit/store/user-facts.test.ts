@@ -43,7 +43,7 @@ testOnEngines('somebody with a password and nothing else', async (t, db) => {
     { ...facts, credentials: [] },
     {
       credentials: [],
-      user: { username: 'Erin', email: 'erin@example.com', emailVerified: false },
+      user: { username: 'Erin', email: 'erin@example.com', emailVerified: false, notBefore: 0 },
       roles: [],
       groups: [],
       administrator: false,
