@@ -13,7 +13,8 @@ const [port = '', client_secret = '', jwk = '{}'] = process.argv.slice(2);
 const RESOURCE = 'urn:bench';
 const scope = 'openid profile email';
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
-const grant_types = ['authorization_code', 'refresh_token', 'client_credentials', EXCHANGE];
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
+const grant_types = ['authorization_code', 'refresh_token', 'client_credentials', DEVICE, EXCHANGE];
 const client = { client_secret, scope, grant_types, redirect_uris: ['https://app.example/callback'] };
 const user = { preferred_username: 'bench', name: 'Bench User', email: 'bench@example.com', email_verified: true };
 
@@ -54,6 +55,7 @@ const provider = new Provider(`http://localhost:${port}`, {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
+    deviceFlow: { enabled: true },
     resourceIndicators: {
       defaultResource: (_ctx, { clientId }) => (clientId === 'opaque' ? [] : RESOURCE),
       useGrantedResource: () => true,

@@ -24,6 +24,7 @@ import { createRealm } from '../src/admin/resources/realms.ts';
 import { createUser } from '../src/admin/resources/users.ts';
 import { loadConfig } from '../src/config.ts';
 import { openInstallation, operatorOf } from '../src/installation.ts';
+import { realmSettings } from '../src/realms/settings.ts';
 import { credentialSeal, insertCredential } from '../src/store/credentials.ts';
 import type { RealmRow } from '../src/store/realms.ts';
 import { createLog } from '../src/telemetry/log.ts';
@@ -87,9 +88,9 @@ async function casesOf({ issuer, clients, signsIn }: Target): Promise<Record<str
   const exchange = (client: string, location: string | null) =>
     token(client, { grant_type: 'authorization_code', code: new URL(location ?? '').searchParams.get('code') ?? '', redirect_uri, code_verifier });
   const browser = new Browser(new URL(issuer).origin);
-  const signIn = async (client: string): Promise<{ access_token: string; refresh_token: string }> => {
-    const page = await browser.visit(authorize(client));
-    const back = page.status === 200 ? await browser.send(page, USER) : page;
+  const signIn = async (client: string, by = browser): Promise<{ access_token: string; refresh_token: string }> => {
+    const page = await by.visit(authorize(client));
+    const back = page.status === 200 ? await by.send(page, USER) : page;
     return JSON.parse(await exchange(client, back.headers.get('location')));
   };
   /** What a client signs anew for every request. */
@@ -111,6 +112,24 @@ async function casesOf({ issuer, clients, signsIn }: Target): Promise<Record<str
     return answer;
   };
   const exchanged = await signIn(clients.exchanging);
+  // The pages of one browser follow upon one another; so many people approve devices at once.
+  const gather = async (): Promise<Browser[]> => {
+    const all = Array.from({ length: CONNECTIONS }, () => new Browser(new URL(issuer).origin));
+    for (const person of all) await signIn(clients.tokens, person);
+    return all;
+  };
+  const people = (signsIn ? gathered.get(issuer) : undefined) ?? (await gather());
+  gathered.set(issuer, people);
+  const device = async () => {
+    const asked = JSON.parse(await send(200, to('device_authorization'), basic(clients.tokens), { scope: 'openid profile email' }));
+    const person = people.shift();
+    if (!person) throw new Error('There are fewer people than connections.');
+    const question = await person.send(await person.visit(asked.verification_uri_complete), {});
+    const done = await person.send(question, { confirm: 'yes' });
+    people.push(person);
+    if (done.status !== 200) throw new Error(`A device was approved with ${done.status}: ${text(done)}`);
+    return token(clients.tokens, { grant_type: DEVICE, device_code: asked.device_code });
+  };
   const { access_token } = await signIn(clients.lookups);
   const cookies = Object.entries(browser.cookies('localhost')).map((cookie) => cookie.join('='));
   return {
@@ -130,6 +149,7 @@ async function casesOf({ issuer, clients, signsIn }: Target): Promise<Record<str
     userinfo: () => send(200, to('userinfo'), { authorization: `Bearer ${access_token}` }),
     'code flow with a session (2 requests)': async () =>
       exchange(clients.tokens, await send(303, authorize(clients.tokens), { cookie: cookies.join('; ') })),
+    'device authorization with a session (5 requests)': device,
     ...(signsIn
       ? {
           [PASSWORD]: () => token(clients.tokens, { grant_type: 'password', username: nextUser(), password: USER.password, totp: generateSync(APP) }),
@@ -139,9 +159,14 @@ async function casesOf({ issuer, clients, signsIn }: Target): Promise<Record<str
   };
 }
 
+/** People who are signed in, by issuer: where that takes a password, they stay so. */
+const gathered = new Map<string, Browser[]>();
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+/** All of it comes from one address here. */
+const FROM_ONE_ADDRESS = realmSettings.parse({ throttling: { address: { failures: 10_000, openSignIns: 20_000 } } }).throttling;
 /** Measured against argon2id alone, of which each needs one. */
 const PASSWORD = 'password grant, with a code';
 const FULL = 'full sign-in: password, app, code (7 requests)';
@@ -201,12 +226,13 @@ async function cardea(name: string, database: Record<string, string>): Promise<T
   const env = { ...database, ...own, CARDEA_DATA_DIR: join(folder, 'data') };
   const installation = await openInstallation(loadConfig(env), createLog({ level: 'error', production: true }));
   const operator = operatorOf(installation, 'benchmark', Date.now());
-  const realm = await createRealm(operator, { name: 'bench', settings: { accessTokenLifespan: 3_600 } });
+  const realm = await createRealm(operator, { name: 'bench', settings: { accessTokenLifespan: 3_600, throttling: FROM_ONE_ADDRESS } });
   const client = { secret: SECRET, firstParty: true, serviceAccount: true, redirectUris: [redirect_uri] };
   for (const clientId of new Set(Object.values(OURS))) await createClient(operator, realm, { ...client, clientId });
   const change = (client_id: string, changes: object) => installation.db.knex('clients').where({ realm_id: realm.id, client_id }).update(changes);
   const attributes = (client_id: string, given: object) => change(client_id, { attributes: JSON.stringify(given) });
   await attributes(OURS.es256, { 'access.token.signed.response.alg': 'ES256' });
+  await attributes(OURS.tokens, { 'oauth2.device.authorization.grant.enabled': 'true' });
   await attributes(OURS.exchanging, { 'standard.token.exchange.enabled': 'true' });
   await attributes(OURS.signed, { 'use.jwks.string': 'true', 'jwks.string': JSON.stringify({ keys: [jwk] }) });
   await change(OURS.signed, { kept: JSON.stringify({ clientAuthenticatorType: 'client-jwt' }) });
