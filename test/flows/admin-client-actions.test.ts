@@ -199,7 +199,6 @@ forEachEngine((engine) => {
     const boss = await server.user(realm);
     await giveRoles(server.operator(), realm, boss, [{ name: 'realm-admin', client: 'realm-management' }]);
     t.is((await refusal(manager.client.users.executeActionsEmail({ id: boss.id, actions: ['UPDATE_PASSWORD'] as never[] }))).status, 403);
-    await manager.client.users.sendVerifyEmail({ id: user.id });
-    t.pass();
+    await t.notThrowsAsync(manager.client.users.sendVerifyEmail({ id: user.id }));
   });
 });

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { type EngineUnderTest, temporaryFolder } from './databases.ts';
 
-const hasOpenssl = ((): boolean => {
+/** Whether this machine has one. */
+export const hasOpenssl = ((): boolean => {
   try {
     execFileSync('openssl', ['version'], { stdio: 'ignore' });
     return true;

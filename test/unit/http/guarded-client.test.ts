@@ -9,6 +9,7 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import test from 'ava';
 import { createGuardedClient, type GuardedRequest } from '../../../src/http/guarded-client.ts';
+import { hasOpenssl } from '../../support/certificates.ts';
 import { listen } from '../../support/listen.ts';
 
 /** One fetch from a server that answers like this. */
@@ -133,15 +134,6 @@ test('redirects within the origin are followed where that was asked for, so many
     t.is(requests.length, init.redirects === 1 ? 2 : 1);
   }
 });
-
-const hasOpenssl = ((): boolean => {
-  try {
-    execFileSync('openssl', ['version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
 
 (hasOpenssl ? test.serial : test.skip)(
   'by https the certificate is that of the name, though the connection goes to an address (needs openssl)',
