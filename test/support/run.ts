@@ -13,10 +13,17 @@ import { fileURLToPath } from 'node:url';
 import { findChromium } from './browser.ts';
 import { databasePrefix, dropDatabases, dropTemplate, ensureTemplate, findPostgres, type PostgresServer, startPostgres } from './postgres.ts';
 
+/** What a failed test says of itself at the end, in lines: whoever has only the end of a long output needs no more. */
+const DETAIL_LINES = 40;
+
 interface Tally {
   passed: number;
-  failed: number;
+  failed: string[];
   skipped: string[];
+  /** The failed tests with what ava said of each, for the end. */
+  failures: string[];
+  /** The lines of details that may still be kept of the test that was told last; none of one that passed. */
+  detailsLeft: number;
 }
 
 /** Where the tests find PostgreSQL, and how it is left as it was found. */
@@ -51,17 +58,28 @@ async function runAva(args: string[], environment: NodeJS.ProcessEnv, tally: Tal
 
 function report(line: string, tally: Tally): void {
   const [, verdict, title = '', directive] = /^(ok|not ok) \d+ - (.*?)(?: # (SKIP|TODO))?$/.exec(line) ?? [];
+  if (verdict !== undefined) {
+    tally.detailsLeft = 0;
+    tell(verdict, title, directive, tally);
+  } else if (/^ |^# {3}/.test(line)) {
+    console.log(line);
+    if (tally.detailsLeft > 0) tally.failures.push(line);
+    tally.detailsLeft -= 1;
+  }
+}
+
+function tell(verdict: string, title: string, directive: string | undefined, tally: Tally): void {
   if (directive !== undefined) {
     tally.skipped.push(title);
     console.log(`  - ${title}`);
   } else if (verdict === 'ok') {
     tally.passed += 1;
     console.log(`  ✔ ${title}`);
-  } else if (verdict === 'not ok') {
-    tally.failed += 1;
+  } else {
+    tally.failed.push(title);
+    tally.failures.push(`  ✘ ${title}`);
+    tally.detailsLeft = DETAIL_LINES;
     console.log(`  ✘ ${title}`);
-  } else if (/^ |^# {3}/.test(line)) {
-    console.log(line);
   }
 }
 
@@ -80,14 +98,15 @@ async function runAll(tally: Tally): Promise<number> {
 }
 
 process.env.CARDEA_TEST_RUN = String(process.pid);
-const tally: Tally = { passed: 0, failed: 0, skipped: [] };
+const tally: Tally = { passed: 0, failed: [], skipped: [], failures: [], detailsLeft: 0 };
 const status = await runAll(tally).catch((error: unknown) => {
   console.error(error);
   return 1;
 });
 // ava fails for more than tests: a file that does not load, an argument that it does not know.
-if (status !== 0 && tally.failed === 0) tally.failed = 1;
-const { passed, failed, skipped } = tally;
+if (status !== 0 && tally.failed.length === 0) tally.failed.push('ava itself');
+const { passed, failed, skipped, failures } = tally;
 if (skipped.length > 0) console.log(`\nSkipped:\n${skipped.map((title) => `  - ${title}`).join('\n')}`);
-console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`);
-process.exitCode = status === 0 && failed > 0 ? 1 : status;
+if (failures.length > 0) console.log(`\nFailed, once more:\n${failures.join('\n')}`);
+console.log(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);
+process.exitCode = status === 0 && failed.length > 0 ? 1 : status;
