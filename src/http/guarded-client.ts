@@ -1,6 +1,6 @@
 /**
  * The one way in which the server fetches an address that somebody else chose: webhooks, keys of clients, sector
- * identifiers, back-channel logouts. An administrator of one realm, or whoever registers a client, must not be able to make
+ * identifiers, request objects, back-channel logouts. An administrator of one realm, or whoever registers a client, must not be able to make
  * the server read or touch what only the server can reach (security-tests E09).
  *
  *     address ─► https, no credentials ─► resolved once ─► every address allowed ─► connected to one of these ─► bounded answer

@@ -16,6 +16,7 @@ import { Clients, installMatchers } from './clients/clients.ts';
 import { libraryFetch } from './clients/fetching.ts';
 import { authenticatesByTls } from './clients/mtls.ts';
 import { spendRequestObject } from './clients/request-objects.ts';
+import { installRequestUris } from './clients/request-uris.ts';
 import { installCors } from './cors.ts';
 import { installDescriptions } from './descriptions.ts';
 import { featuresOf } from './features.ts';
@@ -89,6 +90,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       ui_locales_supported: Object.keys(LANGUAGES),
       registration_endpoint: `${issuerOf(room.origin, realm.name)}/clients-registrations/openid-connect`,
       prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
+      require_request_uri_registration: true,
       check_session_iframe: `${issuerOf(room.origin, realm.name)}${LOGIN_STATUS}`,
     },
     // The library calls what stands behind one for every request, whether that parameter is there or not.
@@ -135,6 +137,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   provider.proxy = true;
   installMatchers(provider, room.origin, room.now);
   installRefreshTokens(provider, room);
+  installRequestUris(provider, room);
   installClientKeys(provider, room);
   installReplayDetection(provider);
   installDescriptions(provider, room);

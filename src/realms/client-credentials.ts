@@ -49,8 +49,10 @@ export const BOUND = 'tls.client.certificate.bound.access.tokens';
 export const REQUEST_ALGORITHM = 'request.object.signature.alg';
 export const REQUEST_REQUIRED = 'request.object.required';
 export const REQUEST_ALGORITHMS = [...SECRET_ALGORITHMS, ...KEY_ALGORITHMS] as const;
-/** Keycloak's words; there is no other way than by value here. */
-const SIGNED_ONLY: readonly string[] = ['request only', 'request or request_uri'];
+/** Keycloak's words. A pushed request (RFC 9126) is one by value when it is pushed, and then one by reference. */
+export const REQUEST_BY_VALUE = 'request only';
+export const REQUEST_BY_REFERENCE = 'request_uri only';
+const SIGNED_ONLY: readonly string[] = ['request or request_uri', REQUEST_BY_VALUE, REQUEST_BY_REFERENCE];
 export const REQUEST_CHOICES: readonly string[] = ['not required', ...SIGNED_ONLY];
 
 /** Whether a client takes no request that it has not signed. */

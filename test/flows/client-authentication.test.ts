@@ -146,7 +146,7 @@ forEachEngine((engine) => {
       ['x509.subjectdn', 'CN=a+OU=b'],
       ['x509.allow.regex.pattern.comparison', 'true'],
       ['request.object.signature.alg', 'none'],
-      ['request.object.required', 'request_uri only'],
+      ['request.object.required', 'request_uri'],
     ];
     for (const [name, value] of attributes) {
       const error = await refusal(rest.clients.update({ id }, { clientId: 'robot', attributes: { [name]: value } }));

@@ -272,7 +272,7 @@ forEachEngine((engine) => {
     const { page } = await ask({ request: `${part({ alg: 'none' })}.${part(object)}.` });
     const { error } = answerOf(page);
     t.true(error === 'request_not_supported' || error === 'invalid_request_object', String(error));
-    t.is(answerOf((await ask({ request_uri: 'https://app.example/request.jwt' })).page).error, 'request_uri_not_supported');
+    t.is(answerOf((await ask({ request_uri: 'https://app.example/request.jwt' })).page).error, 'invalid_request_uri');
   });
 
   engine.test('oidcc-claims-essential: a claim that is asked for by itself', async (t) => {

@@ -82,7 +82,8 @@ forEachEngine((engine) => {
       t.false(algorithms.includes('none'));
     }
     t.is(metadata.request_parameter_supported, true);
-    t.is(metadata.request_uri_parameter_supported, false);
+    t.is(metadata.request_uri_parameter_supported, true);
+    t.is(metadata.require_request_uri_registration, true);
     t.deepEqual(strings(metadata.response_types_supported), ['code']);
     t.deepEqual(strings(metadata.response_modes_supported).sort(), ['form_post', 'fragment', 'query'].sort());
     t.deepEqual(strings(metadata.code_challenge_methods_supported), ['S256']);

@@ -1,4 +1,5 @@
 /** What a client may be given to show who it is with, checked when it is stored: a mistake is met here, and not by its users. */
+import type { AllowedTarget } from '../../config/outbound.ts';
 import { AppError, badInput } from '../../errors.ts';
 import { requireFetchable } from '../../http/guarded-client.ts';
 import {
@@ -22,6 +23,7 @@ import {
   UnusableKey,
 } from '../../realms/client-credentials.ts';
 import { parseName } from '../../realms/distinguished-names.ts';
+import { listedRequestUris, MOST_REQUEST_URIS, partsOfRequestUri, REQUEST_URIS, requestUriProblem } from '../../realms/request-uris.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import type { Operator } from './context.ts';
 
@@ -41,8 +43,8 @@ const CHECKS: Readonly<Record<string, (value: string, operator: Pick<Operator, '
       value === 'any' || algorithmIn(REQUEST_ALGORITHMS, value) !== undefined,
       `must be any or one of ${REQUEST_ALGORITHMS.join(', ')}; a request object that is not signed proves nothing`,
     ),
-  [REQUEST_REQUIRED]: (value) =>
-    must(REQUEST_CHOICES.includes(value), `must be one of ${REQUEST_CHOICES.join(', ')}; none is fetched from an address`),
+  [REQUEST_REQUIRED]: (value) => must(REQUEST_CHOICES.includes(value), `must be one of ${REQUEST_CHOICES.join(', ')}`),
+  [REQUEST_URIS]: (value, { outboundAllow = [] }) => checkRequestUris(value, outboundAllow),
   [PATTERNS]: (value) => must(value === 'false', 'must be false: a subject is compared as it is, and not by a pattern that others may fit'),
 };
 
@@ -70,6 +72,16 @@ export function checkAuthentication(
   ];
   if (algorithms && algorithm !== undefined)
     checkOne(SIGNING_ALGORITHM, () => must(algorithmIn(algorithms, algorithm) !== undefined, `must be one of ${algorithms.join(', ')} for ${type}`));
+}
+
+function checkRequestUris(value: string, allow: readonly AllowedTarget[]): void {
+  const uris = listedRequestUris(value);
+  must(uris.length <= MOST_REQUEST_URIS, `must not have more than ${MOST_REQUEST_URIS} addresses`);
+  for (const uri of uris) {
+    const problem = requestUriProblem(uri);
+    if (problem !== undefined) throw new UnusableKey(`${uri}: ${problem}`);
+    requireFetchable((partsOfRequestUri(uri)?.address ?? '').replace(/\*$/, ''), allow);
+  }
 }
 
 function must(isSo: boolean, says: string): void {

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { randomToken, safeEqual, sha256 } from '../../crypto/codes.ts';
 import { AppError, badInput, conflict, notFound } from '../../errors.ts';
 import { BOUND, KEYS, REQUEST_ALGORITHM, SIGNING_ALGORITHM, SUBJECT } from '../../realms/client-credentials.ts';
+import { REQUEST_URIS } from '../../realms/request-uris.ts';
 import { clientById } from '../../store/client-changes.ts';
 import {
   countInitialAccess,
@@ -92,6 +93,7 @@ export const OWN_METADATA = {
   dpop_bound_access_tokens: { attribute: 'dpop.bound.access.tokens', kind: 'boolean' },
   token_endpoint_auth_signing_alg: { attribute: SIGNING_ALGORITHM, kind: 'text' },
   request_object_signing_alg: { attribute: REQUEST_ALGORITHM, kind: 'text' },
+  request_uris: { attribute: REQUEST_URIS, kind: 'texts' },
   tls_client_auth_subject_dn: { attribute: SUBJECT, kind: 'text' },
   tls_client_certificate_bound_access_tokens: { attribute: BOUND, kind: 'boolean' },
 } as const;

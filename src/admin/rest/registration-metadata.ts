@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { badInput } from '../../errors.ts';
 import { KEYS, usesSecret } from '../../realms/client-credentials.ts';
+import { MOST_REQUEST_URIS } from '../../realms/request-uris.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import type { ClientFields } from '../resources/client-input.ts';
 import { OWN_METADATA } from '../resources/client-registrations.ts';
@@ -54,6 +55,10 @@ export const clientMetadata = z.object({
   dpop_bound_access_tokens: z.boolean().optional(),
   token_endpoint_auth_signing_alg: text.optional(),
   request_object_signing_alg: text.optional(),
+  request_uris: z
+    .array(z.string().refine((uri) => !uri.includes('*'), 'must be an address, written out'))
+    .max(MOST_REQUEST_URIS)
+    .optional(),
   tls_client_auth_subject_dn: text.optional(),
   tls_client_certificate_bound_access_tokens: z.boolean().optional(),
   // What would leave an application waiting for something else than it gets is refused, and not passed over.

@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import type { GuardedAnswer } from '../../http/guarded-client.ts';
 import type { RealmRoom } from '../room.ts';
+import { Pace } from './pace.ts';
 
 /** An address is asked once in this time, whatever it answered; milliseconds. Also how soon a key that is not known yet is looked for again. */
 export const ASKED_AGAIN_MS = 10_000;
@@ -16,7 +17,7 @@ const MINUTE_MS = 60_000;
 const MAX_BYTES = 64 * 1024;
 /** A client waits for its answer meanwhile. */
 const TIMEOUT_MS = 3_000;
-/** Addresses and hosts that a process remembers. */
+/** Addresses that a process remembers. */
 const REMEMBERED = 2_000;
 /** Of headers the library reads how long it may believe an answer; that is for us to say. */
 const PASSED = 'content-type';
@@ -26,19 +27,11 @@ type LibraryFetch = (url: string | URL | Request, options?: RequestInit) => Prom
 /** The library's `fetch`. What fails is told to nobody but the log. */
 export function libraryFetch({ fetchGuarded, log, now }: Pick<RealmRoom, 'fetchGuarded' | 'log' | 'now'>, realm: string): LibraryFetch {
   const asked = new LRUCache<string, { at: number; answer: Promise<GuardedAnswer> }>({ max: REMEMBERED });
-  const hosts = new LRUCache<string, { since: number; times: number }>({ max: REMEMBERED });
-
-  const mayAsk = (host: string): boolean => {
-    const at = now();
-    const known = hosts.get(host);
-    const counted = known && at - known.since < MINUTE_MS ? known : { since: at, times: 0 };
-    hosts.set(host, { ...counted, times: counted.times + 1 });
-    return counted.times < MOST_A_MINUTE;
-  };
+  const hosts = new Pace({ most: MOST_A_MINUTE, withinMs: MINUTE_MS, now });
 
   const ask = async (address: string): Promise<GuardedAnswer> => {
     const { host } = new URL(address);
-    if (!mayAsk(host)) throw new Error(`${host} was asked ${MOST_A_MINUTE} times within a minute.`);
+    if (!hosts.take(host)) throw new Error(`${host} was asked ${MOST_A_MINUTE} times within a minute.`);
     return fetchGuarded(address, { headers: { accept: 'application/json' }, maxBytes: MAX_BYTES, timeoutMs: TIMEOUT_MS });
   };
 

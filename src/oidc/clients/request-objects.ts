@@ -2,11 +2,13 @@
  * Signed requests (RFC 9101, OpenID Connect Core 1.0 section 6): what a client's requests may be signed with, and what we
  * ask of them beyond the library, which has compared issuer, audience and client, and takes nothing from beside them.
  *
- * By value alone: the library fetches no request object from an address. One that has a `jti` is good once.
+ * By value, pushed, or fetched from an address of the client's (request-uris.ts). One that has a `jti` is good once. One that is fetched and has
+ * none need not end: its owner ends it by no longer serving it.
  */
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { REQUEST_ALGORITHM } from '../../realms/client-credentials.ts';
+import { REQUEST_ALGORITHM, REQUEST_BY_REFERENCE, REQUEST_REQUIRED } from '../../realms/client-credentials.ts';
 import { rowOf } from './client-metadata.ts';
+import { isFetched } from './request-uris.ts';
 
 /** Seconds that a request object may be good for; a person is not asked to wait longer for the page that it leads to. */
 const LONGEST = 3_600;
@@ -34,10 +36,12 @@ function checkRequestObject(
   const { clientId, attributes } = rowOf(client);
   // It was checked when it was pushed, and one that was pushed is used once.
   if (ctx.oidc.entities.PushedAuthorizationRequest !== undefined && ctx.oidc.route !== 'pushed_authorization_request') return;
-  const { exp, iat, jti, aud, sub, client_id: named } = claims;
+  const { jti, aud, sub, client_id: named } = claims;
   const refuse = (what: string): never => {
     throw new errors.InvalidRequestObject(what);
   };
+  if (attributes[REQUEST_REQUIRED] === REQUEST_BY_REFERENCE && ctx.oidc.route === 'authorization' && !isFetched(ctx))
+    refuse('this client sends its requests by reference; send request_uri, or have its request.object.required changed');
   const only = attributes[REQUEST_ALGORITHM] ?? 'any';
   if (only !== 'any' && header.alg !== only) refuse(`the request object has to be signed with ${only}`);
   // All that is not in it is dropped, this too.
@@ -46,12 +50,36 @@ function checkRequestObject(
   if (Array.isArray(aud) && aud.length !== 1) refuse('the aud of the request object names more than one audience');
   // An assertion by which a client authenticates is no request (RFC 9101 section 10.8).
   if (sub !== undefined && sub === clientId) refuse('the request object has the client_id as its sub, as an assertion has');
-  const seconds = Math.floor(now() / 1000);
-  const end = typeof exp === 'number' ? exp : typeof iat === 'number' ? iat + LONGEST : refuse('the request object has neither exp nor iat');
+  const end = endOf({ seconds: Math.floor(now() / 1000), tolerance }, claims, isFetched(ctx));
+  if (typeof jti === 'string' && jti !== '') spendable.set(ctx.oidc, { issuer: `request ${clientId}`, jti, until: end + tolerance });
+}
+
+/**
+ * Until when a request object is good, in seconds since the epoch.
+ * @throws 400 when it is over, or good for too long
+ */
+function endOf(
+  { seconds, tolerance }: { seconds: number; tolerance: number },
+  { exp, iat, jti }: Readonly<Record<string, unknown>>,
+  fetched: boolean,
+): number {
+  const refuse = (what: string): never => {
+    throw new errors.InvalidRequestObject(what);
+  };
+  // A file that stays where it is. Of its exp the library has seen that it is not over.
+  const stays = fetched && jti === undefined;
+  const end =
+    typeof exp === 'number'
+      ? exp
+      : stays
+        ? seconds + LONGEST
+        : typeof iat === 'number'
+          ? iat + LONGEST
+          : refuse('the request object has neither exp nor iat');
   if (typeof iat === 'number' && iat > seconds + tolerance) refuse('the iat of the request object is not in the past');
   if (end <= seconds - tolerance) refuse('the request object is over');
-  if (end > seconds + LONGEST + tolerance) refuse(`the exp of the request object is more than ${LONGEST} seconds away`);
-  if (typeof jti === 'string' && jti !== '') spendable.set(ctx.oidc, { issuer: `request ${clientId}`, jti, until: end + tolerance });
+  if (end > seconds + LONGEST + tolerance && !stays) refuse(`the exp of the request object is more than ${LONGEST} seconds away`);
+  return end;
 }
 
 /**
