@@ -58,6 +58,7 @@ export const clientMetadata = z.object({
   request_uris: z
     .array(z.string().refine((uri) => !uri.includes('*'), 'must be an address, written out'))
     .max(MOST_REQUEST_URIS)
+    .refine(isUndivided, UNDIVIDED)
     .optional(),
   tls_client_auth_subject_dn: text.optional(),
   tls_client_certificate_bound_access_tokens: z.boolean().optional(),
