@@ -2,12 +2,13 @@
  * `cardea keys`: a realm's signing keys are rotated by times in their rows, and listed; the keys that secrets are sealed
  * with, and the master key, are replaced while the server runs.
  */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Operator, requireRealm } from '../admin/resources/context.ts';
 import { GRACE_MS, type Rotated, rotateDataKeys } from '../admin/resources/data-keys.ts';
 import { listKeys, rotateKeys } from '../admin/resources/keys.ts';
 import { type MasterKeyRotated, rotateMasterKey } from '../admin/resources/master-key.ts';
 import { allRealms } from '../admin/resources/realms.ts';
+import { ALGORITHMS, type Algorithm } from '../realms/algorithms.ts';
 import type { RealmRow } from '../store/realms.ts';
 import type { Invocation } from './cli.ts';
 import { EXIT, wrongUsage } from './failures.ts';
@@ -32,14 +33,16 @@ function describeSigningKeys(keys: Command, { terminal, output }: Invocation): v
     .requiredOption('--realm <realm>', 'the realm')
     .option('--publish-ahead <seconds>', 'when the new keys begin to sign; applications need the time to fetch them', seconds, 600)
     .option('--keep <seconds>', 'how long the older keys stay published after that; tokens that they signed verify until then', seconds)
+    .addOption(new Option('--algorithm <algorithm...>', 'only keys of these; without it, of all').choices(ALGORITHMS))
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples('cardea keys rotate --realm staff', 'cardea keys rotate --realm staff --publish-ahead 3600 --keep 86400 --json'))
-    .action((options: { realm: string; publishAhead: number; keep?: number; json?: boolean }) =>
+    .action((options: { realm: string; publishAhead: number; keep?: number; algorithm?: Algorithm[]; json?: boolean }) =>
       withOperator(terminal, async (operator) => {
         const realm = await requireRealm(operator, options.realm);
         const made = await rotateKeys(operator, realm, {
           publishAheadMs: options.publishAhead * 1000,
           ...(options.keep !== undefined && { keepMs: options.keep * 1000 }),
+          ...(options.algorithm && { algorithms: options.algorithm }),
         });
         const document = {
           realm: realm.name,

@@ -112,7 +112,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
 
     interactions: { policy: policyOf(room), url: (_ctx, interaction) => `${room.origin}${loginPath(realm.name, interaction.uid)}` },
     findAccount: (_ctx, sub, token) => findAccount({ room, clients }, sub, token),
-    loadExistingGrant: (ctx) => grantFor(room, ctx),
+    loadExistingGrant: (ctx) => grantFor(room, clients, ctx),
     // Keycloak's clients get a refresh token with every code, bound to the session unless it is an offline one.
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token') && rowOf(client).attributes['use.refresh.tokens'] !== 'false',
     expiresWithSession: async (ctx, source) => {

@@ -166,7 +166,7 @@ forEachEngine((engine) => {
     const env = settingsFor(await engine.settings({ empty: true }));
     await ok(t, env, ['realm', 'create', 'keys']);
     await ok(t, env, ['realm', 'create', 'soon']);
-    type Key = { kid: string; use: string; signFrom: string; publishAt: string; retireAt: string | null };
+    type Key = { kid: string; algorithm: string; use: string; signFrom: string; publishAt: string; retireAt: string | null };
     const list = (realm: string): Promise<Key[]> => ok(t, env, ['keys', 'list', '--realm', realm]);
     const rotate = async (realm: string, ...times: string[]): Promise<Key[]> =>
       (await ok(t, env, ['keys', 'rotate', '--realm', realm, ...times])).keys;
@@ -181,6 +181,18 @@ forEachEngine((engine) => {
     t.is(seconds(next[0]?.publishAt ?? '', next[0]?.signFrom), 600);
     const retiring = (await list('keys')).find(({ kid }) => kid === old[0]?.kid);
     t.is(seconds(next[0]?.signFrom ?? '', retiring?.retireAt), 100);
+
+    const made = await rotate('keys', '--algorithm', 'RS256', '--publish-ahead', '0');
+    t.is(made.length, 1);
+    t.deepEqual(await uses('keys', made), new Set(['signing']));
+    t.deepEqual(
+      await uses(
+        'keys',
+        old.filter(({ algorithm }) => algorithm !== 'RS256'),
+      ),
+      new Set(['signing']),
+      'the others go on as they did',
+    );
 
     const first = await list('soon');
     const second = await rotate('soon', '--publish-ahead', '0', '--keep', '3600');

@@ -47,10 +47,21 @@ async function arrayAt(answer: Response, name: string): Promise<Record<string, u
 forEachEngine((engine) => {
   const world = adminWorld(engine);
 
-  /** A realm with a user, and a client that has registered itself and is trusted since. */
-  async function provider(settings: RealmInput = {}, metadata: Partial<openid.ClientMetadata> = {}) {
+  /**
+   * A realm with a user, and a client that has registered itself and is trusted since.
+   * @param onlyAsked new clients of the realm get no claims but those that they ask for
+   */
+  async function provider(settings: RealmInput = {}, metadata: Partial<openid.ClientMetadata> = {}, { onlyAsked = false } = {}) {
     const { server, admin } = await world();
     const realm = await server.realm({ mfa: 'off', ...settings });
+    if (onlyAsked)
+      for (const { id, name } of (await admin.call('GET', `/realms/${realm.name}/client-scopes`)).body)
+        if (name === 'profile' || name === 'email')
+          for (const [method, list] of [
+            ['DELETE', 'default'],
+            ['PUT', 'optional'],
+          ] as const)
+            await admin.call(method, `/realms/${realm.name}/default-${list}-client-scopes/${id}`);
     const user = await server.user(realm, { firstName: 'Alice', lastName: 'Liddell', emailVerified: true, attributes: PROFILE });
     const { body: access } = await admin.call('POST', `/realms/${realm.name}/clients-initial-access`, { body: { count: 20 } });
     const issuer = new URL(`${server.origin}/realms/${realm.name}`);
@@ -281,6 +292,33 @@ forEachEngine((engine) => {
     const { tokens } = await signIn({ scope: 'openid', claims });
     t.is((await openid.fetchUserInfo(rp, tokens.access_token, user.id)).name, 'Alice Liddell');
     t.is(typeof tokens.claims()?.auth_time, 'number');
+  });
+
+  engine.test('oidcc-server, -claims-essential: nothing but what was asked for, where clients have no scopes unasked', async (t) => {
+    const { ask, browser, user, rp, signIn } = await provider({}, {}, { onlyAsked: true });
+    const claims = JSON.stringify({ userinfo: { name: { essential: true }, realm_access: null }, id_token: { email: null } });
+    const { page } = await ask({ claims });
+    const consent = await browser.send(page, { username: user.username, password: user.password });
+    for (const scope of ['Your name and username', 'Your email address']) t.true(text(consent).includes(scope), text(consent));
+    t.false(text(consent).includes('Your roles'), 'nobody is asked about those, and so they are not to be had');
+    const { tokens } = await signIn({ claims });
+    const refreshed = await openid.refreshTokenGrant(rp, tokens.refresh_token ?? '');
+    for (const { access_token, id_token, scope } of [tokens, refreshed]) {
+      t.is(scope, 'openid');
+      const info = await openid.fetchUserInfo(rp, access_token, user.id);
+      t.is(info.name, 'Alice Liddell');
+      for (const name of ['given_name', 'preferred_username', 'email', 'realm_access']) t.is(info[name], undefined, name);
+      const said = decodeJwt(id_token ?? '');
+      t.is(said.email, user.email);
+      for (const name of ['name', 'email_verified', 'preferred_username', 'realm_access']) t.is(said[name], undefined, name);
+      t.deepEqual(decodeJwt(access_token).userinfo_claims, ['name']);
+      t.is(decodeJwt(access_token).name, undefined);
+    }
+    const { tokens: plain } = await signIn();
+    t.is((await openid.fetchUserInfo(rp, plain.access_token, user.id)).name, undefined, 'it was asked of that request alone');
+    t.is(decodeJwt(plain.id_token ?? '').name, undefined);
+    const silent = await ask({ prompt: 'none', claims: JSON.stringify({ userinfo: { phone_number: null } }) });
+    t.is(answerOf(silent.page).error, 'consent_required', 'it is asked about as the scope is that says it');
   });
 
   engine.test('oidcc-refresh-token: the ID token of a refresh is about the same sign-in', async (t) => {

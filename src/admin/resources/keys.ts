@@ -1,5 +1,5 @@
 /** Signing keys of a realm: listed, and rotated by times in their rows that every node follows. */
-import { ALGORITHMS } from '../../realms/algorithms.ts';
+import { ALGORITHMS, type Algorithm } from '../../realms/algorithms.ts';
 import { KEEP_PUBLISHED_MS, type KeyUse, keyUses, PUBLISH_AHEAD_MS } from '../../realms/keys.ts';
 import { sealedSigningKey } from '../../realms/signing-keys.ts';
 import { type RealmRow, touchRealm } from '../../store/realms.ts';
@@ -15,17 +15,18 @@ export async function listKeys(operator: Pick<Operator, 'db' | 'now'>, realm: Re
 }
 
 /**
- * Makes a new key for each algorithm: published at once, signing after `publishAheadMs`, while the older ones stay published
- * for `keepMs` after that. No node restarts, and a sign-in under way goes on with whichever key signs when it finishes.
+ * Makes a new key for each algorithm, or for those that are named: published at once, signing after `publishAheadMs`, while
+ * the older ones of the same algorithms stay published for `keepMs` after that. No node restarts, and a sign-in under way goes on with whichever key signs when it finishes.
  */
 export async function rotateKeys(
   operator: Operator,
   realm: RealmRow,
-  options: { publishAheadMs?: number; keepMs?: number } = {},
+  options: { publishAheadMs?: number; keepMs?: number; algorithms?: readonly Algorithm[] } = {},
 ): Promise<SigningKeyRow[]> {
   const { db, now } = operator;
   const signFrom = now + (options.publishAheadMs ?? PUBLISH_AHEAD_MS);
-  const fresh = await Promise.all(ALGORITHMS.map((algorithm) => sealedSigningKey(operator, realm.id, algorithm, { publishAt: now, signFrom })));
+  const algorithms = ALGORITHMS.filter((algorithm) => options.algorithms?.includes(algorithm) ?? true);
+  const fresh = await Promise.all(algorithms.map((algorithm) => sealedSigningKey(operator, realm.id, algorithm, { publishAt: now, signFrom })));
   await db.transaction(async (trx) => {
     for (const key of fresh) {
       await insertSigningKey(trx, key);

@@ -13,23 +13,25 @@ import { watchSession } from '../../store/session-endings.ts';
 import { joinSessionClient, sessionClient } from '../../store/sessions.ts';
 import { standingOf } from '../authentication.ts';
 import { rowOf } from '../clients/client-metadata.ts';
+import type { Clients } from '../clients/clients.ts';
 import { refuseConsent } from '../impersonated.ts';
 import { DEFAULT_RESOURCE, type RealmRoom } from '../room.ts';
+import { scopesOfClaims } from '../tokens/asked-claims.ts';
 
-/** Scopes that the user has to be asked about, by request. */
-const missing = new WeakMap<object, string[]>();
+/** What the user allows, by request: scopes that are asked for, by themselves or by a claim, and those that were not allowed before. */
+const consents = new WeakMap<object, { asked: string[]; open: string[] }>();
 
 /** True when the user has to be asked for consent. */
-export const consentIsMissing = (ctx: KoaContextWithOIDC): boolean => (missing.get(ctx.oidc)?.length ?? 0) > 0;
+export const consentIsMissing = (ctx: KoaContextWithOIDC): boolean => (consents.get(ctx.oidc)?.open.length ?? 0) > 0;
 
 /** What the consent page asks about: scopes that were not allowed before, or all of them when the application insists. */
 export const scopesToAllow = (ctx: KoaContextWithOIDC): string[] => {
-  const asked = missing.get(ctx.oidc);
-  return asked && asked.length > 0 ? asked : [...ctx.oidc.requestParamScopes];
+  const { asked, open } = consents.get(ctx.oidc) ?? { asked: [...ctx.oidc.requestParamScopes], open: [] };
+  return open.length > 0 ? open : asked;
 };
 
 /** The library's `loadExistingGrant`: the session's grant at this client, with all that it may have; undefined when consent is missing. */
-export async function grantFor(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
+export async function grantFor(room: RealmRoom, clients: Clients, ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
   const { client, session, account } = ctx.oidc;
   const standing = await standingOf(room, ctx);
   if (!client || !session || !account || !standing) return undefined;
@@ -37,8 +39,9 @@ export async function grantFor(room: RealmRoom, ctx: KoaContextWithOIDC): Promis
   const asked = [...ctx.oidc.requestParamScopes];
   if (row.consentRequired) {
     const allowed = new Set(await consentedScopes(room.db.knex, row.realmId, account.accountId, row.id));
-    const open = asked.filter((scope) => !allowed.has(scope));
-    missing.set(ctx.oidc, open);
+    const all = [...asked, ...(await scopesOfClaims(clients, ctx))];
+    const open = all.filter((scope) => !allowed.has(scope));
+    consents.set(ctx.oidc, { asked: all, open });
     if (open.length > 0) {
       refuseConsent(standing);
       return undefined;

@@ -11,6 +11,7 @@ import { exchangeClaims } from '../grants/exchanged.ts';
 import { impersonatorClaim } from '../impersonated.ts';
 import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from '../room.ts';
 import { requestCache } from '../storage/request-cache.ts';
+import { ASKED_OF_USERINFO, askedClaims, askedOfUserinfo } from './asked-claims.ts';
 import { mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
 import { headerTypeOf, readerOf } from './resource.ts';
 
@@ -64,9 +65,16 @@ async function accountClaims({ room, clients }: Parts, user: UserRow, use: 'id' 
   const client = await clientAtHand(clients);
   const signIn = Provider.ctx && signInOf(Provider.ctx);
   const { exchange } = requestCache();
-  const said = client ? await mapped(room, { client, user, scope, signIn, exchange, clients }, use) : { claims: {}, audience: [] };
+  const asked = client && Provider.ctx ? askedHere(Provider.ctx, client, use, scope) : [];
+  const said = client ? await mapped(room, { client, user, scope, signIn, exchange, clients, asked }, use) : { claims: {}, audience: [] };
   const all = { ...said, claims: { ...said.claims, ...impersonatorClaim() } };
   return { ...passing(all.claims), ...(use === 'id' ? idTokenClaims : userinfoClaims)(all, user.id), sub: user.id };
+}
+
+/** What was asked for besides scopes; of a token that was exchanged, nothing. */
+function askedHere(ctx: KoaContextWithOIDC, client: OidcClient, use: 'id' | 'userinfo', scope: string): string[] {
+  if (requestCache().exchange) return [];
+  return use === 'id' ? askedClaims(ctx, client, 'id_token', scope) : askedOfUserinfo(ctx);
 }
 
 /** How the user signed in, from what a token is made of, or from the access token that is shown. */
@@ -134,7 +142,10 @@ async function accessTokenClaims(
   const only = exchange?.audience ?? (resource === DEFAULT_RESOURCE ? undefined : [resource]);
   const about = { sub: user.id, azp: token.clientId, sid: service ? undefined : token.sid, aud: only ?? DEFAULT_AUDIENCE };
   const acted = service ? undefined : impersonatorClaim();
-  const payload = { ...registered, ...acted, ...(exchange && exchangeClaims(exchange)) };
+  // Userinfo is for tokens of the realm's own, and knows nothing of a request but what its token says.
+  const asked = service || only ? [] : askedClaims(ctx, client, 'userinfo', token.scope);
+  const told = asked.length > 0 ? { [ASKED_OF_USERINFO]: asked } : {};
+  const payload = { ...registered, ...told, ...acted, ...(exchange && exchangeClaims(exchange)) };
   return accessTokenPayload(payload, about, only ? { ...said, audience: [] } : said);
 }
 

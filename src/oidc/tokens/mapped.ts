@@ -4,7 +4,7 @@
  */
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { allMappers, appliedMappers } from '../../realms/mappers/applied.ts';
+import { allMappers, appliedMappers, askedMappers } from '../../realms/mappers/applied.ts';
 import { isRecord } from '../../realms/mappers/claim.ts';
 import type { Use } from '../../realms/mappers/mapper.ts';
 import { audienceOf } from '../../realms/mappers/payload.ts';
@@ -34,14 +34,22 @@ export interface About {
   signIn: SignedIn | undefined;
   /** What the token came from, where it came from another one. */
   exchange: Exchange | undefined;
+  /** Claims that were asked for by themselves. */
+  asked?: readonly string[];
   clients: Clients;
 }
 
 const isService = ({ user }: About): boolean => user.serviceAccountOf !== null;
 
 /** What mappers say about a user in one place. */
-export const mapped = (room: RealmRoom, about: About, use: Use): Promise<Said> =>
-  claimsOf(appliedMappers(about.client.mappers, about.scope, isService(about)), use, sourceOf(room, about));
+export async function mapped(room: RealmRoom, about: About, use: Use): Promise<Said> {
+  const { client, scope, asked = [] } = about;
+  const source = sourceOf(room, about);
+  const said = await claimsOf(appliedMappers(client.mappers, scope, isService(about)), use, source);
+  if (asked.length === 0) return said;
+  const { claims } = await claimsOf(askedMappers(client.mappers, scope, asked), use, source);
+  return { ...said, claims: { ...claims, ...said.claims } };
+}
 
 /** What is wanted with the user's row where the client's mappers will be asked for these uses. */
 export const wantedOf = (client: OidcClient | undefined, uses: readonly Use[]): Wanted =>

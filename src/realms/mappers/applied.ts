@@ -4,6 +4,7 @@ import type { RoleScope } from '../../store/effective-roles.ts';
 import type { ProtocolMapperRow } from '../../store/protocol-mappers.ts';
 import { CLAIM_PROTOCOL } from './defaults.ts';
 import { type Mapper, prepared } from './prepare.ts';
+import { claimNames } from './types.ts';
 
 /** Mappers of a realm's client scopes, by the scope's id. */
 export type ScopeMappers = ReadonlyMap<string, readonly Mapper[]>;
@@ -58,6 +59,18 @@ export const appliedMappers = (client: ClientMappers, scope: string | undefined,
   ...appliedScopes(client, scope, service).flatMap(({ mappers }) => mappers),
   ...client.own,
 ];
+
+const says = (names: readonly string[], { type, config }: Mapper): boolean => claimNames(type, config).some((name) => names.includes(name));
+
+/** The scopes of a client that say one of these claims and do not apply, of those that users are asked about. */
+export function scopesBeyond(client: ClientMappers, scope: string | undefined, names: readonly string[]): readonly AssignedScope[] {
+  const applied = appliedScopes(client, scope, false);
+  return client.scopes.filter((one) => one.shown && !applied.includes(one) && one.mappers.some((mapper) => says(names, mapper)));
+}
+
+/** The mappers in them that say those claims: the ones that were asked for by themselves. */
+export const askedMappers = (client: ClientMappers, scope: string | undefined, names: readonly string[]): readonly Mapper[] =>
+  scopesBeyond(client, scope, names).flatMap(({ mappers }) => mappers.filter((mapper) => says(names, mapper)));
 
 /** Every mapper that may count for a client, whatever is asked. */
 export const allMappers = ({ scopes, own }: ClientMappers): readonly Mapper[] => [...scopes.flatMap(({ mappers }) => mappers), ...own];

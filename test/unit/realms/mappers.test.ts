@@ -1,6 +1,7 @@
 /** What protocol mappers make of what is known: pure functions, and what of their configs is refused. */
 import test from 'ava';
 import fc from 'fast-check';
+import { appliedMappers, askedMappers, type ClientMappers, scopesBeyond } from '../../../src/realms/mappers/applied.ts';
 import { claimPath, inJson, put, take } from '../../../src/realms/mappers/claim.ts';
 import { DEFAULT_MAPPERS } from '../../../src/realms/mappers/defaults.ts';
 import type { Config, Use } from '../../../src/realms/mappers/mapper.ts';
@@ -279,6 +280,39 @@ test('introspection differs from the token only by mappers that stand in one of 
   t.deepEqual((await introspected([roles], { active: true }, true, async () => source({ lightweight: true })))?.claims, {
     ...{ active: true, realm_access: { roles: ['seller'] } },
   });
+});
+
+test('a claim that is asked for by itself is said by a scope that does not apply, and that users are asked about', (t) => {
+  const says = (name: string) => mapper('oidc-hardcoded-claim-mapper', { 'claim.name': name, 'claim.value': name });
+  const scope = (name: string, more: Partial<ClientMappers['scopes'][number]> = {}) => ({
+    id: name,
+    name,
+    isDefault: false,
+    shown: true,
+    mappers: [says(`${name}.one`), says(`${name}_two`)],
+    ...more,
+  });
+  const client: ClientMappers = {
+    own: [says('own')],
+    scopes: [scope('work'), scope('home', { isDefault: true }), scope('hidden', { shown: false })],
+  };
+  const names = ['work', 'home', 'hidden', 'own', 'nothing'];
+  t.deepEqual(
+    scopesBeyond(client, 'openid', names).map(({ name }) => name),
+    ['work', 'home'],
+    'the first name of a claim counts',
+  );
+  t.deepEqual(
+    scopesBeyond(client, 'openid home', names).map(({ name }) => name),
+    ['work'],
+  );
+  t.deepEqual(
+    askedMappers(client, 'openid home', names).map(({ config }) => config['claim.name']),
+    ['work.one'],
+    'not the others of that scope',
+  );
+  t.deepEqual(askedMappers(client, 'openid work home', names), []);
+  t.true(appliedMappers(client, 'openid work', false).length > 2, 'what applies is said anyway');
 });
 
 test('nothing is read that no mapper needs', async (t) => {
