@@ -3,8 +3,9 @@
  * as a client asks that registered itself a moment ago. docs/conformance.md says requirement by requirement what holds, and
  * names these tests.
  */
-import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
+import { rotateKeys } from '../../src/admin/resources/keys.ts';
 import { adminWorld } from '../support/admin.ts';
 import { formsOf, type Page, unescapeHtml } from '../support/agent.ts';
 import type { RealmInput } from '../support/cardea.ts';
@@ -100,7 +101,7 @@ forEachEngine((engine) => {
       const exchange = () => openid.authorizationCodeGrant(using, location, checks);
       return { exchange, tokens: await exchange() };
     };
-    return { server, user, issuer, rp, register, browser, allow, ask, authorize, signIn, metadata: rp.serverMetadata() };
+    return { server, realm, user, issuer, rp, register, browser, allow, ask, authorize, signIn, metadata: rp.serverMetadata() };
   }
 
   engine.test('config: the metadata is complete, and everything in it is at the issuer', async (t) => {
@@ -364,6 +365,103 @@ forEachEngine((engine) => {
     for (const shown of [page, consent])
       for (const address of ['https://app.example/privacy', 'https://app.example/terms'])
         t.true(unescapeHtml(shown.html).includes(`href="${address}"`), `${address}: ${text(shown)}`);
+  });
+
+  engine.test('oidcc-idtoken-rs256, userinfo-rs256: what is signed is signed with the algorithm that was registered', async (t) => {
+    const { register, signIn, metadata, issuer, user } = await provider();
+    t.true(z.array(z.string()).parse(metadata.userinfo_signing_alg_values_supported).includes('RS256'));
+    const rp = await register({ id_token_signed_response_alg: 'RS256', userinfo_signed_response_alg: 'RS256' });
+    const { tokens } = await signIn({ nonce: 'once' }, rp);
+    const answer = await fetch(String(metadata.userinfo_endpoint), {
+      headers: { authorization: `Bearer ${tokens.access_token}`, accept: 'application/json' },
+    });
+    t.regex(answer.headers.get('content-type') ?? '', /^application\/jwt/);
+    const { payload } = await jwtVerify(await answer.text(), createRemoteJWKSet(new URL(String(metadata.jwks_uri))), {
+      ...{ issuer: issuer.href, audience: rp.clientMetadata().client_id, algorithms: ['RS256'] },
+    });
+    t.is(payload.sub, user.id);
+    t.is(payload.nonce, undefined);
+  });
+
+  engine.test('oidcc-ensure-redirect-uri-in-authorization-request: a page, also where the client has one address alone', async (t) => {
+    const { ask, browser, register } = await provider();
+    for (const redirect_uris of [[REDIRECT_URI, FAR], [REDIRECT_URI]]) {
+      const { url } = await ask({}, await register({ redirect_uris }));
+      url.searchParams.delete('redirect_uri');
+      const page = await browser.visit(url.href);
+      t.is(page.status, 400);
+      t.is(page.headers.get('location'), null);
+      t.regex(text(page), /redirect_uri/, 'it says what is missing');
+    }
+  });
+
+  engine.test(
+    'oidcc-ensure-client-assertion-with-iss-aud-succeeds: signed by the key that was registered, for the token endpoint or the issuer',
+    async (t) => {
+      const { register, authorize, metadata, issuer } = await provider();
+      const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
+      const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'suite', use: 'sig', alg: 'RS256' }] };
+      const rp = await register({ token_endpoint_auth_method: 'private_key_jwt', jwks });
+      const { client_id: clientId } = rp.clientMetadata();
+      for (const audience of [String(metadata.token_endpoint), issuer.href]) {
+        const { location, verifier } = await authorize({}, rp);
+        const assertion = new SignJWT({ iss: clientId, sub: clientId, aud: audience, jti: crypto.randomUUID() }).setProtectedHeader({
+          alg: 'RS256',
+          kid: 'suite',
+        });
+        const answer = await fetch(String(metadata.token_endpoint), {
+          method: 'POST',
+          body: new URLSearchParams({
+            ...{
+              grant_type: 'authorization_code',
+              code: location.searchParams.get('code') ?? '',
+              redirect_uri: REDIRECT_URI,
+              code_verifier: verifier,
+            },
+            client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+            client_assertion: await assertion.setIssuedAt().setExpirationTime('1m').sign(privateKey),
+          }),
+        });
+        t.is(answer.status, 200, audience);
+        t.regex(answer.headers.get('cache-control') ?? '', /no-store/);
+      }
+    },
+  );
+
+  engine.test('oidcc-server-rotate-keys: the new key is published at once, and the old one stays', async (t) => {
+    const { server, realm, metadata } = await provider();
+    const kids = async () => (await arrayAt(await fetch(String(metadata.jwks_uri)), 'keys')).map(({ kid }) => kid);
+    const before = await kids();
+    const made = await rotateKeys(server.operator(), realm, { algorithms: ['RS256'] });
+    t.deepEqual(new Set(await kids()), new Set([...before, ...made.map(({ id }) => id)]));
+    t.is(made.length, 1);
+  });
+
+  engine.test('oidcc-rp-initiated-logout-modified-id-token-hint, -bad-id-token-hint, -no-id-token-hint, -only-state', async (t) => {
+    const { signIn, metadata, browser, register, ask } = await provider();
+    const back = 'https://app.example/bye';
+    const rp = await register({ post_logout_redirect_uris: [back] });
+    const { tokens } = await signIn({}, rp);
+    const claims = decodeJwt(tokens.id_token ?? '');
+    const { privateKey } = await generateKeyPair('RS256');
+    const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${tokens.id_token?.split('.')[1]}.`;
+    const foreign = await new SignJWT(claims)
+      .setProtectedHeader({ alg: 'RS256', kid: decodeProtectedHeader(tokens.id_token ?? '').kid ?? '' })
+      .sign(privateKey);
+    const end = (parameters: Record<string, string>) => browser.visit(`${metadata.end_session_endpoint}?${new URLSearchParams(parameters)}`);
+    for (const id_token_hint of [unsigned, foreign]) {
+      const page = await end({ id_token_hint, post_logout_redirect_uri: back, state: 'see you' });
+      t.is(page.status, 400);
+      t.regex(text(page), /id_token_hint/, 'it says what is wrong');
+    }
+    const astray = await end({ id_token_hint: tokens.id_token ?? '', post_logout_redirect_uri: `${back}?foo=bar` });
+    t.regex(text(astray), /post_logout_redirect_uri/);
+    t.is((await end({ post_logout_redirect_uri: back, state: 'see you' })).headers.get('location'), null);
+    t.truthy((await signIn({ prompt: 'none' }, rp)).tokens.id_token, 'nobody was signed out');
+    const asked = await end({ state: 'see you' });
+    const out = await browser.send(asked, { logout: 'yes' });
+    t.regex(text(out), /You are signed out/);
+    t.is(answerOf((await ask({ prompt: 'none' }, rp)).page).error, 'login_required');
   });
 
   engine.test('RP-initiated logout: with a hint and without, with state, and nowhere that is not registered', async (t) => {
