@@ -1,5 +1,5 @@
 /** Random tokens, their digests, and comparing without telling how far a guess was right. */
-import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, createSecretKey, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 
 /** A random token in base64url; 32 bytes are 256 bits, 43 characters. */
 export function randomToken(bytes = 32): string {
@@ -36,8 +36,8 @@ export function hmac(key: Buffer, ...parts: string[]): string {
   return createHmac('sha256', key).update(JSON.stringify(parts), 'utf8').digest('base64url');
 }
 
-/** Made anew by every process; only `safeEqual` uses it. */
-const COMPARISON_KEY = randomBytes(32);
+/** Made anew by every process; only `safeEqual` uses it. A key object: of bytes, Node makes one each time, which costs more than the digest. */
+const COMPARISON_KEY = createSecretKey(randomBytes(32));
 
 /**
  * Compares two secrets in time that depends neither on where they differ nor on whether their lengths do: what is

@@ -70,7 +70,7 @@ const HSTS_MAX_AGE = 31_536_000;
  */
 export function securityHeaders(options: SecurityHeaderOptions): Record<string, string> {
   const headers: Record<string, string> = {
-    'Content-Security-Policy': contentSecurityPolicy(options.formActions ?? []),
+    'Content-Security-Policy': options.formActions?.length ? contentSecurityPolicy(options.formActions) : usualPolicy,
     'X-Frame-Options': 'DENY',
     'X-Content-Type-Options': 'nosniff',
     // Not `no-referrer`: a browser then sends `Origin: null` with form posts, and the same-origin check needs it.
@@ -116,6 +116,9 @@ function contentSecurityPolicy(formActions: readonly string[]): string {
     "object-src 'none'",
   ].join('; ');
 }
+
+/** Of all answers but those of some pages: written once. */
+const usualPolicy = contentSecurityPolicy([]);
 
 /** An origin exactly as URL serialises it, with a host that CSP's grammar can express, or a private-use `scheme:`. */
 function isFormAction(source: string): boolean {

@@ -54,13 +54,13 @@ export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string):
 }
 
 /** The library answers. */
-async function handOn(ctx: Koa.Context, { room, provider }: OidcRealm, path: string): Promise<void> {
+async function handOn(ctx: Koa.Context, { room, answer }: OidcRealm, path: string): Promise<void> {
   ctx.set(securityHeaders({ origin: room.origin, popups: true }));
   pinOrigin(ctx, room.origin);
   ctx.req.url = ctx.method === 'POST' ? path : withoutUserCode(path);
   Object.assign(ctx.req, { originalUrl: `${realmPath(room.context.realm.name)}${ctx.req.url}` });
   ctx.respond = false;
-  await provider.callback()(ctx.req, ctx.res);
+  await answer(ctx.req, ctx.res);
 }
 
 /** What an application asks there for is what it asks for a sign-in: who has an account may go on to that. */
@@ -123,14 +123,22 @@ function redirectTo(ctx: Koa.Context, location: string): void {
   ctx.redirect(location);
 }
 
+const partsOf = (origin: string): { origin: string; host: string; scheme: string } => {
+  const { host, protocol } = new URL(origin);
+  return { origin, host, scheme: protocol.slice(0, -1) };
+};
+
+let pinned = { origin: '', host: '', scheme: '' };
+
 /** Sets what the library reads of where it is reached: our origin, and nothing that the request says. */
 export function pinOrigin(ctx: Koa.Context, origin: string): void {
-  const { host, protocol } = new URL(origin);
+  // There is one origin: to take it apart for every request would cost more than all else here.
+  if (pinned.origin !== origin) pinned = partsOf(origin);
   const { headers } = ctx.req;
   // Koa has read the client's address by now; the library is to read the same one.
   headers['x-forwarded-for'] = ctx.ip;
-  headers.host = host;
-  headers['x-forwarded-proto'] = protocol.slice(0, -1);
+  headers.host = pinned.host;
+  headers['x-forwarded-proto'] = pinned.scheme;
   delete headers['x-forwarded-host'];
 }
 

@@ -14,6 +14,7 @@ import { installClientKeys } from './clients/client-keys.ts';
 import { CLIENT_METADATA, rotates, rowOf } from './clients/client-metadata.ts';
 import { Clients, installMatchers } from './clients/clients.ts';
 import { libraryFetch } from './clients/fetching.ts';
+import { installKnownClients } from './clients/known.ts';
 import { authenticatesByTls } from './clients/mtls.ts';
 import { spendRequestObject } from './clients/request-objects.ts';
 import { installRequestUris } from './clients/request-uris.ts';
@@ -41,6 +42,8 @@ import { ClientFailures } from './too-many.ts';
 export interface OidcRealm {
   room: RealmRoom;
   provider: Provider;
+  /** The library's handling of a request, put together once. */
+  answer: ReturnType<Provider['callback']>;
   /** Cached client rows; cleared when something about the realm's clients changed. */
   clients: Clients;
   accessTokens: AccessTokens;
@@ -49,7 +52,8 @@ export interface OidcRealm {
 export function buildRealm(room: RealmRoom): OidcRealm {
   const clients = new Clients(room);
   const accessTokens = new AccessTokens(room, clients);
-  return { room, clients, accessTokens, provider: buildProvider(room, clients, accessTokens) };
+  const provider = buildProvider(room, clients, accessTokens);
+  return { room, clients, accessTokens, provider, answer: provider.callback() };
 }
 
 function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTokens): Provider {
@@ -138,6 +142,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   installMatchers(provider, room.origin, room.now);
   installRefreshTokens(provider, room);
   installRequestUris(provider, room);
+  installKnownClients(provider, { clients, failures });
   installClientKeys(provider, room);
   installReplayDetection(provider);
   installDescriptions(provider, room);

@@ -13,6 +13,7 @@ import { migrationSource } from '../../migrations/index.ts';
 import type { Changes } from './changes.ts';
 import { type Engine, type EngineName, openPostgres, openSqlite } from './engines.ts';
 import { withPlan } from './lastly.ts';
+import { NodeSqliteClient } from './node-sqlite.ts';
 
 export { isUniqueViolation } from './engines.ts';
 
@@ -104,10 +105,14 @@ function guardedTransactions(knex: Knex): Database['transaction'] {
   const within = new AsyncLocalStorage<{ open: boolean }>();
   const client: Knex.Client = knex.client;
   const acquire = client.acquireConnection.bind(client);
-  client.acquireConnection = async () => {
+  const mayAsk = (): void => {
     if (within.getStore()?.open) throw new Error('Inside a transaction every query goes through its trx.');
+  };
+  client.acquireConnection = async () => {
+    mayAsk();
     return acquire();
   };
+  if (client instanceof NodeSqliteClient) client.mayAsk = mayAsk;
   return (work) =>
     knex.transaction(async (trx) => {
       const scope = { open: true };

@@ -167,18 +167,44 @@ export interface SqliteSettings {
 
 export class NodeSqliteClient extends BetterSqlite3Client {
   declare connectionSettings: SqliteSettings;
+  /** The one connection; the client of a transaction, which is made from the prototype alone, has none here. */
+  declare kept?: DatabaseSync | undefined;
 
   override _driver(): unknown {
     return DatabaseSync;
   }
 
   override async acquireRawConnection(): Promise<DatabaseSync> {
-    return connect(this.connectionSettings);
+    this.kept = await connect(this.connectionSettings);
+    return this.kept;
   }
 
   override async destroyRawConnection(connection: DatabaseSync): Promise<void> {
+    if (this.kept === connection) this.kept = undefined;
     statementsOf.delete(connection);
     connection.close();
+  }
+
+  /** Throws where nothing may be asked beside a transaction; database.ts says where that is. */
+  mayAsk(): void {}
+
+  /**
+   * Reads at once, without a turn in the pool: Node waits for SQLite, so that nothing can come in between. Undefined where
+   * that cannot be: in a transaction, while somebody else's is open, and while another process holds a lock.
+   */
+  readNow(sql: string, bindings: unknown[]): unknown {
+    const connection = this.kept;
+    if (!connection?.isOpen || connection.isTransaction) return undefined;
+    this.mayAsk();
+    const query: Query = { sql, bindings, method: 'select' };
+    try {
+      run(connection, query);
+      this.emit('query', query);
+      return query.response;
+    } catch (error) {
+      if (isSqliteBusy(error)) return undefined;
+      throw error;
+    }
   }
 
   override async validateConnection(connection: DatabaseSync): Promise<boolean> {

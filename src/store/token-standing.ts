@@ -1,9 +1,10 @@
 /** Whether a JWT access token still stands: nothing is stored of it but what it hangs on, and that it was revoked. */
 import type { Knex } from 'knex';
+import { prepared } from './prepared.ts';
 import { bool } from './rows.ts';
 import { factsFromRecord, type SessionRow } from './sessions.ts';
-import { type About, joinAbout, readAbout, type Wanted } from './token-subject.ts';
-import { type UserRow, userFromRecord } from './users.ts';
+import { type About, type AboutRecord, joinAbout, readAbout, type Wanted } from './token-subject.ts';
+import { USER_COLUMNS, type UserRecord, type UserRow, userFromRecord } from './users.ts';
 
 /** What a user's access token stands on. */
 export interface TokenStanding {
@@ -16,6 +17,21 @@ export interface TokenStanding {
   user: UserRow;
   about: About;
   revoked: boolean;
+}
+
+/** A row of that query. */
+interface StandingRecord extends UserRecord, AboutRecord {
+  grantId: string;
+  offline: boolean | number;
+  sessionId: string;
+  begunAt: number;
+  facts: string | null;
+  endedAt: number | null;
+  endsAt: number;
+  lastSeenAt: number;
+  remember: boolean | number;
+  grantPayload: string;
+  revokedJti: string | null;
 }
 
 /** Sessions at clients that still have their grant there, with session, user and grant. */
@@ -31,16 +47,12 @@ const grantsOfSessions = (knex: Knex) =>
     );
 
 /** Its session at its client, the grant, the user with what is wanted, and whether it was revoked: one query. */
-export async function tokenStanding(
-  knex: Knex,
-  realmId: string,
-  token: { sid: string; jti: string; sub: string },
-  wanted: Wanted,
-): Promise<TokenStanding | undefined> {
+const standingOf = prepared<'realmId' | 'sid' | 'jti' | 'sub', StandingRecord, Wanted>((knex, { realmId, sid, jti, sub }, wanted) => {
   const standing = grantsOfSessions(knex)
-    .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'session_clients.realm_id').andOnVal('revoked_tokens.jti', token.jti))
-    .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': token.sid, 'users.id': token.sub })
-    .select('users.*', {
+    .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'session_clients.realm_id').andOnVal('revoked_tokens.jti', jti))
+    .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': sid, 'users.id': sub })
+    .select(USER_COLUMNS.map((column) => `users.${column}`))
+    .select({
       grantId: 'session_clients.grant_id',
       offline: 'session_clients.offline',
       sessionId: 'sessions.id',
@@ -53,7 +65,16 @@ export async function tokenStanding(
       grantPayload: 'oidc_payloads.payload',
       revokedJti: 'revoked_tokens.jti',
     });
-  const rows = await joinAbout(knex, standing, realmId, token.sub, wanted);
+  return joinAbout(knex, standing, realmId, sub, wanted);
+});
+
+export async function tokenStanding(
+  knex: Knex,
+  realmId: string,
+  token: { sid: string; jti: string; sub: string },
+  wanted: Wanted,
+): Promise<TokenStanding | undefined> {
+  const rows = await standingOf(knex, { realmId, ...token }, wanted);
   const [row] = rows;
   return (
     row && {
@@ -76,13 +97,17 @@ export async function tokenStanding(
   );
 }
 
+const serviceStanding = prepared<'realmId' | 'sub' | 'jti', { enabled: boolean | number; revokedJti: string | null }>((knex, { realmId, sub, jti }) =>
+  knex('users')
+    .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'users.realm_id').andOnVal('revoked_tokens.jti', jti))
+    .where({ 'users.realm_id': realmId, 'users.id': sub })
+    .whereNotNull('users.service_account_of')
+    .select({ enabled: 'users.enabled', revokedJti: 'revoked_tokens.jti' }),
+);
+
 /** Whether a service account's token stands: its user is switched on, and it was not revoked. */
 export async function serviceTokenStands(knex: Knex, realmId: string, token: { sub: string; jti: string }): Promise<boolean> {
-  const row = await knex('users')
-    .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'users.realm_id').andOnVal('revoked_tokens.jti', token.jti))
-    .where({ 'users.realm_id': realmId, 'users.id': token.sub })
-    .whereNotNull('users.service_account_of')
-    .first({ enabled: 'users.enabled', revokedJti: 'revoked_tokens.jti' });
+  const [row] = await serviceStanding(knex, { realmId, ...token });
   return row !== undefined && bool(row.enabled) && row.revokedJti === null;
 }
 

@@ -4,8 +4,9 @@
  */
 import type { Knex } from 'knex';
 import { groupsOf } from './effective-roles.ts';
+import { prepared } from './prepared.ts';
 import { fromJson, stringLists } from './rows.ts';
-import { type UserRecord, type UserRow, userFromRecord } from './users.ts';
+import { USER_COLUMNS, type UserRecord, type UserRow, userFromRecord } from './users.ts';
 
 export interface Wanted {
   attributes: boolean;
@@ -21,12 +22,28 @@ export interface About {
 }
 
 /** One row a thing about the user; all null where there is nothing. */
-interface AboutRecord {
+export interface AboutRecord {
   about_kind: 'attribute' | 'inherited' | 'group' | null;
   about_name: string;
   about_place: number;
   about_value: string;
 }
+
+type SubjectRecord = UserRecord & AboutRecord;
+
+const subjectById = prepared<'realmId' | 'id', SubjectRecord, Wanted>((knex, { realmId, id }, wanted) =>
+  joinAbout(knex, usersOf(knex, realmId).where('users.id', id), realmId, id, wanted),
+);
+
+const subjectOfService = prepared<'realmId' | 'clientId', SubjectRecord, Wanted>((knex, { realmId, clientId }, wanted) => {
+  const id = knex('users').where({ realm_id: realmId, service_account_of: clientId }).select('id');
+  return joinAbout(knex, usersOf(knex, realmId).where('users.service_account_of', clientId), realmId, id, wanted);
+});
+
+const usersOf = (knex: Knex, realmId: string): Knex.QueryBuilder =>
+  knex('users')
+    .where('users.realm_id', realmId)
+    .select(USER_COLUMNS.map((column) => `users.${column}`));
 
 /** The user of that id, or the user of that service account, with what is wanted. */
 export async function userWith(
@@ -35,11 +52,9 @@ export async function userWith(
   who: { id: string } | { serviceAccountOf: string },
   wanted: Wanted,
 ): Promise<{ user: UserRow; about: About } | undefined> {
-  const query = knex('users').where('users.realm_id', realmId).select('users.*');
-  if ('id' in who) void query.where('users.id', who.id);
-  else void query.where('users.service_account_of', who.serviceAccountOf);
-  const ofService = 'id' in who ? undefined : knex('users').where({ realm_id: realmId, service_account_of: who.serviceAccountOf }).select('id');
-  const rows: (UserRecord & AboutRecord)[] = await joinAbout(knex, query, realmId, ofService ?? ('id' in who ? who.id : ''), wanted);
+  const rows = await ('id' in who
+    ? subjectById(knex, { realmId, id: who.id }, wanted)
+    : subjectOfService(knex, { realmId, clientId: who.serviceAccountOf }, wanted));
   const [first] = rows;
   return first && { user: userFromRecord(first), about: readAbout(rows) };
 }

@@ -37,6 +37,12 @@ export interface UserRecord {
   updated_at: number;
 }
 
+/** All of them, for queries that may not say `*`. */
+export const USER_COLUMNS: readonly (keyof UserRecord)[] = [
+  ...(['realm_id', 'id', 'username', 'username_shown', 'email', 'email_shown', 'email_verified', 'first_name', 'last_name'] as const),
+  ...(['enabled', 'service_account_of', 'not_before', 'created_at', 'updated_at'] as const),
+];
+
 export const userFromRecord = (row: UserRecord): UserRow => ({
   realmId: row.realm_id,
   id: row.id,

@@ -89,7 +89,10 @@ const asObject = (value: unknown): Record<string, unknown> => (typeof value === 
 
 /** Control, format (direction, zero width) and line-separating characters, which JSON leaves as they are from U+007F on. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-const escaped = (line: string): string =>
+/** What is plain ASCII, as nearly every line is, has none of them; to find that out costs a tenth of looking for each. */
+const BEYOND_ASCII = /[^\x20-\x7e]/;
+const escaped = (line: string): string => (BEYOND_ASCII.test(line) ? escapedIn(line) : line);
+const escapedIn = (line: string): string =>
   line.replaceAll(UNPRINTABLE, (character) =>
     Array.from({ length: character.length }, (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`).join(''),
   );

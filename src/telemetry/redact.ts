@@ -47,10 +47,18 @@ const SECRET_ENDINGS = [
   'credentials',
 ];
 
-const isSecretName = (name: string): boolean => {
+/** Every line has the same few names: what was found of one is kept, of so many. */
+const KEPT_NAMES = 1_000;
+const known = new Map<string, boolean>();
+
+function isSecretName(name: string): boolean {
+  const before = known.get(name);
+  if (before !== undefined) return before;
   const plain = name.toLowerCase().replaceAll(/[-_]/g, '');
-  return SECRET_NAMES.has(plain) || SECRET_ENDINGS.some((ending) => plain.endsWith(ending));
-};
+  const found = SECRET_NAMES.has(plain) || SECRET_ENDINGS.some((ending) => plain.endsWith(ending));
+  if (known.size < KEPT_NAMES && name.length <= 100) known.set(name, found);
+  return found;
+}
 
 /** What credentials look like in a text, such as the message of a library's error that quotes a URL. */
 const CREDENTIALS: [RegExp, string][] = [
@@ -62,9 +70,13 @@ const CREDENTIALS: [RegExp, string][] = [
   [/(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s@"'?#]*@/gi, `$1${STRUCK}@`],
 ];
 
+/** Each of those patterns needs one of these somewhere: a text without them is searched once, and not four times. */
+const MAY_HOLD_ONE = /[=@\s]|eyJ/;
+
 /** Strikes out what looks like a credential, and shortens a text that nobody would read. */
 export function scrub(text: string): string {
   let clean = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  if (!MAY_HOLD_ONE.test(clean)) return clean;
   for (const [pattern, replacement] of CREDENTIALS) clean = clean.replace(pattern, replacement);
   return clean;
 }

@@ -47,8 +47,6 @@ export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
 /** Clients come from their rows; the library writes none. */
 class ClientAdapter extends ModelAdapter {
   override async find(id: string): Promise<AdapterPayload | undefined> {
-    const { ctx } = Provider;
-    if (ctx) this.parts.failures.begin(ctx, id);
     return (await this.parts.clients.find(id))?.metadata;
   }
 }

@@ -5,7 +5,7 @@
  * here from the verified token and one query, which also says whether session, grant and user still stand. Of an opaque token
  * the claims are stored, and from there on it is the same.
  */
-import { createLocalJWKSet, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
+import { createLocalJWKSet, decodeProtectedHeader, errors, type JWTPayload } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
 import { z } from 'zod';
 import { sha256 } from '../../crypto/codes.ts';
@@ -21,6 +21,7 @@ import type { RealmRoom } from '../room.ts';
 import { requestCache } from '../storage/request-cache.ts';
 import { wantedOf } from './mapped.ts';
 import { isForRealm } from './resource.ts';
+import { verifiedClaims } from './verified.ts';
 
 /** Put before a JWT at introspection and revocation, which refuse anything that looks like one. */
 export const JWT_MARK = '~';
@@ -130,13 +131,12 @@ export class AccessTokens {
 
   async #signed(value: string, at: number): Promise<JWTPayload | undefined> {
     try {
-      const { payload } = await jwtVerify(value, this.#jwks, {
+      return await verifiedClaims(value, this.#jwks, {
         issuer: this.#issuer,
         algorithms: [...ALGORITHMS],
-        currentDate: new Date(at),
+        at,
         requiredClaims: ['exp', 'iat', 'jti', 'sub', 'azp'],
       });
-      return payload;
     } catch (error) {
       if (error instanceof errors.JOSEError) return undefined;
       throw error;

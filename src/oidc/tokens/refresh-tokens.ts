@@ -11,10 +11,12 @@ import Provider from 'oidc-provider';
 import { derive } from '../../crypto/keyring.ts';
 import { issuerOf } from '../../realms/issuer.ts';
 import type { RealmRoom } from '../room.ts';
-import { looksLikeJwt, unmarked } from './access-tokens.ts';
+import { algorithmOf, unmarked } from './access-tokens.ts';
 
 /** Begins the id of a token that was handed out as a JWT. The library's own ids, which were tokens by themselves, have no dot. */
 const HANDED_AS_JWT = 'jwt.';
+
+const ALGORITHM = 'HS256';
 
 /** Tokens of before are taken as they are, for as long as they last. */
 export function installRefreshTokens(provider: Provider, { context, origin, now }: RealmRoom): void {
@@ -26,9 +28,12 @@ export function installRefreshTokens(provider: Provider, { context, origin, now 
   const idOf = async (value: unknown): Promise<string | undefined> => {
     if (typeof value !== 'string') return undefined;
     const token = unmarked(value, Provider.ctx?.oidc.route);
-    if (!looksLikeJwt(token)) return token.startsWith(HANDED_AS_JWT) ? undefined : token;
+    const algorithm = algorithmOf(token);
+    if (algorithm === undefined) return token.startsWith(HANDED_AS_JWT) ? undefined : token;
+    // Access tokens are looked for here too (introspection): to be refused by jose costs more than all else of that.
+    if (algorithm !== ALGORITHM) return undefined;
     try {
-      const { payload } = await jwtVerify(token, key, { issuer, audience: issuer, algorithms: ['HS256'], currentDate: new Date(0) });
+      const { payload } = await jwtVerify(token, key, { issuer, audience: issuer, algorithms: [ALGORITHM], currentDate: new Date(0) });
       return payload.jti;
     } catch (error) {
       if (error instanceof errors.JOSEError) return undefined;
@@ -54,7 +59,7 @@ export function installRefreshTokens(provider: Provider, { context, origin, now 
     const at = Math.floor(now() / 1000);
     const { clientId, remainingTTL, sid, scope, expiresWithSession } = this;
     return new SignJWT({ typ: expiresWithSession ? 'Refresh' : 'Offline', azp: clientId, sid, scope })
-      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+      .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
       .setJti(id)
       .setIssuer(issuer)
       .setAudience(issuer)
