@@ -141,8 +141,9 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   provider.proxy = true;
   installMatchers(provider, room.origin, room.now);
   installRefreshTokens(provider, room);
-  installRequestUris(provider, room);
+  // First: what is built upon it does something at each request.
   installKnownClients(provider, { clients, failures });
+  installRequestUris(provider, room);
   installClientKeys(provider, room);
   installReplayDetection(provider);
   installDescriptions(provider, room);
