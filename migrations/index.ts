@@ -28,6 +28,7 @@ import * as compositesUpwards from './0022_composites_upwards.ts';
 import * as refreshChains from './0023_refresh_chains.ts';
 import * as logoutNotices from './0024_logout_notices.ts';
 import * as devicePolls from './0025_device_polls.ts';
+import * as clientLogos from './0026_client_logos.ts';
 
 /** A name is stored with each database that it ran on: never rename one, only add. */
 const migrations = new Map<string, Knex.Migration>([
@@ -56,6 +57,7 @@ const migrations = new Map<string, Knex.Migration>([
   ['0023_refresh_chains', refreshChains],
   ['0024_logout_notices', logoutNotices],
   ['0025_device_polls', devicePolls],
+  ['0026_client_logos', clientLogos],
 ]);
 
 /** What knex asks for migrations. */

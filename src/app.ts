@@ -18,6 +18,7 @@ import { readInbox } from './delivery/inbox.ts';
 import { notFound, tooMany } from './errors.ts';
 import { handleGate } from './gate/routes.ts';
 import { createAlarm } from './http/alarm.ts';
+import { answerLogo, LOGOS } from './http/client-logo.ts';
 import { createCodeFlow } from './http/code-flow.ts';
 import { answerErrors, underRealm } from './http/errors.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
@@ -182,6 +183,11 @@ export function createApp(options: {
     const [name = '', themeType = '', locale = ''] = ctx.captures ?? [];
     await requireRealm(ctx, name);
     answerMessageBundle(ctx, themeType, locale);
+  });
+  router.get(LOGOS, async (ctx) => {
+    const [name = '', id = '', hash = ''] = ctx.captures ?? [];
+    const { room } = await requireRealm(ctx, name);
+    await answerLogo(ctx, db, room.context.realm.id, [id, hash]);
   });
   // A POST is looked at for its origin; nothing else may do anything.
   router.register('/realms/:realm/login/:uid', ['GET', 'POST'], async (ctx) => {

@@ -32,7 +32,9 @@ import { createFactors, type Factors } from './factors/index.ts';
 import { webhookSecrets } from './factors/webhook-secrets.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
 import { createGuardedConnect } from './http/guarded-connect.ts';
+import { Pace } from './http/pace.ts';
 import { createWriter } from './http/render.ts';
+import { logoCourier } from './logos/courier.ts';
 import type { Level } from './policy/assurance.ts';
 import { isRecovery } from './policy/proofs.ts';
 import { defaultRealmSettings } from './realms/settings.ts';
@@ -124,12 +126,17 @@ export function deliveriesOf({ config, db, keyring }: Installation, log: Log): D
   return createDeliveries({ db, keyring, config, log, now: () => Date.now(), html: letters(config), connect });
 }
 
-/** What tells webhooks, and applications of the end of a session. Whoever makes them closes them. */
+/** Of one host, by one process, for all realms together. */
+const LOGOS_A_MINUTE = 60;
+
+/** What tells webhooks, and applications of the end of a session, and fetches the logos of these. Whoever makes them closes them. */
 export function couriersOf({ config, db, keyring }: Installation, log: Log) {
   const common = { db, keyring, now: () => Date.now(), log };
   const webhooks = { ...common, send: createGuardedClient({ allow: config.outboundAllow }), report: webhookCalled };
   const logouts = { ...common, send: createGuardedClient({ allow: allowedWithDemo(config) }), report: logoutCalled };
-  return [webhookCourier(webhooks), logoutCourier({ ...logouts, origin: config.origin })] as const;
+  const hosts = new Pace({ most: LOGOS_A_MINUTE, withinMs: 60_000, now: common.now });
+  const logos = { ...common, fetch: webhooks.send, mayAsk: (host: string) => hosts.take(host) };
+  return [webhookCourier(webhooks), logoutCourier({ ...logouts, origin: config.origin }), logoCourier(logos)] as const;
 }
 
 /** The demo application is on this machine, and is told of the end of sessions like any other. */

@@ -4,6 +4,7 @@ import { record } from '../audit/record.ts';
 import { notFound } from '../errors.ts';
 import { readForm } from '../http/input.ts';
 import { say, type Words } from '../languages/messages.ts';
+import { type Logo, logosOf } from '../logos/shown.ts';
 import { homeOf } from '../realms/home.ts';
 import { scopeWords } from '../realms/scope-words.ts';
 import { takeBackAccess } from '../sessions/endings.ts';
@@ -15,6 +16,7 @@ interface ApplicationModel {
   id: string;
   name: string;
   uri: string | null;
+  logo: Logo | null;
   /** The user is signed in to it now. */
   signedIn: boolean;
   /** What the user allowed; null for one that nobody is asked about. */
@@ -32,7 +34,9 @@ export async function showApplications(request: AccountRequest): Promise<void> {
   const signedIn = await relying.requireSession(ctx, realm, 'account');
   if (!signedIn) return;
   const { user } = signedIn;
-  const applications = (await accessOf(request, user.id)).map((access) => modelOf(request, access));
+  const access = await accessOf(request, user.id);
+  const logos = await logosIn(request, access);
+  const applications = access.map((one) => modelOf(request, one, logos));
   await render(ctx, 'account/applications', { ...common(request, user), notice: takeNotice(request), applications }, 200);
 }
 
@@ -42,7 +46,7 @@ export async function askTakeBack(request: AccountRequest, id: string): Promise<
   if (!signedIn) return;
   const { user } = signedIn;
   const found = (await accessOf(request, user.id)).find((access) => access.clientRowId === id);
-  const application = found && modelOf(request, found);
+  const application = found && modelOf(request, found, await logosIn(request, [found]));
   if (!application?.removable) throw notFound(say('sessions.applications.gone'));
   await render(ctx, 'account/take-back', { ...common(request, user), application }, 200);
 }
@@ -61,12 +65,19 @@ export async function takeBack(request: AccountRequest, id: string): Promise<voi
   done(request, 'takenBack', `${base}/applications`);
 }
 
-function modelOf({ realm }: AccountRequest, { offline, consent, ...access }: ApplicationAccess): ApplicationModel {
+/** By row id. */
+const logosIn = ({ db, realm: { realm }, at }: AccountRequest, access: readonly ApplicationAccess[]): Promise<Map<string, Logo>> => {
+  const clients = access.map(({ clientRowId, attributes }) => ({ realmId: realm.id, id: clientRowId, attributes }));
+  return logosOf(db.knex, realm.name, clients, at);
+};
+
+function modelOf({ realm }: AccountRequest, { offline, consent, ...access }: ApplicationAccess, logos: ReadonlyMap<string, Logo>): ApplicationModel {
   const described = new Map(realm.scopes.map((scope) => [scope.name, scope.description]));
   return {
     id: access.clientRowId,
     name: access.name,
     uri: homeOf(access),
+    logo: logos.get(access.clientRowId) ?? null,
     signedIn: access.sessions > 0,
     scopes: consent?.scopes.map((name) => scopeWords(name, described.get(name) ?? name)) ?? null,
     allowedAt: consent && iso(consent.updatedAt),

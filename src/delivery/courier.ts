@@ -1,6 +1,6 @@
 /**
- * What brings messages to other people's servers: webhooks (webhooks/courier.ts) and back-channel logouts
- * (logouts/courier.ts).
+ * What goes to other people's servers, later and again: webhooks (webhooks/courier.ts), back-channel logouts
+ * (logouts/courier.ts), and for logos of applications (logos/courier.ts).
  *
  *     rows that are due ─► claimed ─► sent ─► delivered
  *                                         └► again, ever later, for a day ─► failed
@@ -18,10 +18,18 @@ export interface CourierLog {
   error(details: object, message: string): void;
 }
 
+export interface Limits {
+  readonly all: number;
+  readonly ofReceiver: number;
+  readonly ofRealm: number;
+}
+
 /** What is brought, and how. */
 export interface Errand<Row extends Claimed> {
   /** What they are, for the log: `webhooks`. */
   readonly name: string;
+  /** How many may be under way at a time. */
+  readonly limits?: Limits;
   log: CourierLog;
   now(): number;
   /** Calls `wake` when this process has made rows: nobody waits for the next look. Answers how to stop it. */
@@ -40,9 +48,7 @@ export interface Errand<Row extends Claimed> {
 }
 
 const LOOK_EVERY_MS = 1_000;
-const MOST_SENDING = 24;
-const MOST_OF_RECEIVER = 4;
-const MOST_OF_REALM = 8;
+const LIMITS: Limits = { all: 24, ofReceiver: 4, ofRealm: 8 };
 /** Longer than an attempt takes, so that a claim only runs out when its process is gone. */
 const CLAIM_MS = 60_000;
 const MINUTE = 60_000;
@@ -87,7 +93,7 @@ export class Courier<Row extends Claimed> {
     this.#work ??= this.#run()
       .catch((err: unknown) => {
         // The database was gone for a moment, or a row is not what it must be. There is a next time.
-        this.#errand.log.error({ err }, `${this.#errand.name} could not be told`);
+        this.#errand.log.error({ err }, `${this.#errand.name}: what is due could not be looked for`);
       })
       .finally(() => {
         this.#work = undefined;
@@ -120,21 +126,22 @@ export class Courier<Row extends Claimed> {
   /** Begins what is due, as far as there is room; answers how much that is. */
   async #begin(): Promise<number> {
     const { name, now, log, claim, receiverOf } = this.#errand;
-    const limit = MOST_SENDING - this.#sending.size;
+    const most = this.#errand.limits ?? LIMITS;
+    const limit = most.all - this.#sending.size;
     if (limit <= 0) return 0;
     const at = now();
     const rows = await claim({
       now: at,
       until: at + CLAIM_MS,
       limit,
-      mostOfReceiver: MOST_OF_RECEIVER,
-      mostOfRealm: MOST_OF_REALM,
-      busyReceivers: this.#busy(receiverOf, MOST_OF_RECEIVER),
-      busyRealms: this.#busy((row) => row.realmId, MOST_OF_REALM),
+      mostOfReceiver: most.ofReceiver,
+      mostOfRealm: most.ofRealm,
+      busyReceivers: this.#busy(receiverOf, most.ofReceiver),
+      busyRealms: this.#busy((row) => row.realmId, most.ofRealm),
     });
     for (const row of rows) {
       const done = this.#deliver(row)
-        .catch((err: unknown) => log.error({ err, delivery: row.id }, `what became of a message could not be noted (${name})`))
+        .catch((err: unknown) => log.error({ err, delivery: row.id }, `${name}: what became of an attempt could not be noted`))
         .finally(() => this.#sending.delete(row.id));
       this.#sending.set(row.id, { row, done });
     }
@@ -159,6 +166,6 @@ export class Courier<Row extends Claimed> {
         : await putOff(row, now() + Math.round(pauseMs * (1 + Math.random() * SPREAD)), sent);
     if (noted) report(result, ms);
     const about = { realm: row.realmId, to: receiverOf(row), reason: sent.error, again: result === 'again' };
-    if (!sent.ok) log.warn(about, `an attempt to tell ${name} failed`);
+    if (!sent.ok) log.warn(about, `${name}: an attempt failed`);
   }
 }

@@ -38,8 +38,14 @@ export async function post(
     return { ok, status, error: ok ? null : `answered ${status}`, gone };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    return { ok: false, status: null, error: REASONS[error.code] ?? 'failed', gone: error.code === 'outbound_refused' };
+    return unsent(error);
   }
+}
+
+/** How an attempt ended that the guarded client refused, or that got no answer; anything else is a fault of ours, and for the log. */
+export function unsent(error: unknown): Sent & { error: string } {
+  const code = error instanceof AppError ? error.code : '';
+  return { ok: false, status: null, error: REASONS[code] ?? 'failed', gone: code === 'outbound_refused' };
 }
 
 const REASONS: Readonly<Record<string, string>> = {

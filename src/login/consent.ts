@@ -5,7 +5,8 @@ import { scopeWords } from '../realms/scope-words.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { allowScopes } from '../store/consents.ts';
 import { userById } from '../store/users.ts';
-import { clientModel, noticeOf, realmModel } from './pages.ts';
+import { clientModel } from './application.ts';
+import { noticeOf, realmModel } from './pages.ts';
 import type { LoginRequest } from './room.ts';
 
 /** Asks whether the application may see what it asks for. */

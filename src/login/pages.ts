@@ -9,12 +9,11 @@ import { languageOf } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
 import { inEnglish, type MessageKey, say, type Words } from '../languages/messages.ts';
 import { RECOVERY_CODES, type Skip } from '../policy/decide.ts';
-import { type AboutClient, aboutClient } from '../realms/home.ts';
 import { knownDevice } from '../sessions/devices.ts';
 import { NOBODY } from '../sessions/facts.ts';
-import { clientByClientId } from '../store/clients.ts';
 import { PREFERRED_NOTE, userNotes } from '../store/user-notes.ts';
 import { userById } from '../store/users.ts';
+import { clientModel } from './application.ts';
 import { discoveryModel } from './discovery.ts';
 import { enrolling } from './enrolment.ts';
 import { challengeOf, decisionOf, type LoginState } from './machine.ts';
@@ -96,12 +95,6 @@ function answerJson(ctx: Koa.Context, errors: readonly FormError[], status: numb
 export const noticeOf = ({ asked }: LoginRequest): Words | null => (asked.device ? say('approval.notice') : null);
 
 export const realmModel = ({ realm: { realm } }: LoginRequest) => ({ name: realm.name, displayName: realm.displayName });
-
-/** What a page says of the application. */
-export async function clientModel(request: LoginRequest): Promise<AboutClient | null> {
-  const row = await clientByClientId(request.db.knex, request.realm.realm.id, request.asked.clientId);
-  return row ? aboutClient(row) : null;
-}
 
 async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {
   const { state } = login;

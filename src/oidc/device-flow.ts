@@ -9,9 +9,11 @@ import type { Configuration, ErrorOut, KoaContextWithOIDC } from 'oidc-provider'
 import { askedLanguage } from '../http/language.ts';
 import type { FormError } from '../http/render.ts';
 import { say } from '../languages/messages.ts';
+import { logoOf } from '../logos/shown.ts';
 import { scopeWords } from '../realms/scope-words.ts';
 import { browserName } from '../sessions/device-names.ts';
 import { userById } from '../store/users.ts';
+import { rowOf } from './clients/client-metadata.ts';
 import { PREFILLED } from './names.ts';
 import { clientModel, type Pages } from './pages.ts';
 import type { RealmRoom } from './room.ts';
@@ -94,7 +96,7 @@ async function showConfirmation(
   const asked = deviceCode?.params?.scope;
   await pages.show(ctx, 'login/device-confirm', {
     ...form(ctx),
-    client: clientModel(ctx),
+    client: await confirmedClient(room, ctx),
     code: userCode,
     program: browserName(typeof userAgent === 'string' ? userAgent : null),
     ip: typeof ip === 'string' ? ip : '',
@@ -102,6 +104,13 @@ async function showConfirmation(
     scopes: (typeof asked === 'string' ? asked.split(' ') : []).map((name) => ({ name, description: scopeWords(name, described.get(name) ?? name) })),
     username: user?.username ?? null,
   });
+}
+
+/** An application on a device has no host to show; only an administrator lets applications ask so. */
+async function confirmedClient({ db, context, now }: RealmRoom, ctx: KoaContextWithOIDC) {
+  const { client } = ctx.oidc;
+  const logo = client ? await logoOf(db.knex, context.realm.name, rowOf(client), now()) : null;
+  return { ...clientModel(ctx), host: null, logo };
 }
 
 const ENDS = {

@@ -11,6 +11,18 @@ function pageAt(address: string | null | undefined): string | null {
   return url?.protocol === 'https:' || url?.protocol === 'http:' ? url.href : null;
 }
 
+/**
+ * Where a browser goes that follows this redirect URI. Null for the user's own machine, where anybody may listen, and for a
+ * scheme of an application on a device, which anybody may claim. Names of other letters stand in their ASCII form.
+ */
+export function hostOfRedirect(redirectUri: unknown): string | null {
+  const url = typeof redirectUri === 'string' ? URL.parse(redirectUri) : null;
+  const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
+  return url && isWeb && !OWN_MACHINE.has(url.hostname) ? url.host : null;
+}
+
+const OWN_MACHINE: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
+
 /** What the pages say of an application. */
 export interface AboutClient {
   name: string;

@@ -7,8 +7,8 @@ import type { Knex } from 'knex';
 
 /** A table of such rows, and the column that says to whom each goes. */
 export interface DeliveryTable {
-  readonly table: 'webhook_deliveries' | 'logout_notices';
-  readonly receiver: 'webhook_id' | 'client_id';
+  readonly table: 'webhook_deliveries' | 'logout_notices' | 'client_logos';
+  readonly receiver: 'webhook_id' | 'client_id' | 'host';
 }
 
 /** What the worker needs to know of a row (delivery/courier.ts). */
@@ -95,7 +95,10 @@ export interface Attempted {
 const claimed = (knex: Knex, { table }: DeliveryTable, row: Claimed): Knex.QueryBuilder =>
   knex(table).where({ realm_id: row.realmId, id: row.id, claimed_until: row.claimedUntil, state: 'waiting' });
 
-/** It arrived, or is given up; false when the claim had run out. */
+/**
+ * It arrived, or is given up; false when the claim had run out.
+ * @param also what else the table keeps of how that ended
+ */
 export async function finishClaimed(
   knex: Knex,
   table: DeliveryTable,
@@ -103,9 +106,10 @@ export async function finishClaimed(
   state: 'delivered' | 'failed',
   { status, error }: Attempted,
   now: number,
+  also: Readonly<Record<string, Buffer | string | number | null>> = {},
 ): Promise<boolean> {
-  const changed = await claimed(knex, table, row).update({ state, claimed_until: null, last_status: status, last_error: error, finished_at: now });
-  return changed === 1;
+  const ended = { state, claimed_until: null, last_status: status, last_error: error, finished_at: now };
+  return (await claimed(knex, table, row).update({ ...ended, ...also })) === 1;
 }
 
 /** It will be tried again at `dueAt`; false when the claim had run out. */

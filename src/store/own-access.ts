@@ -1,5 +1,6 @@
 /** Where one user is signed in and which applications have access, as the user sees it. */
 import type { Knex } from 'knex';
+import { fromJson, stringMap } from './rows.ts';
 import { type Alive, consentsOfUser, standing } from './session-lists.ts';
 import { type SessionRecord, type SessionRow, sessionFromRecord } from './sessions.ts';
 
@@ -52,6 +53,7 @@ export interface ApplicationAccess {
   clientId: string;
   name: string;
   baseUrl: string | null;
+  attributes: Record<string, string>;
   /** In how many sessions that stand the user is signed in to it. */
   sessions: number;
   offline: OfflineAccess | null;
@@ -92,11 +94,11 @@ export async function applicationsOf(
     .max({ used_at: 'session_clients.used_at' });
   const consents = await consentsOfUser(knex, realmId, userId);
   const ids = [...new Set([...live.map(({ id }) => id), ...offline.map(({ id }) => id), ...consents.map(({ clientRowId }) => clientRowId)])];
-  const clients: { id: string; client_id: string; name: string; base_url: string | null }[] = await knex('clients')
+  const clients: { id: string; client_id: string; name: string; base_url: string | null; attributes: string }[] = await knex('clients')
     .where('clients.realm_id', realmId)
     .whereIn('clients.id', ids)
     .orderBy('name')
-    .select('clients.id', 'clients.client_id', 'clients.base_url', { name: knex.raw(NAME) });
+    .select('clients.id', 'clients.client_id', 'clients.base_url', 'clients.attributes', { name: knex.raw(NAME) });
   return clients.map((client) => {
     const away = offline.find(({ id }) => id === client.id);
     const allowed = consents.find(({ clientRowId }) => clientRowId === client.id);
@@ -105,6 +107,7 @@ export async function applicationsOf(
       clientId: client.client_id,
       name: client.name,
       baseUrl: client.base_url,
+      attributes: fromJson(stringMap, client.attributes, `client ${client.client_id}`),
       sessions: Number(live.find(({ id }) => id === client.id)?.n ?? 0),
       offline: away ? { since: Number(away.since), usedAt: Number(away.used_at) } : null,
       consent: allowed ? { scopes: allowed.scopes, createdAt: allowed.createdAt, updatedAt: allowed.updatedAt } : null,

@@ -21,6 +21,7 @@ const CLASSES: readonly [pattern: RegExp, name: string][] = [
   [/^\/realms\/[^/]+\/account(?:\/|$)/, 'account'],
   [/^\/realms\/[^/]+\/clients-registrations\//, 'registration'],
   [/^\/realms\/[^/]+\/gate(?:\/|$)/, 'gate'],
+  [/^\/realms\/[^/]+\/logos\//, 'files'],
   [/^\/realms\/[^/]+$/, 'realm'],
   [/^\/admin\/(?:realms|serverinfo|openapi\.json)(?:\/|$)/, 'admin-api'],
   [/^\/admin\/[^/]+\/console\/whoami$/, 'admin-api'],

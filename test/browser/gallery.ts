@@ -8,6 +8,7 @@ import { apiExhibits } from './gallery-api.ts';
 import { approvalExhibits } from './gallery-approval.ts';
 import { customExhibits } from './gallery-custom.ts';
 import { deviceExhibits } from './gallery-devices.ts';
+import { logoExhibits } from './gallery-logos.ts';
 import { paperExhibits } from './gallery-paper.ts';
 import { recoveryExhibits } from './gallery-recovery.ts';
 import { requiredExhibits } from './gallery-required.ts';
@@ -435,4 +436,5 @@ export const exhibits: Exhibit[] = [
   ...paperExhibits,
   ...sentExhibits,
   ...sessionExhibits,
+  ...logoExhibits,
 ];

@@ -5,6 +5,7 @@ import type { AuditEvent } from '../../audit/event.ts';
 import { randomToken } from '../../crypto/codes.ts';
 import { badInput, conflict, notFound } from '../../errors.ts';
 import { clientById, deleteClient, endGrantsOfClient, replaceClient } from '../../store/client-changes.ts';
+import { orderLogo } from '../../store/client-logos.ts';
 import { type ClientRow, clientByClientId, clientSeal, FOR_ADMINISTRATION } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import type { KeptOfClient } from '../../store/kept-of-client.ts';
@@ -61,6 +62,7 @@ export async function rewriteClient(
     const written = await db.transaction(async (trx) => {
       if (!(await replaceClient(trx, before, after))) return false;
       await made.also?.(trx);
+      await orderLogo(trx, after, now);
       for (const event of made.events) await audit(operator, { realmId: realm.id, clientId: after.clientId }, event, trx);
       await db.changes.announce(`client:${realm.id}`, trx);
       return true;

@@ -5,6 +5,7 @@ import { AppError, badInput } from '../../errors.ts';
 import { requireFetchable } from '../../http/guarded-client.ts';
 import { ALGORITHMS } from '../../realms/algorithms.ts';
 import { validRedirectUri } from '../../realms/redirect-uris.ts';
+import { LOGO } from '../../store/client-logos.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { keptFields } from '../../store/kept-of-client.ts';
 import { ENDS_OFFLINE, LOGOUT_URL } from '../../store/logout-notices.ts';
@@ -101,6 +102,10 @@ function isSeconds(value: string): boolean {
   return /^(?:0|-1|[1-9]\d{0,8})$/.test(value);
 }
 
+function isPage(value: string): boolean {
+  return value.length <= 2_000 && ['https:', 'http:'].includes(URL.parse(value)?.protocol ?? '');
+}
+
 /** Attributes whose values have an effect, and what they may be. */
 const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: string }>> = {
   'pkce.code.challenge.method': { fits: (value) => value === 'S256', says: 'must be S256; "plain" protects nothing (RFC 7636 section 7.2)' },
@@ -109,6 +114,7 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'user.info.response.signature.alg': signature(),
   'cardea.default.max.age': { fits: (value) => /^(?:0|[1-9]\d{0,8})$/.test(value), says: 'must be a number of seconds' },
   'dpop.bound.access.tokens': oneOf('true', 'false'),
+  [LOGO]: { fits: isPage, says: 'must be an http or https address' },
   'access.token.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.session.idle.timeout': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.offline.session.idle.timeout': { fits: isSeconds, says: 'must be a number of seconds' },

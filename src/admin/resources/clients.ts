@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { randomToken } from '../../crypto/codes.ts';
 import { badInput, conflict } from '../../errors.ts';
 import { assignScopes } from '../../store/client-changes.ts';
+import { orderLogo } from '../../store/client-logos.ts';
 import { assignRealmScopes, type ClientRow, clientSeal, insertClient, LIGHTWEIGHT, listClients } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { keptOfClient } from '../../store/kept-of-client.ts';
@@ -60,6 +61,7 @@ export async function createClient(
       if (asked.scopes) await assignScopes(trx, client, asked.scopes);
       else await assignRealmScopes(trx, realm.id, client.id);
       await account?.store(trx);
+      await orderLogo(trx, client, now);
       await also?.(trx, client);
       await audit(operator, { realmId: realm.id, clientId: asked.clientId }, { type: 'client.created', details: { name: asked.clientId } }, trx);
       await db.changes.announce(`client:${realm.id}`, trx);

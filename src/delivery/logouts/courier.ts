@@ -36,7 +36,7 @@ export const MOST_REFUSALS = 4;
 export function logoutCourier(deps: LogoutCourierDeps): Courier<NoticeRow> {
   const { db, now, log, report } = deps;
   return new Courier({
-    ...{ name: 'applications of the end of a session', log, now },
+    ...{ name: 'back-channel logouts', log, now },
     onNews: onNotices,
     claim: (claim) => claimNotices(db.knex, claim),
     receiverOf: (row) => row.clientRowId,

@@ -5,8 +5,8 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { GuardedAnswer } from '../../http/guarded-client.ts';
+import { Pace } from '../../http/pace.ts';
 import type { RealmRoom } from '../room.ts';
-import { Pace } from './pace.ts';
 
 /** An address is asked once in this time, whatever it answered; milliseconds. Also how soon a key that is not known yet is looked for again. */
 export const ASKED_AGAIN_MS = 10_000;

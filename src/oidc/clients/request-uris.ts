@@ -12,13 +12,13 @@ import { decodeJwt, errors as joseErrors } from 'jose';
 import { LRUCache } from 'lru-cache';
 import Provider, { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { GuardedAnswer } from '../../http/guarded-client.ts';
+import { Pace } from '../../http/pace.ts';
 import { REQUEST_BY_VALUE, REQUEST_REQUIRED } from '../../realms/client-credentials.ts';
 import { isRequestUriOf, LONGEST_REQUEST_URI, partsOfRequestUri } from '../../realms/request-uris.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import type { RealmRoom } from '../room.ts';
 import { TooMany } from '../too-many.ts';
 import { rowOf } from './client-metadata.ts';
-import { Pace } from './pace.ts';
 
 /** RFC 9126 section 2.2; those are the library's. */
 const PUSHED = 'urn:ietf:params:oauth:request_uri:';
