@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { attributesOf } from '../admin/resources/client-credentials.ts';
 import type { ClientFields } from '../admin/resources/client-input.ts';
 import { badInput } from '../errors.ts';
-import { KEYS, SUBJECT } from '../realms/client-credentials.ts';
+import { KEYS, SELF_SIGNED, SUBJECT } from '../realms/client-credentials.ts';
 import { readBounded, reasonOf } from './files.ts';
 
 /** Larger than any set of keys. */
@@ -22,7 +22,7 @@ export const withKeyOptions = (command: Command): Command =>
     .option('--authenticator <type>', 'how it says who it is: client-secret, client-secret-jwt, client-jwt or client-x509')
     .option('--jwks-url <url>', 'where its public keys are (client-jwt)')
     .option('--jwks <file>', 'a JSON Web Key Set with its public keys (client-jwt)')
-    .option('--certificate <file>', 'a certificate in PEM with its public key (client-jwt)')
+    .option('--certificate <file>', 'a certificate in PEM with its public key (client-jwt), or the one of its TLS (client-x509)')
     .option('--certificate-subject <name>', 'the name in its TLS certificate, such as CN=robot,O=Example (client-x509)');
 
 /** What these options say; keys without an authenticator mean the one that uses them. */
@@ -40,8 +40,10 @@ export function keyFields(options: KeyOptions): Pick<ClientFields, 'attributes' 
           : undefined;
   const subject = certificateSubject === undefined ? undefined : { [SUBJECT]: certificateSubject };
   const authenticator = options.authenticator ?? (keys ? 'client-jwt' : subject ? 'client-x509' : undefined);
+  // A certificate by the name in it, or as it is.
+  const selfSigned = authenticator === 'client-x509' && (keys || subject) ? { [SELF_SIGNED]: subject ? null : 'true' } : undefined;
   return {
-    ...(keys || subject ? { attributes: { ...keys, ...subject } } : {}),
+    ...(keys || subject ? { attributes: { ...keys, ...subject, ...selfSigned } } : {}),
     ...(authenticator === undefined ? {} : { kept: { clientAuthenticatorType: authenticator } }),
   };
 }

@@ -4,7 +4,7 @@ import { derive } from '../crypto/keyring.ts';
 import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
 import { LEVELS } from '../policy/assurance.ts';
-import { REQUEST_ALGORITHMS } from '../realms/client-credentials.ts';
+import { REQUEST_ALGORITHMS, SELF_SIGNED_METHOD } from '../realms/client-credentials.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
 import { accessFrom } from '../realms/web-origins.ts';
 import { markOffline } from '../store/sessions.ts';
@@ -82,6 +82,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       'client_secret_jwt',
       'private_key_jwt',
       ...(authenticatesByTls(room) ? (['tls_client_auth'] as const) : []),
+      ...(room.clientCertificates === undefined ? [] : ([SELF_SIGNED_METHOD] as const)),
       'none',
     ],
     enabledJWA: { clientAuthSigningAlgValues: [...REQUEST_ALGORITHMS], requestObjectSigningAlgValues: [...REQUEST_ALGORITHMS] },

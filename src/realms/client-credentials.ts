@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { ClientRow } from '../store/clients.ts';
 import { parseName } from './distinguished-names.ts';
 
-/** Keycloak's names, and the method of each (RFC 7591 section 2, RFC 8705 section 2.1). */
+/** Keycloak's names, and the method of each (RFC 7591 section 2, RFC 8705 section 2.1), unless an attribute says another. */
 export const AUTHENTICATORS = {
   'client-secret': 'client_secret_basic',
   'client-secret-jwt': 'client_secret_jwt',
@@ -42,6 +42,9 @@ export const KEYS = {
 export const SIGNING_ALGORITHM = 'token.endpoint.auth.signing.alg';
 export const LONGEST_ASSERTION = 'token.endpoint.auth.signing.max.exp';
 export const SUBJECT = 'x509.subjectdn';
+/** `true`: a client of certificates registers them itself, and nobody has to vouch for them (RFC 8705 section 2.2). */
+export const SELF_SIGNED = 'cardea.x509.self.signed';
+export const SELF_SIGNED_METHOD = 'self_signed_tls_client_auth';
 /** `true`: its tokens are bound to the certificate that it came with (RFC 8705 section 3). */
 export const BOUND = 'tls.client.certificate.bound.access.tokens';
 
@@ -87,6 +90,25 @@ export function parseKeySet(text: string): { keys: PublicJwk[] } {
   for (const [index, jwk] of parsed.data.keys.entries()) checkKey(jwk, `key ${index}`);
   if (parsed.data.keys.length === 0) throw new UnusableKey('must hold at least one key');
   return parsed.data;
+}
+
+/**
+ * For whoever stores a set: the first certificate of a key is that key's (RFC 7517 section 4.7).
+ * @throws UnusableKey
+ */
+export function checkCertificates({ keys }: { keys: readonly PublicJwk[] }): void {
+  for (const [index, jwk] of keys.entries())
+    if (Array.isArray(jwk.x5c) && jwk.x5c.length > 0 && !isCertificateOf(String(jwk.x5c[0]), jwk))
+      throw new UnusableKey(`key ${index} has an x5c whose first certificate is none, or another key's`);
+}
+
+function isCertificateOf(text: string, jwk: PublicJwk): boolean {
+  try {
+    return parseCertificate(text).publicKey.equals(createPublicKey({ key: jwk, format: 'jwk' }));
+  } catch (error) {
+    if (error instanceof UnusableKey) return false;
+    throw error;
+  }
 }
 
 function jsonOf(text: string): unknown {
@@ -162,9 +184,9 @@ const nameOfKey = (key: KeyObject): string =>
     .update(key.export({ format: 'der', type: 'spki' }))
     .digest('base64url');
 
-function jwkOf(key: KeyObject, kid: string): PublicJwk {
+function jwkOf(key: KeyObject, kid: string, certificate?: X509Certificate): PublicJwk {
   const { kty, ...members } = key.export({ format: 'jwk' });
-  return { kty: kty ?? '', ...members, kid, use: 'sig' };
+  return { kty: kty ?? '', ...members, kid, use: 'sig', ...(certificate ? { x5c: [certificate.raw.toString('base64')] } : {}) };
 }
 
 /** A client's keys; undefined when it has none, or none that can be used. */
@@ -181,7 +203,7 @@ export function keysOf({ attributes }: Pick<ClientRow, 'attributes'>): ClientKey
       // What clients write there: a name that was given, Keycloak's, or the digest of the certificate (RFC 7515 section 4.1.8).
       const digest = createHash('sha256').update(certificate.raw).digest('base64url');
       const kids = kid === undefined ? [nameOfKey(certificate.publicKey), digest] : [kid];
-      return { jwks: { keys: kids.map((name) => jwkOf(certificate.publicKey, name)) } };
+      return { jwks: { keys: kids.map((name) => jwkOf(certificate.publicKey, name, certificate)) } };
     }
     if (bare === undefined) return undefined;
     const key = parsePublicKey(bare);
@@ -195,18 +217,18 @@ export function keysOf({ attributes }: Pick<ClientRow, 'attributes'>): ClientKey
 
 /** How a client authenticates, in the words of RFC 7591. */
 export interface Authentication {
-  token_endpoint_auth_method: (typeof AUTHENTICATORS)[Authenticator] | 'none';
+  token_endpoint_auth_method: (typeof AUTHENTICATORS)[Authenticator] | typeof SELF_SIGNED_METHOD | 'none';
   token_endpoint_auth_signing_alg?: ClientAlgorithm;
   tls_client_auth_subject_dn?: string;
 }
 
 /**
  * How a client authenticates; undefined for one that has nothing to do it with: its users are not let in either.
- * @param options.tls whether certificates of TLS are looked at in this installation
+ * @param options.tls whether certificates of TLS come in in this installation, and whether anybody vouches for some
  */
 export function authenticationOf(
   row: Pick<ClientRow, 'publicClient' | 'secret' | 'kept' | 'attributes'>,
-  { tls }: { tls: boolean },
+  { tls }: { tls: { passed: boolean; vouchedFor: boolean } },
 ): Authentication | undefined {
   if (row.publicClient) return { token_endpoint_auth_method: 'none' };
   const type = row.kept.clientAuthenticatorType;
@@ -220,13 +242,22 @@ export function authenticationOf(
     case 'client-jwt':
       return keysOf(row) && signedBy(KEY_ALGORITHMS, row, { token_endpoint_auth_method });
     case 'client-x509': {
+      if (row.attributes[SELF_SIGNED] === 'true')
+        return tls.passed && hasCertificates(keysOf(row)) ? { token_endpoint_auth_method: SELF_SIGNED_METHOD } : undefined;
       const subject = row.attributes[SUBJECT];
       const isUsable =
-        tls && subject !== undefined && parseName(subject) !== undefined && row.attributes['x509.allow.regex.pattern.comparison'] !== 'true';
+        tls.vouchedFor &&
+        subject !== undefined &&
+        parseName(subject) !== undefined &&
+        row.attributes['x509.allow.regex.pattern.comparison'] !== 'true';
       return isUsable ? { token_endpoint_auth_method, tls_client_auth_subject_dn: subject } : undefined;
     }
   }
 }
+
+/** Whether there can be certificates among a client's keys. */
+export const hasCertificates = (keys: ClientKeys | undefined): boolean =>
+  keys !== undefined && ('jwks_uri' in keys || keys.jwks.keys.some(({ x5c }) => Array.isArray(x5c) && x5c.length > 0));
 
 /** With the one algorithm that a client allows, if it says so; undefined when it is none of these. */
 function signedBy(

@@ -39,9 +39,13 @@ forEachEngine((engine) => {
     const { attributes } = await ok(t, env, robot('update', '--certificate', certificate));
     t.deepEqual([attributes['use.jwks.string'], attributes['use.jwks.url']], [undefined, undefined], 'one takes the place of the other');
     t.regex(attributes['jwt.credential.certificate'], /^MII/);
+    t.like(await ok(t, env, robot('update', '--authenticator', 'client-x509', '--certificate', certificate)), {
+      authenticator: 'client-x509',
+      attributes: { 'cardea.x509.self.signed': 'true' },
+    });
     t.like(await ok(t, env, robot('update', '--certificate-subject', 'CN=robot,O=Example')), {
       authenticator: 'client-x509',
-      attributes: { 'x509.subjectdn': 'CN=robot,O=Example' },
+      attributes: { 'x509.subjectdn': 'CN=robot,O=Example', 'cardea.x509.self.signed': undefined },
     });
     t.is((await ok(t, env, robot('update', '--authenticator', 'client-secret'))).authenticator, 'client-secret');
     writeFileSync(keys, JSON.stringify({ keys: [privateKey.export({ format: 'jwk' })] }));

@@ -1,7 +1,9 @@
 /** Clients that register and manage themselves, over HTTP. */
+import { X509Certificate } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
 import { type Admin, adminOf } from '../support/admin.ts';
+import { MAKER_ROOT } from '../support/attestation.ts';
 import { type Cardea, REDIRECT_URI, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
@@ -179,6 +181,7 @@ forEachEngine((engine) => {
       [{ redirect_uris: [REDIRECT_URI], jwks_uri: 'http://169.254.169.254/keys' }, 'jwks_uri: '],
       [{ redirect_uris: [REDIRECT_URI], jwks_uri: 'https://app.example/keys', jwks: { keys: [] } }, 'jwks'],
       [{ redirect_uris: [REDIRECT_URI], request_object_signing_alg: 'none' }, 'request_object_signing_alg: '],
+      [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'self_signed_tls_client_auth' }, 'jwks'],
       [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'magic' }, 'token_endpoint_auth_method'],
       [{ redirect_uris: [REDIRECT_URI], id_token_signed_response_alg: 'none' }, 'id_token_signed_response_alg'],
       [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'none', grant_types: ['client_credentials'] }, 'serviceAccount'],
@@ -207,6 +210,30 @@ forEachEngine((engine) => {
     t.deepEqual((await at('GET', made.body.registration_client_uri, made.body.registration_access_token)).body, made.body);
     const [row] = await client.clients.find({ clientId: made.body.client_id });
     t.like(row?.attributes, { policyUri: said.policy_uri, 'default.acr.values': 'aal2##aal1', 'cardea.default.max.age': '3600' });
+  });
+
+  engine.test('an application registers its TLS certificate, and goes over to another way', async (t) => {
+    const { client, at, initialAccess } = await realmOf();
+    const { token } = await initialAccess(2);
+    const certificate = new X509Certificate(MAKER_ROOT);
+    const bare = await exportJWK(certificate.publicKey);
+    const jwks = { keys: [{ ...bare, x5c: [certificate.raw.toString('base64')] }] };
+    const metadata = { grant_types: ['client_credentials'], token_endpoint_auth_method: 'self_signed_tls_client_auth' };
+    t.is((await at('POST', 'openid-connect', token, { ...metadata, jwks: { keys: [bare] } })).status, 400, 'a key without its certificate');
+    const made = await at('POST', 'openid-connect', token, { ...metadata, jwks });
+    t.is(made.status, 201, JSON.stringify(made.body));
+    t.like(made.body, { ...metadata, jwks, client_secret: undefined });
+    const attributeOf = async () => {
+      const [row] = await client.clients.find({ clientId: made.body.client_id });
+      return [row?.clientAuthenticatorType, row?.attributes?.['cardea.x509.self.signed']];
+    };
+    t.deepEqual(await attributeOf(), ['client-x509', 'true']);
+    const { registration_client_uri: uri, registration_access_token: own } = made.body;
+    t.is((await at('PUT', uri, own, { grant_types: ['client_credentials'] })).status, 400, 'it would have nothing left to authenticate with');
+    t.like((await at('PUT', uri, own, { grant_types: ['client_credentials'], jwks })).body, metadata, 'the way stays');
+    const named = { ...metadata, token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_subject_dn: 'CN=robot' };
+    t.like((await at('PUT', uri, own, named)).body, named);
+    t.deepEqual(await attributeOf(), ['client-x509', undefined]);
   });
 
   engine.test('an application registers its keys, has no secret then, and authenticates by what it signs', async (t) => {

@@ -71,11 +71,13 @@ const authorityOf = (own: Made): Authority => ({
   },
 });
 
-/** Signed by nobody but its own key. */
-export function selfSigned(subject: string): Made {
-  const [keyFile, certFile] = places();
+/** Signed by nobody but its own key. @param options.keyFile another one's key, in the place of a new one */
+export function selfSigned(subject: string, options: { keyFile?: string } = {}): Made {
+  const [ownFile, certFile] = places();
+  const { keyFile = ownFile } = options;
   const own = ['-addext', 'basicConstraints=critical,CA:FALSE'];
-  execFileSync('openssl', ['req', '-x509', ...EC, '-days', '10', '-keyout', keyFile, '-out', certFile, '-subj', subject, ...own], {
+  const key = options.keyFile === undefined ? [...EC, '-keyout', keyFile] : ['-key', keyFile, '-utf8'];
+  execFileSync('openssl', ['req', '-x509', ...key, '-days', '10', '-out', certFile, '-subj', subject, ...own], {
     stdio: 'ignore',
   });
   return read(keyFile, certFile);

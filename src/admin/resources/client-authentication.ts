@@ -6,6 +6,7 @@ import {
   AUTHENTICATOR_TYPES,
   algorithmIn,
   BOUND,
+  checkCertificates,
   isAuthenticator,
   KEY_ALGORITHMS,
   KEYS,
@@ -18,6 +19,7 @@ import {
   REQUEST_CHOICES,
   REQUEST_REQUIRED,
   SECRET_ALGORITHMS,
+  SELF_SIGNED,
   SIGNING_ALGORITHM,
   SUBJECT,
   UnusableKey,
@@ -32,7 +34,7 @@ const PATTERNS = 'x509.allow.regex.pattern.comparison';
 /** What each attribute may be; what it throws is what is wrong with it. */
 const CHECKS: Readonly<Record<string, (value: string, operator: Pick<Operator, 'outboundAllow'>) => void>> = {
   [KEYS.url]: (value, { outboundAllow = [] }) => void requireFetchable(value, outboundAllow),
-  [KEYS.set]: (value) => void parseKeySet(value),
+  [KEYS.set]: (value) => checkCertificates(parseKeySet(value)),
   [KEYS.certificate]: (value) => void parseCertificate(value),
   [KEYS.publicKey]: (value) => void parsePublicKey(value),
   [LONGEST_ASSERTION]: (value) => must(/^(?:-1|[0-9]{1,9})$/.test(value), 'must be a number of seconds'),
@@ -44,6 +46,7 @@ const CHECKS: Readonly<Record<string, (value: string, operator: Pick<Operator, '
       `must be any or one of ${REQUEST_ALGORITHMS.join(', ')}; a request object that is not signed proves nothing`,
     ),
   [REQUEST_REQUIRED]: (value) => must(REQUEST_CHOICES.includes(value), `must be one of ${REQUEST_CHOICES.join(', ')}`),
+  [SELF_SIGNED]: (value) => must(value === 'true' || value === 'false', 'must be true or false'),
   [REQUEST_URIS]: (value, { outboundAllow = [] }) => checkRequestUris(value, outboundAllow),
   [PATTERNS]: (value) => must(value === 'false', 'must be false: a subject is compared as it is, and not by a pattern that others may fit'),
 };

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { randomToken, safeEqual, sha256 } from '../../crypto/codes.ts';
 import { AppError, badInput, conflict, notFound } from '../../errors.ts';
-import { BOUND, KEYS, REQUEST_ALGORITHM, SIGNING_ALGORITHM, SUBJECT } from '../../realms/client-credentials.ts';
+import { BOUND, KEYS, REQUEST_ALGORITHM, SELF_SIGNED, SIGNING_ALGORITHM, SUBJECT } from '../../realms/client-credentials.ts';
 import { REQUEST_URIS } from '../../realms/request-uris.ts';
 import { clientById } from '../../store/client-changes.ts';
 import {
@@ -102,6 +102,7 @@ export const OWN_METADATA = {
 const OWN_ATTRIBUTES: readonly string[] = [
   ...Object.values(OWN_METADATA).map(({ attribute }) => attribute),
   ...Object.values(KEYS),
+  SELF_SIGNED,
   'access.token.signed.response.alg',
   'pkce.code.challenge.method',
 ];

@@ -1,21 +1,26 @@
 /**
- * Keys of clients that are fetched (`jwks_uri`), where a request shows something that was signed with one.
+ * Keys of clients that are fetched (`jwks_uri`), where a request shows something that was signed with one, or a certificate of
+ * one (RFC 8705 section 2.2).
  *
  * The library fetches them when a signature does not verify, and never again while every signature does: a key that its
  * owner has taken away would be good for ever. So they are fetched again before they are used, when they are older than a
- * minute; sooner, when the signature names a key that is not among them. The one is what ends a lost key, the other what
- * makes a new one known; fetching.ts bounds both.
+ * minute; sooner, when the signature names a key, or the certificate is one, that is not among them. The one is what ends a
+ * lost key, the other what makes a new one known; fetching.ts bounds both.
  */
 import { decodeProtectedHeader, errors } from 'jose';
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
+import { SELF_SIGNED_METHOD } from '../../realms/client-credentials.ts';
 import type { RealmRoom } from '../room.ts';
 import { ASKED_AGAIN_MS } from './fetching.ts';
+import { certificateOf, thumbprintOf } from './mtls.ts';
 
 /** While their owner's server does not answer, the keys of before are believed for so long. */
 const STALE_MS = 3_600_000;
 
+type Key = { kid?: string; 'x5t#S256'?: string };
+
 /** The library's keys of one client. */
-interface KeyStore extends Iterable<{ kid?: string }> {
+interface KeyStore extends Iterable<Key> {
   jwksUri: string | undefined;
   /** Seconds since the epoch; the library fetches again after it. */
   freshUntil?: number | undefined;
@@ -23,15 +28,16 @@ interface KeyStore extends Iterable<{ kid?: string }> {
   clear(): void;
 }
 
-export function installClientKeys(provider: Provider, { now, log, context }: Pick<RealmRoom, 'now' | 'log' | 'context'>): void {
+export function installClientKeys(provider: Provider, deps: Pick<RealmRoom, 'now' | 'log' | 'context' | 'clientCertificates'>): void {
+  const { now, log, context } = deps;
   const { Client } = provider;
   const find = Client.find.bind(Client);
   /** When they were fetched, and when somebody tried last. */
   const times = new WeakMap<KeyStore, { fetchedAt: number; triedAt: number }>();
 
-  const renew = async (keys: KeyStore, kid: string | undefined): Promise<void> => {
+  const renew = async (keys: KeyStore, isMeant: ((key: Key) => boolean) | undefined): Promise<void> => {
     const { fetchedAt, triedAt } = times.get(keys) ?? { fetchedAt: 0, triedAt: 0 };
-    const isKnown = kid === undefined || [...keys].some((key) => key.kid === kid);
+    const isKnown = isMeant === undefined || [...keys].some(isMeant);
     if (!isKnown && now() - triedAt >= ASKED_AGAIN_MS) keys.freshUntil = undefined;
     if ((keys.freshUntil ?? 0) * 1000 > now()) return;
     const at = now();
@@ -48,11 +54,18 @@ export function installClientKeys(provider: Provider, { now, log, context }: Pic
 
   Client.find = async (id) => {
     const client = await find(id);
-    const signed = client && Provider.ctx && signedIn(Provider.ctx);
-    if (client && signed !== undefined && typeof client.jwksUri === 'string') {
-      const keys = client.asymmetricKeyStore;
-      if (!isKeyStore(keys)) throw new Error('A client of the library has other keys than expected.');
-      await renew(keys, kidOf(signed));
+    const { ctx } = Provider;
+    if (!client || !ctx || typeof client.jwksUri !== 'string') return client;
+    const keys = client.asymmetricKeyStore;
+    if (!isKeyStore(keys)) throw new Error('A client of the library has other keys than expected.');
+    const signed = signedIn(ctx);
+    if (signed !== undefined) await renew(keys, meantBy(kidOf(signed)));
+    const certificate = client.clientAuthMethod === SELF_SIGNED_METHOD ? certificateOf(deps, ctx.req) : undefined;
+    if (certificate) {
+      const thumbprint = thumbprintOf(certificate);
+      await renew(keys, (key) => key['x5t#S256'] === thumbprint);
+      // Nobody answered: the library would ask by itself, and believe nothing.
+      if ((keys.freshUntil ?? 0) * 1000 <= now()) keys.freshUntil = Math.ceil((now() + ASKED_AGAIN_MS) / 1000);
     }
     return client;
   };
@@ -64,6 +77,8 @@ function signedIn({ oidc }: KoaContextWithOIDC): string | undefined {
   const signed = assertion ?? request;
   return typeof signed === 'string' ? signed : undefined;
 }
+
+const meantBy = (kid: string | undefined) => (kid === undefined ? undefined : (key: Key): boolean => key.kid === kid);
 
 function kidOf(signed: string): string | undefined {
   try {

@@ -81,7 +81,7 @@ export class Clients {
   /** How a client says who it is; undefined for one that cannot, or whose tokens could not be bound as they have to be. */
   #authentication(row: ClientRow): Authentication | undefined {
     if (isOn(row, BOUND) && this.#room.clientCertificates === undefined) return undefined;
-    return authenticationOf(row, { tls: authenticatesByTls(this.#room) });
+    return authenticationOf(row, { tls: { passed: this.#room.clientCertificates !== undefined, vouchedFor: authenticatesByTls(this.#room) } });
   }
 
   async #describe(row: ClientRow, authentication: Authentication): Promise<OidcClient> {

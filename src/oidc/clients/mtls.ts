@@ -4,13 +4,14 @@
  * names it and is behind a proxy (config/client-certificates.ts); the proxy must replace whatever came in under its name.
  *
  * Two things are made of a certificate. Tokens are bound to it: any will do, for its owner is whoever came with it before.
- * And a client authenticates by one: then its issuer must be among those that the installation names. That is looked at
- * here, and not left to how the proxy verifies.
+ * And a client authenticates by one: then its issuer must be among those that the installation names, or it is one that the
+ * client has registered itself, and valid. That is looked at here, and not left to how the proxy verifies.
  */
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { ClientCertificates } from '../../config/client-certificates.ts';
+import { SELF_SIGNED_METHOD } from '../../realms/client-credentials.ts';
 import { isSubject } from '../../realms/distinguished-names.ts';
 import type { RealmRoom } from '../room.ts';
 
@@ -31,8 +32,13 @@ export function mtlsOf(deps: Deps): NonNullable<NonNullable<Configuration['featu
     enabled: clientCertificates !== undefined,
     certificateBoundAccessTokens: true,
     tlsClientAuth: authenticatesByTls(deps),
-    selfSignedTlsClientAuth: false,
-    getCertificate: (ctx) => certificateOf(deps, ctx.req),
+    selfSignedTlsClientAuth: clientCertificates !== undefined,
+    getCertificate: (ctx) => {
+      const certificate = certificateOf(deps, ctx.req);
+      // Nobody but its owner says that it is good, and until when.
+      const isOver = ctx.oidc.client?.clientAuthMethod === SELF_SIGNED_METHOD && certificate !== undefined && !isValidAt(certificate, now());
+      return isOver ? undefined : certificate;
+    },
     certificateAuthorized: (ctx) => {
       const certificate = certificateOf(deps, ctx.req);
       return certificate !== undefined && isVouchedFor(certificate, clientCertificates?.authorities ?? [], now());
@@ -89,12 +95,15 @@ function decoded(text: string): string | undefined {
   }
 }
 
+const isValidAt = ({ validFromDate, validToDate }: X509Certificate, now: number): boolean =>
+  validFromDate.getTime() <= now && now <= validToDate.getTime();
+
 /**
  * Whether one of the authorities has signed it, for clients, and it is valid now. An authority that stands behind another
  * one that is not named vouches for nothing: name those that sign clients' certificates themselves.
  */
 export function isVouchedFor(certificate: X509Certificate, authorities: readonly X509Certificate[], now: number): boolean {
-  const isNow = ({ validFromDate, validToDate }: X509Certificate): boolean => validFromDate.getTime() <= now && now <= validToDate.getTime();
+  const isNow = (one: X509Certificate): boolean => isValidAt(one, now);
   // Node's type has a list; a certificate that says nothing of what it is for has none.
   const uses: readonly string[] | undefined = certificate.keyUsage;
   if (certificate.ca || !isNow(certificate) || (uses !== undefined && !uses.some((use) => FOR_CLIENTS.includes(use)))) return false;
@@ -112,6 +121,9 @@ export function requireCertificate(deps: Pick<Deps, 'clientCertificates'>, ctx: 
   if (!certificate) throw new errors.InvalidGrant('mutual TLS client certificate not provided');
   return certificate;
 }
+
+/** RFC 8705 section 3.1. */
+export const thumbprintOf = ({ raw }: X509Certificate): string => createHash('sha256').update(raw).digest('base64url');
 
 /** Binds a token that is made here to the certificate, as the library binds those that it makes. */
 export function bindToCertificate(

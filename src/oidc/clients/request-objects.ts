@@ -2,8 +2,8 @@
  * Signed requests (RFC 9101, OpenID Connect Core 1.0 section 6): what a client's requests may be signed with, and what we
  * ask of them beyond the library, which has compared issuer, audience and client, and takes nothing from beside them.
  *
- * By value, pushed, or fetched from an address of the client's (request-uris.ts). One that has a `jti` is good once. One that is fetched and has
- * none need not end: its owner ends it by no longer serving it.
+ * By value, pushed, or fetched from an address of the client's (request-uris.ts). One that has a `jti` is good once. One that
+ * is fetched and has none need not end: its owner ends it by no longer serving it.
  */
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { REQUEST_ALGORITHM, REQUEST_BY_REFERENCE, REQUEST_REQUIRED } from '../../realms/client-credentials.ts';

@@ -56,7 +56,8 @@ test('keys are where the attributes say, the address before the set before the c
 
 test('a client has one way to authenticate, or none', (t) => {
   const keys = { 'use.jwks.string': 'true', 'jwks.string': set(publicKey.export({ format: 'jwk' })) };
-  const method = (of: ReturnType<typeof row>, tls = true) => authenticationOf(of, { tls })?.token_endpoint_auth_method;
+  const method = (of: ReturnType<typeof row>, vouchedFor = true, passed = true) =>
+    authenticationOf(of, { tls: { passed, vouchedFor } })?.token_endpoint_auth_method;
   t.is(method(row('client-jwt', keys, { publicClient: true })), 'none');
   t.is(method(row('client-secret')), 'client_secret_basic');
   t.is(method(row('client-secret', keys, { secret: null })), undefined);
@@ -68,6 +69,10 @@ test('a client has one way to authenticate, or none', (t) => {
   t.is(method(row('client-x509', { 'x509.subjectdn': 'CN=a' })), 'tls_client_auth');
   t.is(method(row('client-x509', { 'x509.subjectdn': 'CN=a' }), false), undefined);
   t.is(method(row('client-x509', { 'x509.subjectdn': '.*', 'x509.allow.regex.pattern.comparison': 'true' })), undefined);
+  const own = { 'cardea.x509.self.signed': 'true' };
+  t.is(method(row('client-x509', { ...own, 'use.jwks.url': 'true', 'jwks.url': 'https://a.example/' }), false), 'self_signed_tls_client_auth');
+  t.is(method(row('client-x509', { ...own, 'use.jwks.url': 'true', 'jwks.url': 'https://a.example/' }), false, false), undefined);
+  t.is(method(row('client-x509', { ...own, ...keys, 'x509.subjectdn': 'CN=a' })), undefined, 'keys without a certificate, and no name instead');
   t.is(method(row('client-magic')), undefined);
 });
 
