@@ -43,10 +43,9 @@ const COMPARISON_KEY = createSecretKey(randomBytes(32));
  * Compares two secrets in time that depends neither on where they differ nor on whether their lengths do: what is
  * compared are keyed digests of one length.
  */
-export function safeEqual(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHmac('sha256', COMPARISON_KEY).update(text, 'utf8').digest();
-  return timingSafeEqual(digest(a), digest(b));
-}
+export const safeEqual = (a: string, b: string): boolean => timingSafeEqual(compared(a), compared(b));
+
+const compared = (text: string): Buffer => createHmac('sha256', COMPARISON_KEY).update(text, 'utf8').digest();
 
 /** Without i, l, o, 0 and 1, which are read for one another. */
 export const READABLE = 'abcdefghjkmnpqrstuvwxyz23456789';

@@ -51,6 +51,7 @@ class LocalChanges implements Changes {
 export class SqliteChanges extends LocalChanges {
   readonly #version: () => unknown;
   #seen: unknown;
+  #asked = false;
 
   constructor(version: () => unknown) {
     super();
@@ -59,6 +60,12 @@ export class SqliteChanges extends LocalChanges {
   }
 
   override poll(): void {
+    // A request polls several times, and the counter costs a statement: once in a turn of the event loop is often enough.
+    if (this.#asked) return;
+    this.#asked = true;
+    setImmediate(() => {
+      this.#asked = false;
+    }).unref();
     const version = this.#version();
     if (version === this.#seen) return;
     this.#seen = version;

@@ -11,8 +11,11 @@ import type { Impersonator, SessionRow } from '../../store/sessions.ts';
 import type { About, Wanted } from '../../store/token-subject.ts';
 import type { UserRow } from '../../store/users.ts';
 import type { Exchange } from '../grants/exchanged.ts';
+import type { Claims } from '../tokens/access-tokens.ts';
 
 interface Read {
+  /** What the access token that is shown says, once it was verified. */
+  claims?: { value: string; of: Promise<Claims | undefined> };
   /** Our session behind the library's; null when there is none that is alive. */
   session?: { uid: string; row: SessionRow | undefined };
   /** Who acts as the user of the access token that is shown. */

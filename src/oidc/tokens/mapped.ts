@@ -52,8 +52,18 @@ export async function mapped(room: RealmRoom, about: About, use: Use): Promise<S
 }
 
 /** What is wanted with the user's row where the client's mappers will be asked for these uses. */
-export const wantedOf = (client: OidcClient | undefined, uses: readonly Use[]): Wanted =>
-  client ? wantedFor(allMappers(client.mappers), uses, isLightweight(client.row)) : { attributes: false, groups: false };
+export function wantedOf(client: OidcClient | undefined, uses: readonly Use[]): Wanted {
+  if (!client || uses.length === 0) return { attributes: false, groups: false };
+  const found = wanted.get(client) ?? new Map<string, Wanted>();
+  wanted.set(client, found);
+  const key = uses.join();
+  const known = found.get(key) ?? wantedFor(allMappers(client.mappers), uses, isLightweight(client.row));
+  found.set(key, known);
+  return known;
+}
+
+/** What does not change while a client is kept. */
+const wanted = new WeakMap<OidcClient, Map<string, Wanted>>();
 
 function sourceOf(room: RealmRoom, { client, user, scope, signIn, exchange, clients }: About): Source {
   const cache = requestCache();
