@@ -3,6 +3,7 @@
  * and full sign-ins with password and authenticator app beside argon2id alone (argon2.ts), of which each needs one.
  *
  *     npm run bench:flows -- 3 3                            three rounds of three seconds each
+ *     npm run bench:flows -- 3 3 introspection userinfo     of these alone
  *     DATABASE_URL=postgresql://… npm run bench:flows       with a PostgreSQL that waits for its disk, as production's does
  *
  * All servers stand beside one another and take turns inside every round: only ratios of one run mean anything. The
@@ -32,7 +33,9 @@ import { createDatabase, findPostgres, freePort, startPostgres } from '../test/s
 import { Browser, text } from '../test/support/sign-in.ts';
 import { machine, printTable, type Server, startServer, withSpread } from './measure.ts';
 
-const [rounds = 3, seconds = 3] = process.argv.slice(2).map(Number);
+const [rounds = 3, seconds = 3] = process.argv.slice(2, 4).map(Number);
+/** Words of the names of what alone is measured; none: everything. */
+const chosen = process.argv.slice(4);
 const CONNECTIONS = 16;
 const random = (bytes: number): string => randomBytes(bytes).toString('base64url');
 const redirect_uri = 'https://app.example/callback';
@@ -289,7 +292,9 @@ try {
   if (database) targets.push(await cardea('Cardea on PostgreSQL', { DATABASE_URL: database.url }));
   const rates = new Map<string, number[]>();
   const ratesOf = (name: string, target: Target): number[] => rates.get(`${name} ${target.name}`) ?? [];
-  const names = [...Object.keys(await casesOf(reference)), PASSWORD, FULL];
+  const names = [...Object.keys(await casesOf(reference)), PASSWORD, FULL].filter(
+    (name) => chosen.length === 0 || chosen.some((word) => name.includes(word)),
+  );
   for (let round = 0; round <= rounds; round += 1) {
     for (const name of names) {
       for (const target of targets) {
