@@ -8,7 +8,7 @@ import { readForm } from '../http/input.ts';
 import { RECENT_SECONDS } from '../http/recent.ts';
 import type { ConsoleSession } from '../http/relying.ts';
 import { say, type Words } from '../languages/messages.ts';
-import { actionToEnrol } from '../policy/request.ts';
+import { ownActionToEnrol } from '../policy/request.ts';
 import { isSecond } from './methods.ts';
 import { type AccountRequest, done } from './room.ts';
 
@@ -34,8 +34,12 @@ export async function addMethod(request: AccountRequest): Promise<void> {
   const signedIn = await relying.requireSession(ctx, realm, 'account');
   if (!signedIn) return;
   if (!addableMethods(request, signedIn).some(({ id }) => id === factor)) throw badInput('factor', say('login.choose.notAChoice'));
+  // By our own name: what applications may ask for is the realm's to say, and this is the user's own wish.
   // Whether that is recent enough is decided where the method is bound, and only there.
-  await relying.begin(ctx, realm, 'account', { returnTo: base, parameters: { kc_action: actionToEnrol(factor), max_age: String(RECENT_SECONDS) } });
+  await relying.begin(ctx, realm, 'account', {
+    returnTo: base,
+    parameters: { kc_action: ownActionToEnrol(factor), max_age: String(RECENT_SECONDS) },
+  });
 }
 
 /** Back from any sign-in. */

@@ -14,12 +14,10 @@ import type { Keyring } from '../crypto/keyring.ts';
 import type { Notices } from '../delivery/notices.ts';
 import type { PasswordHasher } from '../factors/factor.ts';
 import type { Factors } from '../factors/index.ts';
-import { ownedFactors } from '../factors/owned.ts';
 import type { ConsoleSession, Relying } from '../http/relying.ts';
 import { type MessageKey, say, type Words } from '../languages/messages.ts';
-import { isEnoughLeft } from '../policy/left.ts';
 import type { RealmContext } from '../realms/registry.ts';
-import { factsOf } from '../sessions/facts.ts';
+import { isEnoughLeftOf } from '../sessions/enough.ts';
 import type { Database } from '../store/database.ts';
 import type { UserRow } from '../store/users.ts';
 import type { MethodsIn } from './methods.ts';
@@ -52,10 +50,7 @@ export interface AccountRequest extends Omit<AccountDeps, 'passwords'> {
 export const methodsIn = ({ realm: on, factors, at }: AccountRequest, { known }: ConsoleSession): MethodsIn => ({
   realm: on.realm,
   factors: factors.in(on.realm.settings),
-  isEnough(left) {
-    const facts = factsOf(factors, on, known, { client: null, requested: { acr: [], essential: false } });
-    return isEnoughLeft({ ...facts, now: at }, ownedFactors(factors, on.realm.settings, left));
-  },
+  isEnough: (left) => isEnoughLeftOf(factors, on, known, left, at),
 });
 
 /** What every page is told. */

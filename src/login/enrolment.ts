@@ -18,7 +18,7 @@ import { spendGrace } from '../store/policies.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
 import { removeRequiredAction } from '../store/user-changes.ts';
 import { setUserNote } from '../store/user-notes.ts';
-import { confirmEmail, lockUser, type UserRow } from '../store/users.ts';
+import { confirmEmail, type UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
 import { decisionOf, type LoginRules, mayConfirm } from './machine.ts';
 import { offeredFactor, offerNote, offersAfter } from './offers.ts';
@@ -26,6 +26,7 @@ import { lostWith, passOf, resetFactors } from './pass.ts';
 import { requiredHere } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
+import { requireStillProved } from './still-proved.ts';
 import { isUnavailable, tooSoon, unavailableOf } from './verification.ts';
 
 const MAX_LABEL = 60;
@@ -179,7 +180,7 @@ async function storing(
   const offered = offeredFactor(login.state.due);
   const tell = await request.tell(user, noticeOf(login, factor, enrolment, at), at);
   return async (trx) => {
-    await lockUser(trx, realmId, userId);
+    await requireStillProved(trx, request, login, user);
     await requireNothingNew(request, trx, user, rules);
     await resetFactors(trx, request, login, { user, lost });
     if (enrolment.replaces === true) await deleteOfFactor(trx, realmId, userId, factor.id);

@@ -54,7 +54,7 @@ export interface LoginState {
   rememberDevice: boolean;
   /** This browser says that it can make a passkey. */
   capable: boolean;
-  /** What became of the enrolment that the request asked for (`kc_action`); null when it asked for none. */
+  /** What became of what the request asked for (`kc_action`); null when it asked for nothing that is known here. */
   action: 'pending' | 'done' | 'cancelled' | null;
   /** Ids of the credentials that were made here. */
   enrolled: string[];
@@ -86,8 +86,11 @@ export type LoginEvent =
   | { type: 'rediscovered'; discovery: unknown }
   /** "Skip for now": the enrolment that is due is put off. */
   | { type: 'skipped' }
-  /** The action that is due was done, or declined where it was an offer. */
-  | { type: 'answered'; action: string }
+  /**
+   * The action that is due was done, or declined where it was an offer. What it `removed` shows nothing any more; what was
+   * shown with a credential that it `replaced` was shown by whoever has chosen the one in its place.
+   */
+  | { type: 'answered'; action: string; removed?: readonly string[]; replaced?: { was: string; by: string } }
   /**
    * It was confirmed and stored. The confirming code is that proof and is not asked for twice. What it took the place of is
    * `removed`, and shows nothing any more.
@@ -108,6 +111,8 @@ export interface LoginRules {
   offers: readonly Offer[];
   /** The enrolment that an administrator wants of this user, which the facts then ask for as a request would. */
   required?: string | undefined;
+  /** What the application wishes (`kc_action`): the factor that it would have enrolled, or the action that does it. */
+  wish?: { factor?: string | undefined; action?: string | undefined } | undefined;
   /** Factors to fall back to, in order, where a challenge cannot be begun. */
   fallback: readonly string[];
 }
@@ -115,8 +120,11 @@ export interface LoginRules {
 /** Something between the last proof and the end: what has to be done, or is offered after one of these factors. */
 export interface Offer {
   action: string;
-  /** `always`: whoever signs in has to do it. Else it is due when one of `factors` was proved, or enrolled, in this sign-in. */
-  after: 'always' | 'proved' | 'enrolled';
+  /**
+   * `always`: whoever signs in has to do it. `wished`: while the application's wish is neither done nor cancelled. Else it is
+   * due when one of `factors` was proved, or enrolled, in this sign-in.
+   */
+  after: 'always' | 'wished' | 'proved' | 'enrolled';
   factors?: readonly string[];
 }
 
@@ -143,7 +151,7 @@ export function start(rules: LoginRules, options: { userId: string | null; disco
     skipped: false,
     rememberDevice: false,
     capable: false,
-    action: rules.facts.action === 'enrol' ? 'pending' : null,
+    action: rules.wish !== undefined || rules.facts.action !== undefined ? 'pending' : null,
     enrolled: [],
     remember: false,
     refusal: null,
@@ -177,7 +185,7 @@ export function next(state: LoginState, event: LoginEvent, rules: LoginRules, no
     case 'skipped':
       return skipped(state, rules, now);
     case 'answered':
-      return answered(state, event.action, rules, now);
+      return answered(state, event, rules, now);
     case 'enrolled':
       return enrolled(state, event, rules, now);
     case 'cancelled':
@@ -274,7 +282,7 @@ function chosen(state: LoginState, event: Event<'chosen'>, rules: LoginRules, no
 }
 
 function another(state: LoginState, rules: LoginRules, now: number): LoginState {
-  if (state.at !== 'challenge' && state.at !== 'enrol') return state;
+  if (state.at !== 'challenge' && state.at !== 'enrol' && state.at !== 'action') return state;
   return proceed(state, rules, now);
 }
 
@@ -291,9 +299,9 @@ function begun(state: LoginState, event: Event<'begun'>, rules: LoginRules, now:
 
 function takenUp(state: LoginState, event: Event<'begun'>, rules: LoginRules, now: number): LoginState {
   if (state.step !== null) return event.again === true ? { ...state, step: event.step } : state;
-  const isRequired = rules.offers.some(({ action, after }) => action === state.due && after === 'always');
-  if (state.due === null || isRequired || mayTakeUp(state, rules, now)) return { ...state, step: event.step };
-  return answered(state, state.due, rules, now);
+  const isAsked = isDueAs('always', state, rules) || isDueAs('wished', state, rules);
+  if (state.due === null || isAsked || mayTakeUp(state, rules, now)) return { ...state, step: event.step };
+  return answered(state, { action: state.due }, rules, now);
 }
 
 function challengeBegun(state: LoginState, event: Event<'begun'>, rules: LoginRules, now: number): LoginState {
@@ -326,17 +334,30 @@ function skipped(state: LoginState, rules: LoginRules, now: number): LoginState 
   return proceed({ ...state, skipped: true }, rules, now);
 }
 
-function answered(state: LoginState, action: string, rules: LoginRules, now: number): LoginState {
+const isDueAs = (after: Offer['after'], { due }: LoginState, { offers }: LoginRules): boolean =>
+  offers.some((offer) => offer.action === due && offer.after === after);
+
+function answered(state: LoginState, event: Omit<Event<'answered'>, 'type'>, rules: LoginRules, now: number): LoginState {
+  const { action, removed = [], replaced } = event;
   if (state.at !== 'action' || state.due !== action) return state;
-  return proceed({ ...state, answered: [...state.answered, action] }, rules, now);
+  const proofs = state.proofs
+    .filter(({ credentialId }) => !removed.includes(credentialId))
+    .map((proof) => (proof.credentialId === replaced?.was ? { ...proof, credentialId: replaced.by } : proof));
+  // Whoever asked for it besides: it is done.
+  const wish = state.action === 'pending' && rules.wish?.action === action ? 'done' : state.action;
+  return proceed({ ...state, proofs, action: wish, answered: [...state.answered, action] }, rules, now);
 }
 
 /** The first of the actions that are due now. */
 function dueAction(state: LoginState, rules: LoginRules, now: number): string | undefined {
   const enrolled = state.proofs.filter((proof) => state.enrolled.includes(proof.credentialId));
+  // `decide` was asked, and has nothing against it.
+  const mayChange = state.action === 'pending' && rules.facts.action === 'change';
   const isDue = ({ action, after, factors }: Offer): boolean => {
     if (state.answered.includes(action)) return false;
-    if (after === 'always') return true;
+    if (after === 'wished') return mayChange;
+    // Not of whoever came with a session, was asked for proof, and went back instead.
+    if (after === 'always') return !state.expected || state.proofs.length > 0 || mayChange;
     // Whoever has just set one thing up is not asked to set up the next.
     const made = after === 'enrolled' ? enrolled : state.proofs.filter((proof) => !enrolled.includes(proof));
     return made.some((proof) => factors?.includes(proof.factor)) && mayTakeUp(state, rules, now);
@@ -357,7 +378,9 @@ function enrolled(state: LoginState, event: Event<'enrolled'>, rules: LoginRules
   if (added === state.proofs) return state;
   const { removed = [] } = event;
   const proofs = added.filter(({ credentialId }) => !removed.includes(credentialId));
-  const action = state.action === 'pending' ? 'done' : state.action;
+  // What an administrator or the policy wants set up is not yet what the application wishes.
+  const isWished = rules.wish === undefined || rules.wish.factor === credential.factor;
+  const action = state.action === 'pending' && isWished ? 'done' : state.action;
   const enrolledNow = { ...state, proofs, action, enrolled: [...state.enrolled, credential.id] };
   return proceed(enrolledNow, withCredential(rules, credential), now);
 }
@@ -374,7 +397,7 @@ function withCredential(rules: LoginRules, credential: OwnedFactor & { id: strin
 }
 
 function cancelled(state: LoginState, rules: LoginRules, now: number): LoginState {
-  if (state.action === 'pending') {
+  if (state.action === 'pending' && !(state.at === 'action' && isDueAs('always', state, rules))) {
     // Only the wish is cancelled when the sign-in stands without it.
     const without: LoginState = { ...state, action: 'cancelled' };
     if (decisionOf(without, rules, now).ask === 'nothing') return proceed(without, rules, now);

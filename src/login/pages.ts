@@ -19,7 +19,7 @@ import { enrolling } from './enrolment.ts';
 import { challengeOf, decisionOf, type LoginState } from './machine.ts';
 import { offeredFactor } from './offers.ts';
 import { isOffered, recoveryAddress } from './recovery/room.ts';
-import { requiredAction } from './required-actions.ts';
+import { requiredPage } from './required-actions.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { contextOf, knownOf, requireFactor, rulesOf } from './steps.ts';
 import { questionPage, unavailabilityOf } from './verification.ts';
@@ -117,7 +117,7 @@ async function pageOf(request: LoginRequest, login: Login, shown: Shown): Promis
     case 'challenge':
       return challengePage(request, login, shown);
     case 'action':
-      return requiredAction(login)?.page(request, login, shown) ?? enrolmentPage(request, login, shown);
+      return (await requiredPage(request, login, shown)) ?? enrolmentPage(request, login, shown);
     case 'enrol':
       return enrolmentPage(request, login, shown);
     default:

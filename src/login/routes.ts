@@ -24,7 +24,7 @@ import { beginEnrolment, declineStep, enrolStep, skipStep } from './enrolment.ts
 import { fieldsOf, hasAnswer, type LoginForm, type Posted, readPosted, retyped } from './form.ts';
 import { type LoginState, next, start } from './machine.ts';
 import { hasPage, problemOn, showLost, showPage } from './pages.ts';
-import { requiredAction } from './required-actions.ts';
+import { isRequiredDue, requiredBegin, requiredLeave, requiredStep } from './required-actions.ts';
 import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
 import { auditOrigin, chooseStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
 
@@ -72,8 +72,10 @@ async function getPage(request: LoginRequest, login: Login): Promise<void> {
   if (isLost(request.ctx, state)) return showLost(request, login);
   if (state.at === 'enrol' && state.step === null && !((state.factor ?? '') in state.unavailable))
     return apply(request, login, await beginEnrolment(request, login), {});
-  const required = state.step === null ? requiredAction(login)?.begin : undefined;
-  if (required) return apply(request, login, await required(request, login), {});
+  const leave = await requiredLeave(request, login);
+  if (leave) return apply(request, login, leave, {});
+  const begin = state.step === null ? requiredBegin(login) : undefined;
+  if (begin) return apply(request, login, await begin(request, login), {});
   if (mustBegin(request, login)) return apply(request, login, await beginChallenge(request, login), {});
   const fresh = await rediscover(request, login);
   if (fresh) return apply(request, login, fresh, {});
@@ -173,8 +175,7 @@ const STEPS: Partial<Record<LoginState['at'], Step>> = {
     return hasAnswer(form) && login.state.step !== null ? enrolStep(request, login, form) : undefined;
   },
   action: async (request, login, form) => {
-    const required = requiredAction(login);
-    if (required) return required.step(request, login, form);
+    if (isRequiredDue(login)) return requiredStep(request, login, form);
     if (form.do === 'skip' || form.do === 'never') return declineStep(request, login, form.do);
     if (form.do === 'accept' || form.do === 'resend') return beginEnrolment(request, login);
     return hasAnswer(form) && login.state.step !== null ? enrolStep(request, login, form) : undefined;

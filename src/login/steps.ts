@@ -13,6 +13,7 @@ import { deviceFacts, knownDevice } from '../sessions/devices.ts';
 import { type KnownUser, knownUser, NOBODY } from '../sessions/facts.ts';
 import { isAlive } from '../sessions/lifetimes.ts';
 import { Throttle } from '../sessions/throttle.ts';
+import { provedSince, wishIn } from '../sessions/wishes.ts';
 import { type CredentialRow, credentialSeal, replaceSecret } from '../store/credentials.ts';
 import type { Transaction } from '../store/rows.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
@@ -20,7 +21,7 @@ import { type UserRow, userById, userByLogin } from '../store/users.ts';
 import { rulesFor } from './facts.ts';
 import type { LoginEvent, LoginRules } from './machine.ts';
 import type { Shown } from './pages.ts';
-import { requiredOf } from './required.ts';
+import { actionOf, requiredOf } from './required.ts';
 import type { Login, LoginRequest, Proving } from './room.ts';
 
 /** What a step leads to: an event for the machine, or an error to show on the same page. */
@@ -70,10 +71,18 @@ export async function rulesOf(
   const device = userId === null ? undefined : await deviceAt(request, userId, known.credentials);
   const user = { known, session: alive, ...(device ? { device } : {}) };
   const { clientId } = asked;
-  const { enrolment, offers } = requiredOf(request, known, done);
-  const params = enrolment === undefined ? asked.params : { ...asked.params, kc_action: enrolment };
-  const rules = rulesFor(request.factors, realm, { params, clientId, startedAt: login.row.createdAt }, user, at);
-  return { ...rules, offers, required: enrolment };
+  const { settings } = realm.realm;
+  const { createdAt: startedAt } = login.row;
+  const wish = wishIn(settings, asked.params);
+  const { enrolment, offers } = requiredOf(request, known, wish, done);
+  const params = { ...asked.params, kc_action: enrolment ?? (wish === undefined ? undefined : asked.params.kc_action) };
+  const rules = rulesFor(request.factors, realm, { params, clientId, startedAt }, user, at);
+  // An enrolment asks for proof itself, and waits for the pages of what an administrator wants: they are no less than the wish.
+  const facts: LoginRules['facts'] =
+    wish === undefined || enrolment !== undefined || offers.length === 0
+      ? rules.facts
+      : { ...rules.facts, action: 'change', actionFreshSince: provedSince(wish, settings, startedAt) };
+  return { ...rules, facts, offers, required: enrolment, wish: wish && { factor: wish.enrols, action: actionOf(wish) } };
 }
 
 /** A user as a decision sees them; the same query for an id that is nobody's. */

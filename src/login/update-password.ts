@@ -1,56 +1,48 @@
-/** A password of one's own, in the place of one that an administrator gave. */
+/** A password of one's own: in the place of one that an administrator gave, or because the application asked for it. */
 import { conflict } from '../errors.ts';
 import { newPasswordErrors } from '../http/new-password.ts';
 import { say } from '../languages/messages.ts';
-import { newPasswordCredential } from '../sessions/credential-changes.ts';
-import { revokeTrust } from '../sessions/devices.ts';
-import { endSessionsIn } from '../sessions/sessions.ts';
-import { credentialSeal, insertCredential, replaceSecret } from '../store/credentials.ts';
-import { voidRecoveries } from '../store/recoveries.ts';
+import { PASSWORD } from '../policy/decide.ts';
+import { newPasswordCredential, storePassword } from '../sessions/credential-changes.ts';
 import type { Transaction } from '../store/rows.ts';
+import { raiseSession } from '../store/sessions.ts';
 import { removeRequiredAction } from '../store/user-changes.ts';
-import { lockUser } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
 import { UPDATE_PASSWORD } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { auditOrigin, knownOf, type Outcome, rulesOf, signingIn } from './steps.ts';
+import { requireStillProved } from './still-proved.ts';
 
 const ACTION = 'UPDATE_PASSWORD';
 
-/** Form fields `password-new` and `password-confirm`. Whoever else is signed in to the account is signed out. */
-export async function updatePasswordStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome> {
+/**
+ * Form fields `password-new` and `password-confirm`. Whoever else is signed in to the account is signed out.
+ * @param wished nobody requires it: the application asked
+ */
+export async function updatePasswordStep(request: LoginRequest, login: Login, form: LoginForm, wished: boolean): Promise<Outcome> {
   const user = await signingIn(request, login);
   const known = await knownOf(request, user.id);
   const errors = await newPasswordErrors(request, { user, settings: request.realm.realm.settings, rows: known.credentials }, form);
   if (errors.length > 0) return { errors, status: 400 };
-  const whose = { realmId: user.realmId, userId: user.id };
-  const made = await newPasswordCredential(request, whose, form['password-new'] ?? '', request.at);
-  const before = known.credentials.find(({ factor }) => factor === 'password');
-  // The credential stays the one that was proved in this sign-in, or the proof would be void.
-  const sealed = before && (await request.keyring.seal(credentialSeal(before), await request.keyring.open(credentialSeal(made), made.secret)));
-  const tell = await request.tell(user, { kind: 'passwordChanged' }, request.at);
+  const { asked, at } = request;
+  const made = await newPasswordCredential(request, { realmId: user.realmId, userId: user.id }, form['password-new'] ?? '', at);
+  const before = known.credentials.find(({ factor }) => factor === PASSWORD);
+  const tell = await request.tell(user, { kind: 'passwordChanged' }, at);
   const origin = auditOrigin(request, login, user.id);
   return {
-    event: { type: 'answered', action: UPDATE_PASSWORD },
+    event: { type: 'answered', action: UPDATE_PASSWORD, ...(before ? { replaced: { by: made.id, was: before.id } } : {}) },
     rules: await rulesOf(request, login, user.id, known, ACTION),
     renew: true,
     audit: { type: 'user.password-set', details: {} },
     subject: user.id,
     within: async (trx: Transaction) => {
-      await lockUser(trx, user.realmId, user.id);
+      const session = await requireStillProved(trx, request, login, user);
       // Whoever gave the password knows it too: once its owner has chosen another, nobody else does who typed it before.
-      if (!(await removeRequiredAction(trx, user, ACTION))) throw conflict(say('login.stepDone'));
-      if (before && sealed !== undefined) await replaceSecret(trx, before, sealed);
-      else await insertCredential(trx, made);
-      await endSessionsIn(
-        trx,
-        user.realmId,
-        { userId: user.id, ...(request.asked.session ? { butUid: request.asked.session.uid } : {}) },
-        request.at,
-      );
-      await revokeTrust(trx, whose, {}, 'credentials', origin);
-      // A link that was asked for before would set yet another password.
-      await voidRecoveries(trx, { ...whose, but: '' }, 'all');
+      if (!(await removeRequiredAction(trx, user, ACTION)) && !wished) throw conflict(say('login.stepDone'));
+      await storePassword(trx, made, origin, asked.session ? { uid: asked.session.uid } : {});
+      // What was proved with the password of before was proved by whoever has chosen this one.
+      const proofs = session?.proofs.map((proof) => (proof.factor === PASSWORD ? { ...proof, credentialId: made.id } : proof));
+      if (session && proofs) await raiseSession(trx, session, { proofs, facts: session.facts }, at);
       await tell(trx);
     },
   };

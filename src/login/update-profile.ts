@@ -1,4 +1,4 @@
-/** The user's own name and address, looked over because an administrator asked for it. */
+/** The user's own name and address, looked over because an administrator or the application asked for it. */
 import { isMailAddress } from '../delivery/channel.ts';
 import { conflict } from '../errors.ts';
 import type { FormError } from '../http/render.ts';
@@ -7,11 +7,12 @@ import { isUniqueViolation } from '../store/database.ts';
 import { voidRecoveries } from '../store/recoveries.ts';
 import { normalise } from '../store/rows.ts';
 import { removeRequiredAction, type UserChanges, updateUser } from '../store/user-changes.ts';
-import { lockUser, type UserRow, userById } from '../store/users.ts';
+import { type UserRow, userById } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
 import { UPDATE_PROFILE } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { knownOf, type Outcome, rulesOf, signingIn } from './steps.ts';
+import { requireStillProved } from './still-proved.ts';
 
 const ACTION = 'UPDATE_PROFILE';
 const MAX_NAME = 255;
@@ -36,7 +37,7 @@ export async function updateProfilePage(request: LoginRequest, { state }: Login,
 }
 
 /** Form fields `firstName`, `lastName` and `email`. An address that changes is not verified, and nothing that was sent to the one of before is any good. */
-export async function updateProfileStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome | undefined> {
+export async function updateProfileStep(request: LoginRequest, login: Login, form: LoginForm, wished: boolean): Promise<Outcome | undefined> {
   if (form.firstName === undefined || form.lastName === undefined || form.email === undefined) return undefined;
   const user = await signingIn(request, login);
   const profile = { firstName: form.firstName.trim(), lastName: form.lastName.trim(), email: form.email.trim() };
@@ -55,8 +56,8 @@ export async function updateProfileStep(request: LoginRequest, login: Login, for
     audit: { type: 'user.updated', details: { fields: Object.keys(changes) } },
     subject: user.id,
     within: async (trx) => {
-      await lockUser(trx, user.realmId, user.id);
-      if (!(await removeRequiredAction(trx, user, ACTION))) throw conflict(say('login.stepDone'));
+      await requireStillProved(trx, request, login, user);
+      if (!(await removeRequiredAction(trx, user, ACTION)) && !wished) throw conflict(say('login.stepDone'));
       try {
         await updateUser(trx, user, changes, at);
       } catch (error) {

@@ -10,12 +10,14 @@ import { heldProofs, ownedFactors } from '../factors/owned.ts';
 import { decide, type Facts, freshProofs } from '../policy/decide.ts';
 import { inputsOf } from '../policy/replay.ts';
 import { requestFacts } from '../policy/request.ts';
+import { wishOf } from '../policy/wish.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { DeviceStanding } from '../sessions/devices.ts';
 import { clientFacts, factsOf, type KnownUser, knownUser } from '../sessions/facts.ts';
 import { isRemembered } from '../sessions/lifetimes.ts';
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
+import { opennessOf, wishIn } from '../sessions/wishes.ts';
 import type { SessionRow } from '../store/sessions.ts';
 import { rowOf } from './clients/client-metadata.ts';
 import { deviceOf, settleDevice } from './devices.ts';
@@ -40,18 +42,17 @@ export interface Standing {
 /** One standing a request, however many callbacks ask for it. */
 const standings = new WeakMap<object, Promise<Standing | undefined>>();
 
-/** What became of a wish to enrol, for the answer to the application. */
+/** What became of the application's wish, for the answer to it. */
 const actions = new WeakMap<object, string | undefined>();
 
 /** What Keycloak's clients read in the answer besides the code: `session_state`, and what became of a `kc_action`. */
 export function answerParameters(ctx: KoaContextWithOIDC): Record<string, string> {
   const sid = ctx.oidc.session?.sidFor(ctx.oidc.client?.clientId ?? '');
   const { kc_action: asked } = ctx.oidc.params ?? {};
-  // One that is not done here was asked for in vain, and the application is to know.
-  return {
-    ...(sid ? { session_state: sid } : {}),
-    ...(typeof asked === 'string' && asked !== '' ? { kc_action: asked, kc_action_status: actions.get(ctx.oidc) ?? 'error' } : {}),
-  };
+  if (typeof asked !== 'string' || asked === '') return sid ? { session_state: sid } : {};
+  // One that is not done here was asked for in vain, and the application is to know. Keycloak leaves out what it was about.
+  const action = { kc_action: wishOf(asked)?.alias ?? asked, kc_action_status: actions.get(ctx.oidc) ?? 'error' };
+  return { ...(sid ? { session_state: sid } : {}), ...action };
 }
 
 /** The session of this request; undefined when nobody is signed in. A finished sign-in is claimed here, once. */
@@ -129,11 +130,11 @@ async function refuse(room: RealmRoom, ctx: KoaContextWithOIDC, reason: string):
   throw new errors.AccessDenied('the sign-in is no longer valid; start again from the application');
 }
 
-/** What became of a wish to enrol (`kc_action`), as Keycloak names it; undefined when there was none. */
-function actionStatus(standing: Standing): string | undefined {
+/** What became of a wish (`kc_action`), as Keycloak names it. */
+function actionStatus(standing: Standing, isSo: boolean): string {
   const action = standing.signIn?.state.action;
-  if (!action) return undefined;
-  return action === 'done' ? 'success' : action === 'cancelled' ? 'cancelled' : 'error';
+  if (action === 'done' || isSo) return 'success';
+  return action === 'cancelled' ? 'cancelled' : 'error';
 }
 
 /** What `decide` is told of this request. */
@@ -142,8 +143,10 @@ function factsFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing):
   const { session, signIn, known } = standing;
   const row = rowOf(ctx.oidc.client);
   const { client, wishes } = clientFacts(room.context.policy, row.clientId, row.attributes);
+  const { params = {} } = ctx.oidc;
+  const heeded = wishIn(room.context.realm.settings, params) === undefined ? { ...params, kc_action: undefined } : params;
   // `max_age` and `prompt=login` count from when the sign-in began, or a slow typist would never arrive.
-  const { action, ...requested } = requestFacts(ctx.oidc.params ?? {}, signIn?.row.createdAt ?? now, wishes);
+  const { action, ...requested } = requestFacts(heeded, signIn?.row.createdAt ?? now, wishes);
   const acted = signIn?.state.action === 'done' || signIn?.state.action === 'cancelled';
   const request = { client, ...requested, ...(action !== undefined && !acted ? { action } : {}) };
   const proofs = heldProofs(freshProofs(session.proofs, now, session.lastSeenAt), known.credentials);
@@ -162,6 +165,12 @@ function factsFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing):
 function then({ factors, context }: RealmRoom, { signIn, known }: Standing): Parameters<typeof inputsOf>[1] {
   const before = known.credentials.filter((row) => signIn === undefined || row.createdAt < signIn.row.createdAt);
   return { version: context.policy.version, owned: ownedFactors(factors, context.realm.settings, before) };
+}
+
+/** The application wishes something of the user, whose pages have not had their say. @throws `interaction_required` where none may be shown */
+function askToAct(ctx: KoaContextWithOIDC): true {
+  if (ctx.oidc.prompts.has('none')) throw new errors.InteractionRequired('kc_action needs the user: ask without prompt=none');
+  return true;
 }
 
 /**
@@ -183,8 +192,11 @@ export async function mustAsk(room: RealmRoom, ctx: KoaContextWithOIDC): Promise
     await recordStepUp(room, ctx, standing, facts);
     return true;
   }
+  const wish = wishIn(room.context.realm.settings, ctx.oidc.params ?? {});
+  const wished = wish && opennessOf(wish, standing.known, { factors: room.factors, on: room.context, now: facts.now });
+  if (wished === 'open' && !standing.signIn) return askToAct(ctx);
   if (!(await settleDevice(room, ctx, { ...standing, ...whoseOf(standing) }, decision, facts.owned.length > 0))) return true;
-  actions.set(ctx.oidc, actionStatus(standing));
+  actions.set(ctx.oidc, actionStatus(standing, wished === 'done'));
   await recordAnswer(room, ctx, standing, decision, () => inputsOf(facts, then(room, standing)));
 
   // What the code, and with it every token, will say. The library would read them from its session.

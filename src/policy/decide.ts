@@ -13,7 +13,7 @@
 import type { Level, Proof } from './assurance.ts';
 import { reaches } from './assurance.ts';
 import type { Facts, Need, OwnedFactor, RuleName } from './policy.ts';
-import { deviceStands, ENROL_FRESH_MS, graceOf, levelOfAcr, needBeforeEnrolment, needOf, ownedBy } from './policy.ts';
+import { deviceStands, ENROL_FRESH_MS, graceOf, levelOfAcr, needBeforeChange, needBeforeEnrolment, needOf, ownedBy } from './policy.ts';
 import { amrOf, countedProofs, counts, isComplete, isFirst, isForAdministrators, isPass, isRecovery, levelOf, PASSWORD } from './proofs.ts';
 
 export type { Facts, FactsClient, FactsUser, OwnedFactor, RuleName } from './policy.ts';
@@ -98,7 +98,11 @@ function settled(facts: Facts, need: Need): Decision {
   if ('due' in state && (state.put === null || !facts.skipped)) return enrolment(facts, need, { offered: state.due, skip: state.put });
   const granted = 'due' in state ? state.anyway : state;
   // What allows the enrolment is asked first: it serves the sign-in too, and nobody is asked for one factor, then another.
-  if (wished.length > 0) return enrolment(facts, need, { offered: wished, skip: null, gap: 'ask' in granted ? granted : null });
+  const gap = 'ask' in granted ? granted : null;
+  if (wished.length > 0) return enrolment(facts, need, { offered: wished, skip: null, gap });
+  // The change itself is a page behind the last proof: nothing is asked once it may be made.
+  const first = facts.action === 'change' ? beforehand(facts, needBeforeChange(facts, need), gap) : null;
+  if (first !== null) return first;
   return 'ask' in granted ? granted : answer(facts, need, granted);
 }
 
@@ -224,6 +228,11 @@ function enrolment(
   { offered, skip, gap = null }: { offered: readonly OwnedFactor[]; skip: Skip | null; gap?: Question | null },
 ): Decision {
   const before = needBeforeEnrolment(facts, need);
+  return beforehand(facts, before, gap) ?? { ask: 'enrol', factors: idsOf(offered), level: need.level, rules: before.rules, skip };
+}
+
+/** What is still to be shown before something is bound or changed, and for the request besides (`gap`); null for nothing. */
+function beforehand(facts: Facts, before: Need, gap: Question | null): Question | null {
   const first = missing(facts, before, countedFor(facts, before));
   if (first === 'unreachable') {
     // What is owned was switched off, or is of a kind that shows nothing. Nothing is bound.
@@ -234,7 +243,7 @@ function enrolment(
     const both = first.factors.filter((id) => gap.factors.includes(id));
     if (both.length > 0) return { ...first, factors: both };
   }
-  return first ?? gap ?? { ask: 'enrol', factors: idsOf(offered), level: need.level, rules: before.rules, skip };
+  return first ?? gap;
 }
 
 function answer(facts: Facts, need: Need, { counted, spared }: Grant): Decision {

@@ -37,11 +37,11 @@ export interface Facts {
   };
   /** When the sign-in began, from which a rule's `maxAge` counts, or a slow typist would never arrive; now when absent. */
   startedAt?: number;
-  /** The user asked to enrol one more factor (`kc_action`). */
-  action?: 'enrol';
+  /** The user asked to enrol one more factor, or to change something of their account (`kc_action`). */
+  action?: 'enrol' | 'change';
   /** Which factors that wish is about; any that may be enrolled when absent. */
   actionFactors?: readonly string[];
-  /** How old the proofs may be that allow the action; five minutes when absent. */
+  /** How old the proofs may be that allow the action; five minutes when absent, and never more for a change. */
   actionFreshSince?: number;
   /** What is unusual about this sign-in. */
   risk: readonly Risk[];

@@ -119,21 +119,26 @@ export function needOf(facts: Facts, relief?: Relief): Need {
  */
 export function needBeforeEnrolment(facts: Facts, need: Need): Need {
   const recent = facts.action === 'enrol' && facts.actionFreshSince !== undefined ? facts.actionFreshSince : facts.now - ENROL_FRESH_MS;
+  return { ...needOfStrongest(facts, need, recent), recoverable: true, rules: [...need.rules, 'enrol.recent'] };
+}
+
+/**
+ * What must have been shown before something of the account is changed: the same, but that a code for a lost factor stands
+ * for none that is stronger. However long the page stood open, it was moments ago.
+ */
+export function needBeforeChange(facts: Facts, need: Need): Need {
+  const since = Math.max(facts.actionFreshSince ?? Number.NEGATIVE_INFINITY, facts.now - ENROL_FRESH_MS);
+  return { ...needOfStrongest(facts, need, since), rules: [...need.rules, 'change.recent'] };
+}
+
+function needOfStrongest(facts: Facts, need: Need, since: number): Need {
   const owned = ownedBy(facts);
   // A factor of the password's own kind shows nothing new beside it and so lends no level, but it is asked all the same.
   const top = owned
     .filter((factor) => factor.kinds.some((kind) => kind !== 'knowledge'))
     .reduce<Level>((level, factor) => strongest(level, factor.level), 'aal1');
   // What is owned has to be shown whether or not it counts for the request.
-  return {
-    ...need,
-    level: top,
-    second: owned.length > 0,
-    factors: null,
-    since: Math.max(need.since, recent),
-    recoverable: true,
-    rules: [...need.rules, 'enrol.recent'],
-  };
+  return { ...need, level: top, second: owned.length > 0, factors: null, since: Math.max(need.since, since) };
 }
 
 /**

@@ -7,7 +7,7 @@ export type RequestFacts = Pick<Facts, 'requested' | 'startedAt' | 'action' | 'a
 /** Authorization request parameters as strings, such as oidc-provider keeps them in an interaction. */
 export type RequestParams = Readonly<Record<string, unknown>>;
 
-/** Keycloak's application-initiated actions that add a factor; the others are not done here, and the application is told so. */
+/** Keycloak's application-initiated actions that add a factor; of the others see wish.ts. */
 const ACTION_FACTORS: ReadonlyMap<string, string> = new Map([
   ['CONFIGURE_TOTP', 'totp'],
   ['webauthn-register', 'security-key'],
@@ -15,13 +15,14 @@ const ACTION_FACTORS: ReadonlyMap<string, string> = new Map([
   ['CONFIGURE_RECOVERY_AUTHN_CODES', 'recovery-codes'],
 ]);
 
-/** Ours, for factors that Keycloak has no name for. */
+/** Ours, for any factor: also for those that Keycloak has no name for. */
 const OWN_ACTION = /^enrol:([a-z][a-z0-9-]*)$/;
+export const ownActionToEnrol = (factor: string): string => `enrol:${factor}`;
 
 /** The `kc_action` that asks to enrol a factor. */
 export function actionToEnrol(factor: string): string {
   for (const [action, id] of ACTION_FACTORS) if (id === factor) return action;
-  return `enrol:${factor}`;
+  return ownActionToEnrol(factor);
 }
 
 /** The factor that an action enrols; undefined for another action. */

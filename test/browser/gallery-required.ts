@@ -7,7 +7,29 @@ const login = { realm, client: { name: 'Parts Catalogue', uri: 'https://parts.ex
 const code = { digits: 8, valid: 300, wait: 30, address: 'a•••@example.com', unavailable: null };
 const profile = { username: 'ada', firstName: 'Ada', lastName: 'Lindqvist', email: 'ada@example.com', needsEmail: true };
 
+const method = { name: say('factor.totp.name'), label: 'Old phone', createdAt: '2026-03-01T09:12:00.000Z', lastUsedAt: '2026-10-31T17:45:00.000Z' };
+const wished = { ...login, username: 'ada', wished: true };
+
 export const requiredExhibits: Exhibit[] = [
+  { name: 'new password, wished', view: 'login/recovery/password', model: { ...wished, least: 8 } },
+  { name: 'profile, wished', view: 'login/update-profile', model: { ...wished, ...profile } },
+  { name: 'verify an address, wished', view: 'login/verify-email', model: { ...wished, ...code } },
+  { name: 'remove a method, wished', view: 'login/remove-method', model: { ...wished, method } },
+  {
+    name: 'remove a method, wished, awkward',
+    view: 'login/remove-method',
+    model: {
+      ...wished,
+      client: { name: '<b>\u202eلا</b>'.repeat(12), uri: `https://${'very-'.repeat(20)}long.example.com/` },
+      method: { ...method, label: 'x'.repeat(60), lastUsedAt: null },
+    },
+  },
+  {
+    name: 'remove a method, gone',
+    view: 'login/remove-method',
+    model: { ...wished, method: null, errors: [{ field: null, message: say('account.methods.gone') }] },
+    status: 409,
+  },
   {
     name: 'act as a user',
     view: 'login/impersonate',

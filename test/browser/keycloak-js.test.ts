@@ -172,9 +172,9 @@ inBrowser('the profile is read with the token; a level is stepped up to; an app 
   await page.locator('button[value=cancel]').first().click();
   t.deepEqual(await back({ page }), signedIn);
   t.deepEqual(await inPage(page, 'told[0]'), ['onActionUpdate', 'cancelled', 'CONFIGURE_TOTP']);
-  await leave(page, "kc.login({ action: 'TERMS_AND_CONDITIONS' })");
+  await leave(page, "kc.login({ action: 'UPDATE_EMAIL' })");
   t.deepEqual(await back({ page }), signedIn);
-  t.deepEqual(await inPage(page, 'told[0]'), ['onActionUpdate', 'error', 'TERMS_AND_CONDITIONS'], 'what is not done here is said');
+  t.deepEqual(await inPage(page, 'told[0]'), ['onActionUpdate', 'error', 'UPDATE_EMAIL'], 'what is not done here is said');
 
   const { secret } = await giveApp(cardea, user);
   await leave(page, "kc.login({ acr: { values: ['aal2'], essential: true } })");
@@ -183,6 +183,44 @@ inBrowser('the profile is read with the token; a level is stepped up to; an app 
   t.deepEqual(await back({ page }), signedIn);
   t.is(await inPage(page, 'kc.idTokenParsed.acr'), 'aal2');
   t.deepEqual(complaints, []);
+});
+
+inBrowser('a new password is chosen because the application asks, or not, as the user likes', async (t) => {
+  const at = await world();
+  const { page, user, client, complaints } = at;
+  const options = { init: { onLoad: 'login-required', checkLoginIframe: false } };
+  await signInAt(at, options);
+  t.deepEqual(await back({ page }), signedIn);
+  const choose = async () => {
+    await leave(page, "kc.login({ action: 'UPDATE_PASSWORD' })");
+    await page.getByRole('heading', { name: 'Choose a new password' }).waitFor();
+    t.true(await page.getByText(`${client.clientId} asks for this.`).isVisible());
+  };
+  await choose();
+  await page.getByRole('button', { name: `Back to ${client.clientId}` }).click();
+  t.deepEqual(await back({ page }), signedIn);
+  t.deepEqual(await inPage(page, 'told[0]'), ['onActionUpdate', 'cancelled', 'UPDATE_PASSWORD']);
+
+  await choose();
+  const chosen = 'four words without relation';
+  await page.getByLabel('New password').fill(chosen);
+  await page.getByLabel('The same again').fill(chosen);
+  await page.getByRole('button', { name: 'Set the password' }).click();
+  t.deepEqual(await back({ page }), signedIn);
+  t.deepEqual(await inPage(page, 'told[0]'), ['onActionUpdate', 'success', 'UPDATE_PASSWORD']);
+  t.true(await inPage(page, 'kc.updateToken(-1)'), 'the session goes on');
+
+  await leave(page, 'kc.logout({ redirectUri: location.origin + "/silent-check-sso.html" })');
+  await page.waitForURL(`${at.origin}/silent-check-sso.html`);
+  await begin(page, at.origin, options);
+  await password(page, user);
+  await page.getByRole('alert').waitFor();
+  await password(page, { ...user, password: chosen });
+  t.deepEqual(await back({ page }), signedIn);
+  t.deepEqual(
+    complaints.filter((text) => !text.includes('400 (Bad Request)')),
+    [],
+  );
 });
 
 inBrowser('a sign-out by POST comes back too, and only to where the client may be left for', async (t) => {

@@ -130,6 +130,13 @@ forEachEngine((engine) => {
     await authentication.removeRequiredActionConfig({ alias });
     t.is((await authentication.getRequiredActionConfig({ alias })).config?.max_auth_age?.toString(), '300');
 
+    const removal = await authentication.getRequiredActionForAlias({ alias: 'delete_credential' });
+    t.like(removal, { enabled: true, defaultAction: false }, 'applications may ask for it');
+    await authentication.updateRequiredAction({ alias: 'delete_credential' }, { ...removal, enabled: false });
+    t.false((await authentication.getRequiredActionForAlias({ alias: 'delete_credential' })).enabled);
+    const wanted = authentication.updateRequiredAction({ alias: 'delete_credential' }, { ...removal, defaultAction: true });
+    t.is((await refusal(wanted)).status, 501, 'but nobody is required to');
+
     await authentication.deleteRequiredAction({ alias });
     t.falsy(await authentication.getRequiredActionForAlias({ alias }));
     t.is((await refusal(authentication.deleteRequiredAction({ alias }))).status, 404);

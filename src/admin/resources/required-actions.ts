@@ -3,6 +3,7 @@
  * for at all, which every new user is asked for, and in what order they are shown. Kept with the realm's settings.
  */
 import { AppError, badInput, conflict, notFound } from '../../errors.ts';
+import { DELETE_CREDENTIAL } from '../../policy/wish.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { Operator } from './context.ts';
@@ -36,6 +37,9 @@ const KNOWN: readonly { alias: string; name: string; priority: number; config?: 
 
 const hasPage = (alias: string): boolean => REQUIRED_ACTIONS.some((action) => action === alias);
 
+/** Nobody is required to, but an application may ask for it (`kc_action`). */
+const isDone = (alias: string): boolean => hasPage(alias) || alias === DELETE_CREDENTIAL;
+
 function shown({ requiredActions }: RealmSettings, known: (typeof KNOWN)[number]): ShownAction & { registered: boolean } {
   const { alias } = known;
   const said = Object.hasOwn(requiredActions, alias) ? requiredActions[alias] : undefined;
@@ -43,7 +47,7 @@ function shown({ requiredActions }: RealmSettings, known: (typeof KNOWN)[number]
     alias,
     name: said?.name ?? known.name,
     registered: said?.registered ?? true,
-    enabled: hasPage(alias) && said?.enabled !== false,
+    enabled: isDone(alias) && said?.enabled !== false,
     defaultAction: said?.defaultAction ?? false,
     priority: said?.priority ?? known.priority,
     config: { ...known.config, ...said?.config },
@@ -71,7 +75,7 @@ export type ActionChanges = Partial<Pick<ShownAction, 'name' | 'enabled' | 'defa
  */
 export async function changeRequiredAction(operator: Operator, realm: RealmRow, alias: string, changes: ActionChanges): Promise<void> {
   const before = requiredActionOf(realm, alias);
-  if (!hasPage(alias) && (changes.enabled === true || changes.defaultAction === true))
+  if ((!isDone(alias) && changes.enabled === true) || (!hasPage(alias) && changes.defaultAction === true))
     throw new AppError({ code: 'not_implemented', status: 501, message: `There is no page for ${alias}: nobody can be asked to do it.` });
   const { name = before.name, enabled = before.enabled, defaultAction = before.defaultAction, priority = before.priority, config } = changes;
   const after = { name, enabled, defaultAction, priority, ...(config === undefined ? {} : { config: inPlaceOf(realm, alias, config) }) };
@@ -90,7 +94,7 @@ export async function registerRequiredAction(operator: Operator, realm: RealmRow
   if (!known) throw badInput('providerId', `providerId: there is no required action "${alias}"`);
   if (known.registered) throw conflict(`Required action "${alias}" is registered already.`, 'providerId');
   const priority = Math.max(...requiredActionsOf(realm).map((one) => one.priority), 0) + 1;
-  const back = { registered: true, enabled: hasPage(alias), defaultAction: false, priority, ...(name === undefined ? {} : { name }) };
+  const back = { registered: true, enabled: isDone(alias), defaultAction: false, priority, ...(name === undefined ? {} : { name }) };
   await updateRealmSettings(operator, realm, { requiredActions: { [alias]: back } });
 }
 

@@ -281,6 +281,54 @@ test('a forced enrolment fulfils the wish, too', (t) => {
   t.is(done.action, 'done');
 });
 
+test('kc_action and a forced enrolment of something else: the wish is still to be done', (t) => {
+  const forced = rulesWith([], { facts: { ...WISH, policy: policyOf('required') }, wish: { factor: 'passkey' } });
+  const done = run(start(forced, { userId: null }, NOW), forced, provedPassword, { type: 'begun', step: 1 }, enrolledTotp());
+  t.is(done.action, 'pending');
+});
+
+const CHANGE = 'required:UPDATE_PASSWORD';
+const changing = (after: 'always' | 'wished', ago: number, some: Some = {}) =>
+  rulesWith(['totp-1'], {
+    facts: { action: 'change' },
+    sessionProofs: [password(ago), totp(ago)],
+    offers: [{ action: CHANGE, after }],
+    wish: { action: CHANGE },
+    ...some,
+  });
+
+test('kc_action that changes something: a page of its own behind fresh proof, and done once it was answered', (t) => {
+  const rules = changing('wished', MINUTE);
+  const page = start(rules, { userId: 'alice' }, NOW);
+  t.like(page, { at: 'action', due: CHANGE, action: 'pending' });
+  t.like(next(page, { type: 'answered', action: CHANGE }, rules, NOW), { at: 'done', action: 'done' });
+  t.like(next(page, { type: 'cancelled' }, rules, NOW), { at: 'done', action: 'cancelled' });
+  t.is(next(page, { type: 'answered', action: 'another' }, rules, NOW), page);
+  t.is(next(page, { type: 'another' }, rules, NOW), page);
+  t.is(next(page, { type: 'another' }, changing('wished', 6 * MINUTE), NOW).at, 'password', 'what went stale meanwhile is asked again');
+});
+
+test('what an administrator requires is not cancelled with the wish, nor come by without proof', (t) => {
+  const page = start(changing('always', MINUTE), { userId: 'alice' }, NOW);
+  t.like(page, { at: 'action', due: CHANGE });
+  t.is(next(page, { type: 'cancelled' }, changing('always', MINUTE), NOW).refusal, 'cancelled');
+  const stale = changing('always', 6 * MINUTE);
+  const asked = start(stale, { userId: 'alice' }, NOW);
+  t.is(asked.at, 'password');
+  t.like(next(asked, { type: 'cancelled' }, stale, NOW), { at: 'done', action: 'cancelled' });
+});
+
+test('a password that was replaced is what was proved; a method that was removed proves nothing any more', (t) => {
+  const rules = rulesWith(['totp-1'], { facts: { action: 'change' }, offers: [{ action: CHANGE, after: 'wished' }], wish: { action: CHANGE } });
+  const page = run(start(rules, { userId: null }, NOW), rules, provedPassword, proved('totp-1'));
+  t.is(page.due, CHANGE);
+  const { credentialId: was } = password();
+  const replaced = next(page, { type: 'answered', action: CHANGE, replaced: { was, by: 'new' } }, rules, NOW);
+  t.is(replaced.at, 'done');
+  t.deepEqual(replaced.proofs.map(({ credentialId }) => credentialId).toSorted(), ['new', 'totp-1']);
+  t.like(next(page, { type: 'answered', action: CHANGE, removed: ['totp-1'] }, rules, NOW), { at: 'challenge', action: 'done' });
+});
+
 test('without a wish, cancelling is access denied', (t) => {
   const rules = rulesWith(['totp-1']);
   const asked = next(start(NOBODY, { userId: null }, NOW), provedPassword, rules, NOW);
