@@ -6,6 +6,7 @@ import { type MessageKey, type Saying, say } from '../languages/messages.ts';
 import { type AboutClient, aboutClient } from '../realms/home.ts';
 import { currentRequestId } from '../telemetry/log.ts';
 import { rowOf } from './clients/client-metadata.ts';
+import { TooManyFetched } from './clients/request-uris.ts';
 import { described } from './descriptions.ts';
 import { STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
@@ -29,6 +30,7 @@ const TOLD: Readonly<Record<string, Told>> = {
 };
 const OVER = told('error.title.expired', 'error.protocol.over.message', 'error.protocol.over.hint');
 const STALE_LOGOUT = told('error.protocol.staleLogout.title', 'error.protocol.staleLogout.message', 'error.protocol.staleLogout.hint');
+const BUSY = told('error.title.429', 'error.protocol.busy.message', 'error.protocol.busy.hint');
 const OTHERWISE = told('error.title.otherwise', 'error.protocol.otherwise.message', 'error.protocol.otherwise.hint');
 
 export interface Pages {
@@ -85,6 +87,7 @@ export function pagesOf(room: RealmRoom, cookie: { path: string }): Pages {
 
 function toldOf(ctx: KoaContextWithOIDC, out: ErrorOut, error: Error): Told {
   if (error instanceof errors.SessionNotFound) return OVER;
+  if (error instanceof TooManyFetched) return BUSY;
   // The page to sign out by holds a word that its session has forgotten.
   if (ctx.oidc.route === 'end_session_confirm' && out.error === 'invalid_request') return STALE_LOGOUT;
   return TOLD[out.error] ?? OTHERWISE;

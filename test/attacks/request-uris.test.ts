@@ -53,11 +53,18 @@ forEachEngine((engine) => {
         if (!query.has(name)) query.set(name, value);
       const answer = await fetch(`${server.url}/realms/${realm.name}/protocol/openid-connect/auth?${query}`, {
         redirect: 'manual',
-        headers: { 'x-forwarded-for': ip },
+        headers: { 'x-forwarded-for': ip, accept: 'text/html' },
       });
       const location = answer.headers.get('location') ?? '';
       const { error = '', error_description: says = '' } = Object.fromEntries(new URL(location, 'http://x').searchParams);
-      return { status: answer.status, headers: answer.headers, begun: answer.status === 303 && location.includes('/login/'), error, says };
+      return {
+        status: answer.status,
+        headers: answer.headers,
+        html: await answer.text(),
+        begun: answer.status === 303 && location.includes('/login/'),
+        error,
+        says,
+      };
     };
     const sign = async (how: Signing = {}) => {
       const inside = Object.fromEntries(new URL((await authorizationRequest(rp)).url).searchParams);
@@ -143,7 +150,10 @@ forEachEngine((engine) => {
     t.is(asked(nothing), 31);
     const waits = many.filter(({ status }) => status === 429);
     t.is(waits.length, 30);
-    for (const { headers } of waits) t.is(headers.get('retry-after'), '60');
+    for (const { headers, html } of waits) {
+      t.is(headers.get('retry-after'), '60');
+      t.true(html.includes('Wait a minute'));
+    }
     t.true((await visit({ request_uri: uri }, '198.19.0.1')).begun, 'what is known is not asked for');
     t.true((await visit({ request_uri: serve(await sign()) }, '198.19.0.2')).begun, 'and others go on');
   });

@@ -46,7 +46,13 @@ const UNREGISTERED =
 /** One sentence for all of them: whoever registers an address must not learn what is where in our network. */
 const UNFETCHED =
   'no request object could be fetched from request_uri; a GET has to be answered within 3 seconds by 200, without a redirect, and the signed JWT alone (application/oauth-authz-req+jwt, 32 KiB), the one whose SHA-256 the fragment names, from a public https address';
-const TOO_OFTEN = 'too many request objects were fetched just now; wait as long as Retry-After says';
+
+/** 429, for a visitor or all of a client's. */
+export class TooManyFetched extends TooMany {
+  constructor() {
+    super('too many request objects were fetched just now; wait as long as Retry-After says');
+  }
+}
 
 type Deps = Pick<RealmRoom, 'fetchGuarded' | 'log' | 'now' | 'context'>;
 
@@ -135,7 +141,7 @@ class RequestObjects {
     // A visitor who has to wait takes nothing from the others.
     if (!this.#visitors.take(`${asked.row.id} ${ctx.ip}`) || !this.#hosts.take(new URL(asked.address).host)) {
       ctx.set('Retry-After', String(MINUTE_MS / 1000));
-      throw new TooMany(TOO_OFTEN);
+      throw new TooManyFetched();
     }
     const underWay = this.#ask(asked)
       .then((object) => {
