@@ -15,7 +15,7 @@ import { COOKIES, STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
 import { endSessionOfToken } from './sign-out-by-token.ts';
 import { requestCache } from './storage/request-cache.ts';
-import { isOutdated } from './storage/session-adapter.ts';
+import { isOutdated, isRefused } from './storage/session-adapter.ts';
 import { algorithmOf, JWT_MARK, looksLikeJwt } from './tokens/access-tokens.ts';
 import type { ClientFailures } from './too-many.ts';
 
@@ -29,7 +29,7 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
     await next();
     // Unmatched paths never got a context of the library's.
     if (!('oidc' in ctx) || !ctx.oidc) return;
-    if (isOutdated(ctx.oidc)) keepNewerSession(ctx);
+    if (isOutdated(ctx.oidc) || isRefused(ctx.oidc)) keepNewerSession(ctx);
     await failures.end(ctx);
     switch (ctx.oidc.route) {
       case 'token':
@@ -94,12 +94,16 @@ function renewAtSignInOnly(provider: Provider): void {
   };
 }
 
-/** A form that comes without its session is answered by a page, for which the library would save a session that has no cookie. */
+/**
+ * A form that comes without its session is answered by a page, for which the library would save a session that has no cookie;
+ * and one that was refused is not tried again when the request is over.
+ */
 function keepNoUnsavedSession(provider: Provider): void {
   const prototype: { exp?: number; persist(): Promise<unknown> } = provider.Session.prototype;
   const { persist } = prototype;
   prototype.persist = async function persistSaved(this: { exp?: number }): Promise<unknown> {
-    return this.exp === undefined ? undefined : persist.call(this);
+    const oidc = Provider.ctx?.oidc;
+    return this.exp === undefined || (oidc && isRefused(oidc)) ? undefined : persist.call(this);
   };
 }
 
@@ -145,7 +149,7 @@ function completeTokenResponse({ context }: RealmRoom, ctx: KoaContextWithOIDC):
   });
 }
 
-/** Another request has renewed the session meanwhile, and the browser has, or gets, that one's cookie. */
+/** Another request has renewed the session meanwhile, and the browser has, or gets, that one's cookie; or there is none that was saved. */
 function keepNewerSession(ctx: KoaContextWithOIDC): void {
   const cookies = [ctx.response.get('set-cookie')]
     .flat()

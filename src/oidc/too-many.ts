@@ -30,6 +30,8 @@ export function tooManySignIns(ctx: KoaContextWithOIDC): Error {
 
 /** Endpoints at which clients authenticate themselves. */
 const ROUTES = new Set(['token', 'introspection', 'revocation', 'pushed_authorization_request', 'device_authorization']);
+/** No client is called so. */
+const NOBODY = '';
 /** Of how many clients and addresses a process remembers that they have to wait. */
 const REMEMBERED = 10_000;
 
@@ -43,15 +45,18 @@ export class ClientFailures {
   readonly #room: RealmRoom;
   /** From when on the next attempt is let through, by subject. */
   readonly #freeAt = new LRUCache<string, number>({ max: REMEMBERED });
-  /** Who a request says that it is; also a client that does not exist. */
+  /** The client that a request says it is of. */
   readonly #asked = new WeakMap<object, string>();
 
   constructor(room: RealmRoom) {
     this.#room = room;
   }
 
-  /** A request names a client. @throws 429 while that client has to wait at this address */
-  begin(ctx: KoaContextWithOIDC, clientId: string): void {
+  /**
+   * A request names a client. Names that nobody has are counted together, or whoever makes them up would fill a table with them.
+   * @throws 429 while that client has to wait at this address
+   */
+  begin(ctx: KoaContextWithOIDC, clientId: string = NOBODY): void {
     if (!ROUTES.has(ctx.oidc.route)) return;
     this.#asked.set(ctx.oidc, clientId);
     const wait = this.#freeAt.size === 0 ? 0 : (this.#freeAt.get(this.#subject(ctx, clientId)) ?? 0) - this.#room.now();

@@ -9,7 +9,7 @@ const atMost = (most: number) => (entries: object) => Object.keys(entries).lengt
 export const keptFields = {
   /** An API that only receives tokens: nobody signs in to it, and it gets none. */
   bearerOnly: z.boolean(),
-  /** Seconds since the epoch: access tokens of before are void. */
+  /** Seconds since the epoch: access and refresh tokens of before are void. */
   notBefore: z.number().int().min(0).max(100_000_000_000),
   surrogateAuthRequired: z.boolean(),
   frontchannelLogout: z.boolean(),

@@ -73,22 +73,26 @@ export async function insertPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): 
 }
 
 /**
- * Stores a sign-in that begins, or the code of a device's, unless as many from that address are open: one statement, so that it costs what it cost
- * before. Of many at once a few may pass together; what is bounded is a table, not a secret.
+ * Stores what anybody may have stored, such as a sign-in that begins, unless as many from that address are open: one
+ * statement, so that it costs what it cost before. Of many at once a few may pass together; what is bounded is a table, not
+ * a secret.
  *
  * @param from.address an HMAC, kept with the row
+ * @returns false when there are too many, and also when it is there already
  */
 export async function insertOpen(knex: Knex, row: Omit<PayloadRow, 'uses'>, from: { address: string; most: number; now: number }): Promise<boolean> {
   const result = await knex.raw(
-    `INSERT INTO oidc_payloads (realm_id, model, id, payload, user_code, expires_at, address)
-     SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS TEXT)
+    `INSERT INTO oidc_payloads (realm_id, model, id, payload, uid, user_code, expires_at, address)
+     SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS TEXT)
      WHERE (SELECT COUNT(*) FROM (SELECT 1 FROM oidc_payloads WHERE realm_id = ? AND address = ? AND expires_at > ? LIMIT ?) AS begun) < ?
+     ON CONFLICT DO NOTHING
      RETURNING id`,
     [
       row.realmId,
       row.model,
       row.id,
       row.payload,
+      row.uid,
       row.userCode,
       row.expiresAt,
       from.address,
@@ -161,9 +165,12 @@ export async function lockSessionPayload(trx: Knex.Transaction, realmId: string,
   return row && fromRecord(row);
 }
 
-/** Replaces a Session's row, whose id changes when it is renewed. */
-export async function replaceSessionPayload(trx: Knex, row: Omit<PayloadRow, 'uses'>): Promise<void> {
+/**
+ * Replaces a Session's row, whose id changes when it is renewed.
+ * @param isOpen nobody is signed in to it, so that its address is counted (`insertOpen`)
+ */
+export async function replaceSessionPayload(trx: Knex, row: Omit<PayloadRow, 'uses'>, isOpen: boolean): Promise<void> {
   await trx('oidc_payloads')
     .where({ realm_id: row.realmId, model: 'Session', uid: row.uid })
-    .update({ id: row.id, payload: row.payload, expires_at: row.expiresAt });
+    .update({ id: row.id, payload: row.payload, expires_at: row.expiresAt, ...(isOpen ? {} : { address: null }) });
 }

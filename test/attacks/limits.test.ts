@@ -2,7 +2,8 @@ import { at, DAY, forgetSession, guess, known, someAddress, throttling } from '.
 import { formsOf, type Page } from '../support/agent.ts';
 import { arena, audited, basic, begin, call, codeFrom, parallel, postTo, type Scene, tally } from '../support/attack.ts';
 import { forEachEngine, onPostgres } from '../support/databases.ts';
-import { Browser, text } from '../support/sign-in.ts';
+import { proofKey, proofOf } from '../support/dpop.ts';
+import { authorizationRequest, Browser, text } from '../support/sign-in.ts';
 
 /** How many rows count something of this realm. */
 const counters = async ({ server, realm }: Scene) =>
@@ -108,6 +109,59 @@ forEachEngine((engine) => {
     }
   });
 
+  engine.test('A24 sessions that nobody signs in to, requests that anybody pushes and their proofs are bounded by address too', async (t) => {
+    // A realm of its own: its rows are counted.
+    const settings = { throttling: throttling({ address: { openSignIns: 21 } }) };
+    const stage = await scene(settings, { publicClient: true });
+    const { server, realm, rp } = stage;
+    const rows = async (model: string) => (await server.db.knex('oidc_payloads').where({ realm_id: realm.id, model })).length;
+    const path = `${server.url}/realms/${realm.name}`;
+    for (const page of [`${path}/protocol/openid-connect/logout`, `${path}/device`]) {
+      const from = { 'x-forwarded-for': someAddress() };
+      const before = await rows('Session');
+      for (let index = 0; index < 21; index += 1) t.is((await fetch(page, { headers: from })).status, 200, page);
+      const refused = await fetch(page, { headers: from });
+      t.is(refused.status, 429, page);
+      t.true(Number(refused.headers.get('retry-after')) > 0);
+      t.is((await rows('Session')) - before, 21);
+      t.is((await begin(stage, { browser: at(stage, from['x-forwarded-for']) })).page.status, 429, 'all of them together');
+      t.is((await fetch(page, { headers: { 'x-forwarded-for': someAddress() } })).status, 200, 'elsewhere they are not');
+    }
+    const from = { 'x-forwarded-for': someAddress() };
+    const pushed = Object.fromEntries(new URL((await authorizationRequest(rp)).url).searchParams);
+    const key = await proofKey();
+    const prove = () => proofOf(key, { method: 'POST', url: `${server.origin}/realms/${realm.name}/protocol/openid-connect/ext/par/request` });
+    t.is((await call(server, realm, 'ext/par/request', pushed, from)).status, 201);
+    for (let index = 0; index < 10; index += 1)
+      t.is((await call(server, realm, 'ext/par/request', pushed, { ...from, dpop: await prove() })).status, 201);
+    for (let index = 0; index < 5; index += 1)
+      t.is((await call(server, realm, 'ext/par/request', pushed, { ...from, ...(index % 2 ? { dpop: await prove() } : {}) })).status, 429);
+    t.is(await rows('PushedAuthorizationRequest'), 11);
+    t.is(await rows('ReplayDetection'), 10);
+    const own = await scene(settings);
+    const { redirect_uri = '' } = pushed;
+    for (let index = 0; index < 25; index += 1) {
+      const ofBackend = { client_id: own.rp.client.clientId, response_type: 'code', scope: 'openid', redirect_uri };
+      t.is(
+        (await call(server, realm, 'ext/par/request', ofBackend, { ...from, ...basic(own.rp.client) })).status,
+        201,
+        'who shows who it is, is not counted',
+      );
+    }
+  });
+
+  engine.test('A24 a session that was begun before its user signed in is open no longer', async (t) => {
+    const stage = await scene({ throttling: throttling({ address: { openSignIns: 20 } }), mfa: 'off' });
+    const ip = someAddress();
+    const user = await stage.server.user(stage.realm);
+    for (let index = 0; index < 25; index += 1) {
+      const browser = at(stage, ip);
+      t.is((await browser.visit(`${stage.server.origin}/realms/${stage.realm.name}/device`)).status, 200, `browser ${index}`);
+      const { page } = await begin(stage, { browser });
+      t.truthy(codeFrom(await browser.send(page, { username: user.username, password: user.password }), stage.rp), `sign-in ${index}`);
+    }
+  });
+
   engine.test('A25 client secrets are guessed at in vain, and only by whoever guesses', async (t) => {
     const stage = await scene({ throttling: throttling({ client: { failures: 5, within: DAY } }) });
     const { clientId } = stage.rp.client;
@@ -134,6 +188,18 @@ forEachEngine((engine) => {
     for (let index = 0; index < 6; index += 1) {
       t.is((await ask(`guess ${index}`, ip, 'no-such-client')).status, index < 5 ? 401 : 429, 'one that does not exist is counted alike');
     }
+  });
+
+  engine.test('A25 names of clients that nobody has fill no table', async (t) => {
+    const stage = await scene({ throttling: throttling({ client: { failures: 5, within: DAY - 1 } }) });
+    const before = await counters(stage);
+    const ip = someAddress();
+    const ask = (client: { clientId: string; secret: string | null }) =>
+      call(stage.server, stage.realm, 'token', { grant_type: 'client_credentials' }, { ...basic(client), 'x-forwarded-for': ip });
+    for (let index = 0; index < 20; index += 1) t.is((await ask({ clientId: `nobody-${index}`, secret: 'guess' })).status, index < 5 ? 401 : 429);
+    t.is((await counters(stage)).length - before.length, 1);
+    t.is((await ask({ clientId: stage.rp.client.clientId, secret: 'guess' })).status, 401, 'one that there is has a count of its own');
+    t.not((await ask(stage.rp.client)).status, 429);
   });
 
   engine.test('A25 a right secret is never counted', async (t) => {

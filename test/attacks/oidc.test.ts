@@ -805,6 +805,61 @@ forEachEngine((engine) => {
     t.false(String(online.tokens.scope).includes('offline_access'));
   });
 
+  engine.test('E14 a scope that was taken from the client is in no token that a refresh makes', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const { server, realm, rp } = stage;
+    const scope = 'openid phone address offline_access';
+    const { tokens } = await signIn(server, rp, await server.user(realm), { parameters: { scope } });
+    const scopesOf = (token: unknown) => String(decodeJwt(String(token)).scope).split(' ');
+    t.true(scopesOf(tokens.access_token).includes('phone'));
+    const { knex } = server.db;
+    const phone = knex('client_scopes').where({ realm_id: realm.id, name: 'phone' }).select('id');
+    t.is(await knex('client_scope_assignments').where({ realm_id: realm.id, client_id: rp.client.row.id }).whereIn('scope_id', phone).delete(), 1);
+    await server.db.changes.announce(`client:${realm.id}`);
+    const again = await refresh(server, stage, tokens.refresh_token);
+    t.is(again.status, 200, JSON.stringify(again.body));
+    for (const said of [String(again.body.scope).split(' '), scopesOf(again.body.access_token)]) {
+      t.false(said.includes('phone'), said.join(' '));
+      t.true(said.includes('address') && said.includes('offline_access'), said.join(' '));
+    }
+    const asked = await tokenCall(server, stage, {
+      grant_type: 'refresh_token',
+      refresh_token: String(again.body.refresh_token),
+      scope: 'openid phone',
+    });
+    t.is(asked.body.error, 'invalid_scope');
+  });
+
+  engine.test('E14 what is taken from a client while a request reads it, is taken', async (t) => {
+    const { server, realm, rp } = await scene({ mfa: 'off' }, { serviceAccount: true });
+    const scopeOf = async () => {
+      const { body } = await tokenCall(server, { server, realm, rp }, { grant_type: 'client_credentials', scope: 'phone' });
+      return body.scope ?? body.error;
+    };
+    const { knex, changes } = server.db;
+    const openText = server.keyring.openText.bind(server.keyring);
+    const taken = new Promise<void>((resolve, reject) => {
+      // A client's secret is opened when everything about it has been read.
+      server.keyring.openText = async (context, sealed) => {
+        const secret = await openText(context, sealed);
+        if (secret !== rp.client.secret) return secret;
+        server.keyring.openText = openText;
+        const phone = knex('client_scopes').where({ realm_id: realm.id, name: 'phone' }).select('id');
+        await knex('client_scope_assignments')
+          .where({ realm_id: realm.id, client_id: rp.client.row.id })
+          .whereIn('scope_id', phone)
+          .delete()
+          .then(() => changes.announce(`client:${realm.id}`))
+          .then(resolve, reject);
+        return secret;
+      };
+    });
+    await changes.announce(`client:${realm.id}`);
+    t.is(await scopeOf(), 'phone', 'the request that was under way');
+    await taken;
+    t.is(await scopeOf(), 'invalid_scope');
+  });
+
   engine.test('E15 other websites cannot read what the endpoints answer', async (t) => {
     const stage = await scene({ mfa: 'off' }, { publicClient: true, webOrigins: ['https://app.example'] });
     const { tokens } = await signIn(stage.server, stage.rp, await stage.server.user(stage.realm));

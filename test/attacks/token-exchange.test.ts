@@ -6,7 +6,7 @@ import { signingKeySeal, signingKeys } from '../../src/store/signing-keys.ts';
 import { arena, at, audited, basic, call, credentialsOf, giveApp, parallel, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { acting, stage as impersonation, tokensFor } from '../support/impersonation.ts';
-import { signIn } from '../support/sign-in.ts';
+import { type RelyingParty, signIn } from '../support/sign-in.ts';
 import {
   ACCESS_TOKEN,
   addAudience,
@@ -277,6 +277,27 @@ forEachEngine((engine) => {
     t.like((await call(server, realm, 'token', fields, { ...credentialsOf(service), dpop: 'x.y.z' })).body, INVALID);
     await setAttributes(server, service.client, { 'standard.token.exchange.enabled': 'true', 'dpop.bound.access.tokens': 'true' });
     t.is((await exchange(stage, service, tokens.access_token)).status, 400);
+  });
+
+  engine.test('tokens of a client that were made void take along what came of them, refresh tokens too', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const { server, realm, rp } = stage;
+    const service = await serviceBehind(server, realm, rp.client, {
+      'standard.token.exchange.enableRefreshRequestedTokenType': 'SAME_SESSION',
+    });
+    const { tokens } = await signIn(server, rp, await server.user(realm));
+    const { body } = await exchange(stage, service, tokens.access_token, { requested_token_type: REFRESH_TOKEN });
+    const isActive = async (token: unknown) =>
+      (await call(server, realm, 'token/introspect', { token: String(token) }, credentialsOf(service))).body.active;
+    const refreshed = async (of: RelyingParty, token: unknown) =>
+      (await call(server, realm, 'token', { grant_type: 'refresh_token', refresh_token: String(token) }, credentialsOf(of))).status;
+    t.deepEqual(
+      [await isActive(body.access_token), await refreshed(service, body.refresh_token), await refreshed(rp, tokens.refresh_token)],
+      [true, 200, 200],
+    );
+    await changeClient(server, rp.client, { kept: JSON.stringify({ notBefore: Math.floor(Date.now() / 1000) + 1 }) });
+    t.deepEqual([await isActive(tokens.access_token), await isActive(body.access_token)], [false, false]);
+    t.deepEqual([await refreshed(service, body.refresh_token), await refreshed(rp, tokens.refresh_token)], [400, 400]);
   });
 
   engine.test('nobody administers with a token that was passed on', async (t) => {

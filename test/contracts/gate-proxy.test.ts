@@ -95,7 +95,7 @@ for (const [name, { program, host, start }] of Object.entries(PROXIES)) {
       X_Auth_Request_User: 'root',
       'X-Auth_Request_Groups': '/root',
     };
-    const answer = await raw('/a/b?c=d', { ...forged, cookie: `first=1; ${cookie}; last=2` });
+    const answer = await raw('/a/b?c=d', { ...forged, cookie: `first=1; cardea_gate=decoy; ${cookie}; last=2` });
     t.is(answer.status, 200);
     const seen = seenIn(answer.text);
     t.is(seen.url, '/a/b?c=d');

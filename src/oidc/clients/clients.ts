@@ -32,6 +32,8 @@ export interface OidcClient {
 export class Clients {
   readonly #room: RealmRoom;
   readonly #cache = new LRUCache<string, { client: OidcClient; readAt: number }>({ max: 1_000 });
+  /** How often everything was forgotten. */
+  #forgotten = 0;
 
   constructor(room: RealmRoom) {
     this.#room = room;
@@ -44,6 +46,7 @@ export class Clients {
     db.changes.poll();
     const cached = this.#cache.get(clientId);
     if (cached && now - cached.readAt < FRESH_MS) return cached.client;
+    const forgotten = this.#forgotten;
 
     const row = await clientByClientId(db.knex, context.realm.id, clientId);
     const authentication = row && this.#authentication(row);
@@ -58,7 +61,8 @@ export class Clients {
       return cached.client;
     }
     const client = await this.#describe(row, authentication);
-    this.#cache.set(clientId, { client, readAt: now });
+    // What was changed while this was read may stand in no row of the client's own, and would never be noticed.
+    if (forgotten === this.#forgotten) this.#cache.set(clientId, { client, readAt: now });
     return client;
   }
 
@@ -75,6 +79,7 @@ export class Clients {
 
   /** Forgets everything: something about the realm's clients changed. */
   clear(): void {
+    this.#forgotten += 1;
     this.#cache.clear();
   }
 

@@ -15,8 +15,8 @@ export function installKnownClients({ Client }: Provider, { clients, failures }:
   Client.find = async (id) => {
     if (typeof id !== 'string' || id === '') return undefined;
     const { ctx } = Provider;
-    if (ctx) failures.begin(ctx, id);
     const known = await clients.find(id);
+    if (ctx) failures.begin(ctx, known?.row.clientId);
     if (!known) return undefined;
     const before = made.get(known.metadata);
     if (before) return before;

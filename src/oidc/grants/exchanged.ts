@@ -71,7 +71,7 @@ export async function exchangeStands(room: RealmRoom, clients: Clients, chain: E
   const { realm } = context;
   const actors = actorsOf(chain);
   for (const name of new Set([...chain.from.map(({ azp }) => azp), ...actors.map(({ client_id }) => client_id)]))
-    if (!(await clients.find(name))) return false;
+    if (!isGood(await clients.find(name), iat)) return false;
   const sids = new Set([...chain.from.map(({ sid }) => sid), ...actors.flatMap(({ sid }) => sid ?? [])]);
   const origins = await originsOf(db.knex, realm.id, [...sids]);
   const at = now();
@@ -81,6 +81,9 @@ export async function exchangeStands(room: RealmRoom, clients: Clients, chain: E
   const services = actors.flatMap(({ sid, sub }) => (sid === undefined ? [sub] : []));
   return services.length === 0 || serviceAccountsStand(db.knex, realm.id, services);
 }
+
+/** Whether a client is there, and tokens of that time of it are not void. */
+const isGood = (client: OidcClient | undefined, iat: number): boolean => client !== undefined && iat >= client.row.kept.notBefore;
 
 /** The roles that every client on the way may be told of, and where the request named an audience those of its clients alone. */
 export async function rolesThrough(

@@ -3,14 +3,12 @@
  *
  * What is used once is used up by one conditional UPDATE, and whoever loses that race ends the grant, as a replay does.
  */
-import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
+import { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { longestOf } from '../../sessions/lifetimes.ts';
-import { subjectsOf } from '../../sessions/throttle.ts';
-import { deleteGrants, deletePayload, insertOpen, insertPayload, type PayloadRow } from '../../store/oidc-payloads.ts';
+import { deleteGrants, deletePayload, insertPayload, type PayloadRow } from '../../store/oidc-payloads.ts';
 import { DEVICE_GRANT } from '../names.ts';
 import { unmarked } from '../tokens/access-tokens.ts';
 import { PROOF_WINDOW } from '../tokens/dpop.ts';
-import { tooManySignIns } from '../too-many.ts';
 import { DeviceCodeAdapter } from './device-codes.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
 import { RefreshTokenAdapter } from './refresh-adapter.ts';
@@ -36,6 +34,8 @@ export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
         return new InteractionAdapter(parts, model);
       case 'DeviceCode':
         return new DeviceCodeAdapter(parts, model);
+      case 'PushedAuthorizationRequest':
+        return new PushedRequestAdapter(parts, model);
       case 'ReplayDetection':
         return new ReplayAdapter(parts, model);
       default:
@@ -101,16 +101,11 @@ class GrantAdapter extends ModelAdapter {
 
 /** The library finds an interaction, then destroys it, then answers: of many that come back at once, one may go on. */
 class InteractionAdapter extends ModelAdapter {
-  /** One that begins is counted by its address until it is over; whoever leaves them all behind has to wait. */
   override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const ctx = Provider.ctx;
     const begins = ctx?.oidc.route === 'authorization' || ctx?.oidc.route === 'code_verification';
     if (!ctx || !begins) return super.upsert(id, payload, expiresIn);
-    const { context, now } = this.parts.room;
-    const { openSignIns } = context.realm.settings.throttling.address;
-    const address = subjectsOf(context.rootSecret).address(ctx.ip);
-    const row = this.row(id, payload, expiresIn);
-    if (!(await insertOpen(this.queries, row, { address, most: openSignIns, now: now() }))) throw tooManySignIns(ctx);
+    await this.begin(ctx, this.row(id, payload, expiresIn));
   }
 
   override async find(id: string): Promise<AdapterPayload | undefined> {
@@ -121,6 +116,21 @@ class InteractionAdapter extends ModelAdapter {
   override async destroy(id: string): Promise<void> {
     if (!(await deletePayload(this.queries, this.key(id)))) throw new errors.SessionNotFound('interaction session not found');
   }
+}
+
+/** A client that pushes a request and has shown who it is may push as many as it likes. */
+class PushedRequestAdapter extends ModelAdapter {
+  override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
+    const ctx = pushedByAnybody();
+    if (!ctx) return super.upsert(id, payload, expiresIn);
+    await this.begin(ctx, this.row(id, payload, expiresIn));
+  }
+}
+
+/** The request, when it pushes one for a client that shows nothing: whoever knows its client_id may. */
+function pushedByAnybody(): KoaContextWithOIDC | undefined {
+  const { ctx } = Provider;
+  return ctx?.oidc.route === 'pushed_authorization_request' && ctx.oidc.client?.clientAuthMethod === 'none' ? ctx : undefined;
 }
 
 /** A jti that somebody else was faster with; 400 where nobody says it otherwise. */
@@ -136,6 +146,9 @@ export class AlreadyUsed extends errors.InvalidRequest {
  */
 class ReplayAdapter extends ModelAdapter {
   override async upsert(id: string, payload: AdapterPayload, expiresIn = 0): Promise<void> {
-    if (!(await insertPayload(this.queries, this.row(id, payload, expiresIn + PROOF_WINDOW)))) throw new AlreadyUsed();
+    const row = this.row(id, payload, expiresIn + PROOF_WINDOW);
+    // Anybody can make a proof.
+    const ctx = pushedByAnybody();
+    if (!(await (ctx ? this.begin(ctx, row) : insertPayload(this.queries, row)))) throw new AlreadyUsed();
   }
 }

@@ -9,11 +9,11 @@ import { type AdapterPayload, errors, type KoaContextWithOIDC, Provider } from '
 import type { AuditEvent, AuditOrigin } from '../../audit/event.ts';
 import { record } from '../../audit/record.ts';
 import { AppError } from '../../errors.ts';
-import { subjectsOf, Throttle } from '../../sessions/throttle.ts';
+import { Throttle } from '../../sessions/throttle.ts';
 import { changeDeviceCode, notePoll } from '../../store/device-codes.ts';
-import { findPayload, findPayloadByUserCode, insertOpen, type PayloadKey, type PayloadRow } from '../../store/oidc-payloads.ts';
+import { findPayload, findPayloadByUserCode, type PayloadKey, type PayloadRow } from '../../store/oidc-payloads.ts';
 import { rowOf, secondsOf } from '../clients/client-metadata.ts';
-import { TooMany, tooManySignIns } from '../too-many.ts';
+import { TooMany } from '../too-many.ts';
 import { ModelAdapter } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
 
@@ -69,12 +69,8 @@ export class DeviceCodeAdapter extends ModelAdapter {
 
   /** Codes that are waiting are counted by the address of their device, together with the sign-ins that were begun there. */
   async #begin(ctx: KoaContextWithOIDC, row: Omit<PayloadRow, 'uses'>): Promise<void> {
-    const { context, now, batch } = this.parts.room;
-    const { openSignIns } = context.realm.settings.throttling.address;
-    const address = subjectsOf(context.rootSecret).address(ctx.ip);
-    const kept = { ...row, expiresAt: row.expiresAt === null ? null : row.expiresAt + KEPT_MS };
-    if (!(await insertOpen(this.queries, kept, { address, most: openSignIns, now: now() }))) throw tooManySignIns(ctx);
-    batch.add(this.#origin(ctx, ctx.oidc.client?.clientId), { type: 'device.started', details: {} });
+    await this.begin(ctx, { ...row, expiresAt: row.expiresAt === null ? null : row.expiresAt + KEPT_MS });
+    this.parts.room.batch.add(this.#origin(ctx, ctx.oidc.client?.clientId), { type: 'device.started', details: {} });
   }
 
   /** A device that asks too often is told so, on whichever node it asks. @throws SlowDown (RFC 8628 section 3.5) */

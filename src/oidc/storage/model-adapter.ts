@@ -1,7 +1,8 @@
 /** What the adapters of all models share: keys, rows, and how something is used up. */
-import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
+import { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { record } from '../../audit/record.ts';
 import { sha256 } from '../../crypto/codes.ts';
+import { subjectsOf } from '../../sessions/throttle.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import {
   deleteGrants,
@@ -10,6 +11,7 @@ import {
   findPayload,
   findPayloadByUid,
   findPayloadByUserCode,
+  insertOpen,
   type PayloadKey,
   type PayloadRow,
   upsertPayload,
@@ -19,7 +21,7 @@ import { rowOf } from '../clients/client-metadata.ts';
 import type { Clients } from '../clients/clients.ts';
 import type { RealmRoom } from '../room.ts';
 import { type AccessTokens, JWT_MARK } from '../tokens/access-tokens.ts';
-import type { ClientFailures } from '../too-many.ts';
+import { type ClientFailures, tooManySignIns } from '../too-many.ts';
 
 export interface AdapterParts {
   room: RealmRoom;
@@ -79,6 +81,21 @@ export class ModelAdapter implements Adapter {
     const oidc = Provider.ctx?.oidc;
     if (staysSignedIn() || (oidc?.route === 'revocation' && oidc.entities.AccessToken)) return;
     await deletePayloadsOfGrant(this.queries, this.realmId, this.model, grantId);
+  }
+
+  /**
+   * Stores what somebody has stored who has not shown who they are: counted by their address, with the sign-ins that were
+   * begun there, until it is over. Whoever leaves them all behind has to wait.
+   * @returns false when it is there already
+   * @throws TooMany
+   */
+  protected async begin(ctx: KoaContextWithOIDC, row: Omit<PayloadRow, 'uses'>): Promise<boolean> {
+    const { context, now } = this.parts.room;
+    const { openSignIns } = context.realm.settings.throttling.address;
+    const address = subjectsOf(context.rootSecret).address(ctx.ip);
+    if (await insertOpen(this.queries, row, { address, most: openSignIns, now: now() })) return true;
+    if (row.uid === null ? await findPayload(this.queries, row) : await findPayloadByUid(this.queries, row.realmId, row.model, row.uid)) return false;
+    throw tooManySignIns(ctx);
   }
 
   protected get queries() {

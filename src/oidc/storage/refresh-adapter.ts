@@ -15,6 +15,7 @@ import { insertChain, mayUseGeneration, useGeneration } from '../../store/refres
 import { clientUse, offlineUse } from '../../store/sessions.ts';
 import { rotates, secondsOf } from '../clients/client-metadata.ts';
 import { idleOf, offlineIdleOf, offlineLongest } from '../clients/client-session.ts';
+import type { OidcClient } from '../clients/clients.ts';
 import { exchangeStands, storedExchange } from '../grants/exchanged.ts';
 import { stillProved } from '../tokens/still-proved.ts';
 import { ModelAdapter } from './model-adapter.ts';
@@ -39,14 +40,16 @@ export class RefreshTokenAdapter extends ModelAdapter {
     if (exchange && !(await exchangeStands(room, clients, exchange, found.iat ?? 0))) return undefined;
     if (exchange) requestCache().exchange = exchange;
     if (Provider.ctx?.oidc.route === 'token') Object.assign(found, await stillProved(room, found));
-    return (await this.#isIdle(found)) ? undefined : found;
+    const client = await this.parts.clients.find(found.clientId ?? '');
+    // From before the time that makes the client's tokens void.
+    if (!client || (found.iat ?? 0) < client.row.kept.notBefore || (await this.#isIdle(found, client))) return undefined;
+    if (found.scope !== undefined) found.scope = stillAllowed(client, found.scope);
+    return found;
   }
 
-  async #isIdle(found: AdapterPayload): Promise<boolean> {
-    const { room, clients } = this.parts;
+  async #isIdle(found: AdapterPayload, client: OidcClient): Promise<boolean> {
+    const { room } = this.parts;
     const { settings } = room.context.realm;
-    const client = await clients.find(found.clientId ?? '');
-    if (!client) return true;
     if (!found.expiresWithSession) {
       const usedAt = await offlineUse(this.queries, this.realmId, found.sid ?? '');
       return usedAt === undefined || usedAt + offlineIdleOf(client.row, settings) * 1000 <= room.now();
@@ -101,6 +104,13 @@ export class RefreshTokenAdapter extends ModelAdapter {
     await insertChain(this.queries, { realmId: this.realmId, id: key.id, generation: rotationsOf(payload) - 1, expiresAt: room.now() + longest });
     return { id: key.id };
   }
+}
+
+/** What is left of a token's scopes: one that was taken from its client is in no token that is made from now on. */
+function stillAllowed({ scopes: { defaults, optional } }: OidcClient, scope: string): string {
+  const allowed = new Set(['openid', ...defaults, ...optional]);
+  const left = scope.split(' ').filter((name) => allowed.has(name));
+  return left.join(' ');
 }
 
 /** The library counts them. */

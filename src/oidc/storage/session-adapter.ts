@@ -17,6 +17,12 @@ const outdated = new WeakSet<object>();
 /** Whether the library's session of this request was renewed by another one meanwhile. */
 export const isOutdated = (oidc: object): boolean => outdated.has(oidc);
 
+/** Requests whose session was not saved, because too many are open at their address. */
+const refused = new WeakSet<object>();
+
+/** Whether the library's session of this request was refused: it is saved no second time. */
+export const isRefused = (oidc: object): boolean => refused.has(oidc);
+
 /** Two requests at once never find the row missing, and neither loses what the other has added. */
 export class SessionAdapter extends ModelAdapter {
   override async find(id: string): Promise<AdapterPayload | undefined> {
@@ -35,8 +41,11 @@ export class SessionAdapter extends ModelAdapter {
     const { db } = this.parts.room;
     const row = this.row(id, payload, expiresIn);
     if (isUnchanged(row)) return;
-    if (await insertSessionPayload(db.knex, row)) return;
-    const oidc = Provider.ctx?.oidc;
+    const { ctx } = Provider;
+    // Whoever comes without a cookie to a page with a form gets a session that nobody is signed in to.
+    const isOpen = !payload.accountId;
+    if (await (ctx && isOpen ? this.#beginOpen(ctx, row) : insertSessionPayload(db.knex, row))) return;
+    const oidc = ctx?.oidc;
     await db.transaction(async (trx) => {
       const stored = await lockSessionPayload(trx, this.realmId, String(payload.uid));
       // Signed out meanwhile: what is saved now would be nobody's.
@@ -44,11 +53,20 @@ export class SessionAdapter extends ModelAdapter {
       const before: AdapterPayload = JSON.parse(stored.payload);
       const sameAccount = before.accountId === payload.accountId;
       const authorizations = sameAccount ? { ...before.authorizations, ...payload.authorizations } : payload.authorizations;
-      if (stored.id === row.id || isRenewal(oidc)) return replaceSessionPayload(trx, this.row(id, { ...payload, authorizations }, expiresIn));
+      if (stored.id === row.id || isRenewal(oidc)) return replaceSessionPayload(trx, this.row(id, { ...payload, authorizations }, expiresIn), isOpen);
       // It was renewed while this request was under way. The newer one stays, and gets to know this request's client.
       if (oidc) outdated.add(oidc);
-      if (sameAccount) await replaceSessionPayload(trx, { ...row, id: stored.id, payload: JSON.stringify({ ...before, authorizations }) });
+      if (sameAccount) await replaceSessionPayload(trx, { ...row, id: stored.id, payload: JSON.stringify({ ...before, authorizations }) }, isOpen);
     });
+  }
+
+  async #beginOpen(ctx: KoaContextWithOIDC, row: Omit<PayloadRow, 'uses'>): Promise<boolean> {
+    try {
+      return await this.begin(ctx, row);
+    } catch (error) {
+      refused.add(ctx.oidc);
+      throw error;
+    }
   }
 
   /** Signing out ends our session too. The renewal of the cookie's id also comes here, and is left to the save that follows. */

@@ -16,7 +16,7 @@ const DEEPEST_VALUE = 20;
 const RESERVED: ReadonlySet<string> = new Set([
   ...['iss', 'sub', 'aud', 'exp', 'iat', 'nbf', 'jti', 'azp', 'client_id', 'typ', 'scope', 'nonce', 'cnf', 'sub_jwk', 'sub_id'],
   ...['acr', 'amr', 'auth_time', 'sid', 'session_state', 'vot', 'vtm', 'at_hash', 'c_hash', 's_hash', 'active', 'token_type'],
-  ...['act', 'may_act', 'exchanged_from', 'events', 'authorization_details', '_claim_names', '_claim_sources'],
+  ...['act', 'may_act', 'exchanged_from', 'impersonator', 'events', 'authorization_details', '_claim_names', '_claim_sources'],
   ...['allowed-origins', 'realm_access', 'resource_access', 'not-before-policy', 'userinfo_claims'],
 ]);
 const PROTOTYPES: ReadonlySet<string> = new Set(['__proto__', 'prototype', 'constructor']);
