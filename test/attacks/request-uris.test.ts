@@ -7,7 +7,7 @@ import type { RealmInput } from '../support/cardea.ts';
 import { assertionOf, issuerAt, keySetOf, ownKey, type Signing } from '../support/client-keys.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { listen } from '../support/listen.ts';
-import { authorizationRequest } from '../support/sign-in.ts';
+import { authorizationRequest, Browser, exchange } from '../support/sign-in.ts';
 
 const MISLEADING: Readonly<Record<string, RequestListener>> = {
   '/redirect': (_request, response) => void response.writeHead(302, { location: '/inner' }).end(),
@@ -78,6 +78,31 @@ forEachEngine((engine) => {
     const asked = (of = ours): number => source.requests.filter(({ url }) => url?.startsWith(new URL(of).pathname)).length;
     return { ...stage, key, ours, place: new URL(ours).pathname, port: source.port, visit, sign, serve, asked };
   };
+
+  engine.test('scopes beside a request that is fetched are not taken, and those in it are', async (t) => {
+    const { server, realm, rp, sign, serve } = await stageOf();
+    const user = await server.user(realm);
+    const grantedTo = async (inside: string, beside: string): Promise<string[]> => {
+      const request = await authorizationRequest(rp);
+      const claims = { ...Object.fromEntries(new URL(request.url).searchParams), scope: inside };
+      const query = { client_id: rp.client.clientId, request_uri: serve(await sign({ claims })), response_type: 'code', scope: beside };
+      const browser = new Browser(server.origin);
+      const page = await browser.visit(`${server.origin}/realms/${realm.name}/protocol/openid-connect/auth?${new URLSearchParams(query)}`);
+      const back = await browser.send(page, { username: user.username, password: user.password });
+      return String((await exchange(rp, request, back)).scope).split(' ');
+    };
+    t.false((await grantedTo('openid', 'openid offline_access phone')).some((scope) => ['offline_access', 'phone'].includes(scope)));
+    const granted = await grantedTo('openid offline_access', 'openid phone');
+    t.true(granted.includes('offline_access') && !granted.includes('phone'), granted.join(' '));
+  });
+
+  engine.test('E09 a visitor with many addresses of one IPv6 line is one visitor', async (t) => {
+    const { visit, serve, sign, ours, asked } = await stageOf();
+    const uris = await parallel(40, async () => serve(await sign()));
+    const answers = await Promise.all(uris.map((uri, index) => visit({ request_uri: uri }, `2001:db8:1:2::${index.toString(16)}`)));
+    t.is(answers.filter(({ status }) => status === 429).length, 10);
+    t.is(asked(ours), 30);
+  });
 
   engine.test('E09 what the client did not register is not fetched, however it is written', async (t) => {
     const { visit, ours, place, port, asked, serve, sign, server, realm } = await stageOf();

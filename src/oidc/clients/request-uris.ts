@@ -15,6 +15,7 @@ import type { GuardedAnswer } from '../../http/guarded-client.ts';
 import { Pace } from '../../http/pace.ts';
 import { REQUEST_BY_VALUE, REQUEST_REQUIRED } from '../../realms/client-credentials.ts';
 import { isRequestUriOf, LONGEST_REQUEST_URI, partsOfRequestUri } from '../../realms/request-uris.ts';
+import { addressOf } from '../../sessions/addresses.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import type { RealmRoom } from '../room.ts';
 import { TooMany } from '../too-many.ts';
@@ -56,12 +57,15 @@ export class TooManyFetched extends TooMany {
 
 type Deps = Pick<RealmRoom, 'fetchGuarded' | 'log' | 'now' | 'context'>;
 
-/** Requests that were looked at, and those whose request object came by reference. */
+/** Requests that were looked at, and the request objects of those where it came by reference. */
 const looked = new WeakSet<object>();
-const fetched = new WeakSet<object>();
+const fetched = new WeakMap<object, string>();
 
 /** Whether the request object of this request is one that was fetched. */
 export const isFetched = (ctx: KoaContextWithOIDC): boolean => fetched.has(ctx.oidc);
+
+/** The request object that was fetched for this request, if one was. */
+export const fetchedObject = (ctx: KoaContextWithOIDC): string | undefined => fetched.get(ctx.oidc);
 
 /** To be installed before client-keys.ts, which looks at what is signed. */
 export function installRequestUris(provider: Provider, deps: Deps): void {
@@ -78,9 +82,10 @@ export function installRequestUris(provider: Provider, deps: Deps): void {
     looked.add(ctx.oidc);
     if (client.requirePushedAuthorizationRequests) throw new errors.InvalidRequest('Pushed Authorization Request must be used');
     if (!client.grantTypeAllowed('authorization_code')) throw new errors.UnauthorizedClient('requested response_type is not allowed for this client');
-    params.request = await objects.at(uri, rowOf(client), ctx);
+    const object = await objects.at(uri, rowOf(client), ctx);
+    params.request = object;
     params.request_uri = undefined;
-    fetched.add(ctx.oidc);
+    fetched.set(ctx.oidc, object);
     return client;
   };
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
@@ -139,7 +144,7 @@ class RequestObjects {
 
   #begin(key: string, asked: Asked, ctx: KoaContextWithOIDC): Promise<string | undefined> {
     // A visitor who has to wait takes nothing from the others.
-    if (!this.#visitors.take(`${asked.row.id} ${ctx.ip}`) || !this.#hosts.take(new URL(asked.address).host)) {
+    if (!this.#visitors.take(`${asked.row.id} ${addressOf(ctx.ip)}`) || !this.#hosts.take(new URL(asked.address).host)) {
       ctx.set('Retry-After', String(MINUTE_MS / 1000));
       throw new TooManyFetched();
     }

@@ -5,6 +5,7 @@
 import { decodeJwt } from 'jose';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { OidcClient } from '../clients/clients.ts';
+import { fetchedObject } from '../clients/request-uris.ts';
 
 const OFFLINE = 'offline_access';
 
@@ -21,11 +22,12 @@ export async function askedScopes(ctx: KoaContextWithOIDC, client: OidcClient | 
 }
 
 /**
- * The scopes as the client sent them: in the query or the body, or in the request that it signed or pushed before. Where
+ * The scopes as the client sent them: in the query or the body, or in the request that it signed, be it fetched, or pushed before. Where
  * there is such a request, what stands beside it was perhaps said by somebody else.
  */
 function originallyAsked(ctx: KoaContextWithOIDC): string[] {
-  const request = ctx.oidc.entities.PushedAuthorizationRequest?.request ?? ctx.oidc.body?.request ?? ctx.query.request;
+  const { PushedAuthorizationRequest: pushed } = ctx.oidc.entities;
+  const request = pushed?.request ?? fetchedObject(ctx) ?? ctx.oidc.body?.request ?? ctx.query.request;
   const sources: unknown[] = typeof request === 'string' && request !== '' ? [decodeJwt(request).scope] : [ctx.oidc.body?.scope, ctx.query.scope];
   return sources.flatMap((scope) => (typeof scope === 'string' ? scope.split(' ') : []));
 }
