@@ -1,5 +1,5 @@
 /** Random tokens, their digests, and comparing without telling how far a guess was right. */
-import { createHash, createHmac, createSecretKey, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, createSecretKey, type KeyObject, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 
 /** A random token in base64url; 32 bytes are 256 bits, 43 characters. */
 export function randomToken(bytes = 32): string {
@@ -33,10 +33,15 @@ export function sha256(text: string): string {
  * @param key at least 32 bytes, from `derive`
  */
 export function hmac(key: Buffer, ...parts: string[]): string {
-  return createHmac('sha256', key).update(JSON.stringify(parts), 'utf8').digest('base64url');
+  const object = keyObjects.get(key) ?? createSecretKey(key);
+  keyObjects.set(key, object);
+  return createHmac('sha256', object).update(JSON.stringify(parts), 'utf8').digest('base64url');
 }
 
-/** Made anew by every process; only `safeEqual` uses it. A key object: of bytes, Node makes one each time, which costs more than the digest. */
+/** Of keys in use. Of bytes, Node makes a key object for each digest, which costs more than the digest. */
+const keyObjects = new WeakMap<Buffer, KeyObject>();
+
+/** Made anew by every process; only `safeEqual` uses it. */
 const COMPARISON_KEY = createSecretKey(randomBytes(32));
 
 /**
