@@ -106,7 +106,11 @@ type DeliveryEvent =
 type SecurityEvent =
   | { type: 'token.reuse'; details: { kind: string } }
   /** A client got a token of its own for a user's token that it was called with; `from` is the client that one was of. */
-  | { type: 'token.exchange'; details: { from: string; mode: 'impersonation' | 'delegation'; scope: string[]; audience: string[] } }
+  | {
+      type: 'token.exchange';
+      /** `vouched`: the subject token is bound to a key that was not proved here, but to the client (cardea.token.exchange.bound). */
+      details: { from: string; mode: 'impersonation' | 'delegation'; scope: string[]; audience: string[]; vouched: boolean };
+    }
   | { type: 'token.exchange.refused'; details: { reason: string } }
   /** A sealed value that does not open: moved, changed, or its key is gone. */
   | { type: 'crypto.unreadable'; details: { what: string } }

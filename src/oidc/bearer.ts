@@ -5,6 +5,7 @@ import { issuerOf } from '../realms/issuer.ts';
 import { FOR_ADMINISTRATION } from '../store/clients.ts';
 import type { RoleScope } from '../store/effective-roles.ts';
 import type { OidcRealm } from './provider.ts';
+import { isBound } from './tokens/binding.ts';
 import { isForRealm } from './tokens/resource.ts';
 import { roleScopeOf } from './tokens/roles.ts';
 
@@ -46,9 +47,6 @@ export async function bearerOf({ accessTokens, clients }: OidcRealm, token: stri
   const { sub } = decodeJwt(token);
   return ofClient && sub !== undefined ? { userId: sub, ...(await common(clients, ofClient, true)), service: true } : undefined;
 }
-
-/** Whether a token is good only with the key or the certificate that it was made for. */
-export const isBound = (token: AdapterPayload): boolean => token.jkt !== undefined || token['x5t#S256'] !== undefined;
 
 async function common(clients: OidcRealm['clients'], { clientId = '', scope, extra }: AdapterPayload, service: boolean) {
   const client = await clients.find(clientId);

@@ -32,6 +32,15 @@ const OWN_CODE: Readonly<Record<string, string>> = {
     'code_verifier does not belong to the code_challenge of the authorization request; keep one for each sign-in (RFC 7636 section 4.6)',
 };
 
+/** Said whatever else may be wrong, so that it tells nothing of a code or a token. */
+const NO_PROOF = 'tokens of this client are bound to a key: send a DPoP proof with the request (RFC 9449 section 4)';
+
+/** Of grants by which a client holds nothing yet. */
+const UNPROVED: Readonly<Record<string, string>> = {
+  'mutual TLS client certificate not provided': 'tokens of this client are bound to its certificate: send the request with one (RFC 8705 section 3)',
+  'DPoP proof JWT Replay detected': 'the DPoP proof was used before; make one for each request',
+};
+
 /** By the library's own words. */
 const SAID: Readonly<Record<string, string>> = {
   'client authentication failed':
@@ -76,9 +85,14 @@ export function described(ctx: KoaContextWithOIDC, { message, error_description:
   if (message === 'invalid_request' && /^\S+ (?:grant type )?is not allowed for this client$/.test(said))
     return { error: 'unauthorized_client', error_description: SAID['requested grant type is not allowed for this client'] ?? said };
   const grant = ctx.oidc.params?.grant_type;
-  const held = said === GRANT_IS_INVALID && typeof grant === 'string' ? (OWN_CODE[String(detail)] ?? HELD[grant]) : undefined;
+  const held = said === GRANT_IS_INVALID && typeof grant === 'string' ? whyInvalid(ctx, grant, String(detail)) : undefined;
   const better = held ?? (Object.hasOwn(SAID, said) ? SAID[said] : undefined) ?? said;
   return { error: message, ...(better === '' ? {} : { error_description: better }) };
+}
+
+function whyInvalid(ctx: KoaContextWithOIDC, grant: string, detail: string): string | undefined {
+  if (ctx.oidc.client?.dpopBoundAccessTokens === true && ctx.get('DPoP') === '') return NO_PROOF;
+  return OWN_CODE[detail] ?? HELD[grant] ?? UNPROVED[detail];
 }
 
 export function installDescriptions(provider: Provider, room: RealmRoom): void {

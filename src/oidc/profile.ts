@@ -13,10 +13,10 @@ import { securityHeaders } from '../http/headers.ts';
 import { issuerOf } from '../realms/issuer.ts';
 import { appliedMappers } from '../realms/mappers/applied.ts';
 import { userWith } from '../store/token-subject.ts';
-import { isBound } from './bearer.ts';
 import type { OidcClient } from './clients/clients.ts';
 import type { OidcRealm } from './provider.ts';
 import { DEFAULT_AUDIENCE } from './room.ts';
+import { isBound } from './tokens/binding.ts';
 import { rolesWithin } from './tokens/roles.ts';
 
 const METHODS = ['GET', 'HEAD', 'OPTIONS'];

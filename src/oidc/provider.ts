@@ -1,5 +1,5 @@
 /** One realm's Provider: its whole configuration on one page. */
-import Provider, { interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
+import { interactionPolicy, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
 import { derive } from '../crypto/keyring.ts';
 import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
@@ -33,6 +33,7 @@ import { pagesOf } from './pages.ts';
 import { CLOCK_TOLERANCE, type RealmRoom } from './room.ts';
 import { adapterFor } from './storage/adapter.ts';
 import { AccessTokens } from './tokens/access-tokens.ts';
+import { BindingProvider } from './tokens/binding.ts';
 import { claimsByScope, customizeJwt, findAccount, opaqueClaims } from './tokens/claims.ts';
 import { installMapped } from './tokens/mapped.ts';
 import { installRefreshTokens } from './tokens/refresh-tokens.ts';
@@ -67,7 +68,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   const cookie = { path: realmPath(realm.name), httpOnly: true, sameSite: 'lax', signed: true, secure: room.origin.startsWith('https:') } as const;
   const pages = pagesOf(room, cookie);
 
-  const provider = new Provider(issuerOf(room.origin, realm.name), {
+  const provider = new BindingProvider(issuerOf(room.origin, realm.name), {
     adapter: adapterFor({ room, clients, accessTokens, failures }),
     routes: ROUTES,
     jwks: { keys: keys.map((key) => key.privateJwk) },

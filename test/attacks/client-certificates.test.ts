@@ -8,8 +8,10 @@ import type { Cardea } from '../support/cardea.ts';
 import { escaped, type Made, makeAuthority, selfSigned, withOpenssl } from '../support/certificates.ts';
 import { assertionOf, byKey, keySetOf, ownKey, serviceToken } from '../support/client-keys.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { proofKey, tokenProof } from '../support/dpop.ts';
 import { passwordGrant, textOf } from '../support/password-grant.ts';
 import { signIn } from '../support/sign-in.ts';
+import { exchange, REFRESH_TOKEN, serviceBehind } from '../support/token-exchange.ts';
 
 const HEADER = 'x-client-certificate';
 const refused = { status: 401, error: 'invalid_client' };
@@ -198,5 +200,53 @@ forEachEngine((engine) => {
     t.is(confirmation.parse(decodeJwt(textOf(answer, 'access_token')).cnf)['x5t#S256'], thumbprint(mine));
     const admin = await fetch(`${server.url}/admin/realms/${realm.name}`, { headers: { authorization: `Bearer ${textOf(answer, 'access_token')}` } });
     t.is(admin.status, 401);
+  });
+
+  test('token exchange: bound to the certificate that its client came with, and what was bound to one stays bound', async (t) => {
+    const attributes = { 'standard.token.exchange.enabled': 'true' };
+    const stage = await scene({ mfa: 'off' }, { attributes: { ...attributes, ...BOUND }, directAccess: true });
+    const { server, realm, rp } = stage;
+    const [mine, theirs] = [selfSigned('/CN=mine'), selfSigned('/CN=theirs')];
+    const user = await server.user(realm);
+    const given = { username: user.username, password: user.password, scope: 'openid' };
+    const bound = textOf(await passwordGrant(server, realm, given, { ...basic(rp.client), ...withCertificate(mine) }), 'access_token');
+    const x5t = (token: unknown) => confirmation.parse(decodeJwt(String(token)).cnf)['x5t#S256'];
+    const says = ({ body }: Awaited<ReturnType<typeof call>>) => `${body.error}: ${body.error_description}`;
+
+    t.regex(says(await exchange(stage, rp, bound)), /^invalid_grant: .*certificate/);
+    t.regex(says(await exchange(stage, rp, bound, {}, withCertificate(theirs))), /^invalid_request: subject_token is bound/);
+    const own = await exchange(stage, rp, bound, {}, withCertificate(mine));
+    t.is(own.body.token_type, 'Bearer');
+    t.is(x5t(own.body.access_token), thumbprint(mine));
+    t.regex(says(await exchange(stage, rp, bound, {}, { ...withCertificate(mine), ...(await tokenProof(stage, await proofKey())) })), /multiple/);
+
+    // A service whose own tokens need none, and that came with the certificate of a token's owner: it stays bound to that.
+    const plain = await serviceBehind(server, realm, rp.client);
+    const fresh = async () => textOf(await passwordGrant(server, realm, given, { ...basic(rp.client), ...withCertificate(mine) }), 'access_token');
+    const forPlain = await fresh();
+    t.is((await exchange(stage, plain, forPlain)).status, 400);
+    t.is((await exchange(stage, plain, forPlain, {}, withCertificate(theirs))).status, 400);
+    t.is(x5t((await exchange(stage, plain, forPlain, {}, withCertificate(mine))).body.access_token), thumbprint(mine));
+
+    const refreshes = { 'standard.token.exchange.enableRefreshRequestedTokenType': 'SAME_SESSION', 'cardea.token.exchange.bound': 'true' };
+    const trusted = await serviceBehind(server, realm, rp.client, { ...refreshes, ...BOUND });
+    const loose = await serviceBehind(server, realm, rp.client, refreshes);
+    const forTrusted = await fresh();
+    for (const made of [undefined, theirs])
+      t.regex(says(await exchange(stage, loose, forTrusted, {}, withCertificate(made))), /is bound to one too/, 'its own tokens are bound to none');
+    const answer = await exchange(stage, trusted, forTrusted, { requested_token_type: REFRESH_TOKEN }, withCertificate(theirs));
+    t.is(x5t(answer.body.access_token), thumbprint(theirs));
+    const renew = (made: Made | undefined) =>
+      call(
+        server,
+        realm,
+        'token',
+        { grant_type: 'refresh_token', refresh_token: textOf(answer, 'refresh_token') },
+        { ...basic(trusted.client), ...withCertificate(made) },
+      );
+    t.deepEqual([(await renew(undefined)).status, (await renew(mine)).status], [400, 400]);
+    t.is(x5t((await renew(theirs)).body.access_token), thumbprint(theirs));
+    const looked = await call(server, realm, 'token/introspect', { token: textOf(answer, 'access_token') }, basic(rp.client));
+    t.is(confirmation.parse(looked.body.cnf)['x5t#S256'], thumbprint(theirs));
   });
 });

@@ -6,7 +6,8 @@ import { adminOf, callAdmin } from '../support/admin.ts';
 import { arena, at, parallel, type Scene, tally } from '../support/attack.ts';
 import type { Cardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { athOf, type ProofKey, proofKey, proofOf } from '../support/dpop.ts';
+import { athOf, type ProofKey, proofKey, proofOf, tokenProof } from '../support/dpop.ts';
+import { passwordGrant } from '../support/password-grant.ts';
 import { authorizationRequest, Browser, openid, signIn } from '../support/sign-in.ts';
 
 interface Held {
@@ -85,6 +86,26 @@ forEachEngine((engine) => {
       return fetch(atNode(all[index % all.length] ?? server, tokenUrl), { method: 'POST', body, headers: { dpop: proof } });
     });
     t.is(tally(answers)[200], 1, JSON.stringify(tally(answers)));
+  });
+
+  engine.test('E07 a proof for a password is good once, and is looked at before the password', async (t) => {
+    const stage = await scene({ mfa: 'off' }, { publicClient: true, directAccess: true, attributes: { 'dpop.bound.access.tokens': 'true' } });
+    const { realm, rp } = stage;
+    const user = await stage.server.user(realm);
+    const key = await proofKey();
+    const all = await nodes();
+    const ask = (headers: Record<string, string>, { password = user.password, node = stage.server } = {}) =>
+      passwordGrant(node, realm, { client_id: rp.client.clientId, username: user.username, password }, headers);
+    const proof = await tokenProof(stage, key);
+    const answers = await parallel(8, (index) => ask(proof, { node: all[index % all.length] ?? stage.server }));
+    t.is(tally(answers)[200], 1, JSON.stringify(tally(answers)));
+    for (const node of all) t.like((await ask(proof, { node })).body, { error: 'invalid_grant' });
+    // Whoever has no proof learns nothing of a password.
+    for (const headers of [{}, proof, { dpop: 'x.y.z' }]) {
+      const [right, wrong] = [await ask(headers), await ask(headers, { password: 'wrong' })];
+      t.deepEqual([right.status, right.body], [wrong.status, wrong.body]);
+    }
+    t.is((await ask(await tokenProof(stage, key))).status, 200);
   });
 
   engine.serial('E07 a proof whose time is in the future is not good again when that time has come', async (t) => {

@@ -1,10 +1,10 @@
 /** E · Attacks on token exchange (RFC 8693): tokens that are not the client's to exchange, and more than a client may have. */
 import KeycloakAdminClient from '@keycloak/keycloak-admin-client';
-import { decodeProtectedHeader, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
+import { decodeProtectedHeader, generateKeyPair, SignJWT } from 'jose';
 import { giveRoles } from '../../src/admin/resources/roles.ts';
-import { signingKeySeal, signingKeys } from '../../src/store/signing-keys.ts';
-import { arena, at, audited, basic, call, credentialsOf, giveApp, parallel, type Scene } from '../support/attack.ts';
+import { arena, at, audited, basic, call, credentialsOf, giveApp, parallel, type Scene, tally } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { jktOf, proofKey, tokenProof } from '../support/dpop.ts';
 import { acting, stage as impersonation, tokensFor } from '../support/impersonation.ts';
 import { type RelyingParty, signIn } from '../support/sign-in.ts';
 import {
@@ -15,6 +15,7 @@ import {
   exchange,
   ID_TOKEN,
   REFRESH_TOKEN,
+  realmKey,
   saidBy,
   serviceBehind,
   serviceToken,
@@ -23,15 +24,7 @@ import {
 } from '../support/token-exchange.ts';
 
 const INVALID = { error: 'invalid_request' };
-
-/** The key that a realm signed a token with: what is tried with it, only the realm itself could make. */
-async function realmKey({ server, realm }: Pick<Scene, 'server' | 'realm'>, token: string) {
-  const { kid, alg = 'RS256' } = decodeProtectedHeader(token);
-  const row = (await signingKeys(server.db.knex, realm.id)).find((key) => key.id === kid);
-  if (!row) throw new Error('The realm has no such key.');
-  const jwk: JWK = JSON.parse(await server.keyring.openText(signingKeySeal(row), row.privateJwk));
-  return { header: { alg, kid: String(kid), typ: 'JWT' }, key: await importJWK(jwk, alg) };
-}
+const REFRESHES = { 'standard.token.exchange.enableRefreshRequestedTokenType': 'SAME_SESSION' };
 
 forEachEngine((engine) => {
   const { scene, nodes } = arena(engine);
@@ -261,22 +254,71 @@ forEachEngine((engine) => {
     for (const token of made) t.false(await isActive(stage, token, rp));
   });
 
-  engine.test('a token that is bound to a key is its client’s alone', async (t) => {
-    const { stage, service, tokens } = await world();
+  engine.test('E07 a stolen token that is bound is exchanged for nothing, whatever stands beside it', async (t) => {
+    const { stage, server, realm, rp, service, tokens } = await world({ mfa: 'off' }, REFRESHES);
     const { header, key } = await realmKey(stage, tokens.access_token);
-    const { publicKey } = await generateKeyPair('ES256', { extractable: true });
-    const jkt = (await exportJWK(publicKey)).x ?? '';
+    const [owner, thief] = [await proofKey(), await proofKey()];
+    const jkt = await jktOf(owner);
+    const signed = (cnf: unknown) => new SignJWT({ ...saidBy(tokens.access_token), cnf }).setProtectedHeader(header).sign(key);
     for (const cnf of [{ jkt }, { 'x5t#S256': jkt }, { jkt, 'x5t#S256': jkt }]) {
-      const bound = await new SignJWT({ ...saidBy(tokens.access_token), cnf }).setProtectedHeader(header).sign(key);
-      const refused = await exchange(stage, service, bound);
+      const bound = await signed(cnf);
+      for (const headers of [{}, await tokenProof(stage, thief)])
+        for (const requested_token_type of [ACCESS_TOKEN, ID_TOKEN, REFRESH_TOKEN]) {
+          const refused = await exchange(stage, service, bound, { requested_token_type }, headers);
+          t.true(refused.status === 400, JSON.stringify(refused.body));
+        }
+      const refused = await exchange(stage, service, bound, {}, await tokenProof(stage, thief));
       t.like(refused.body, INVALID);
-      t.regex(String(refused.body.error_description), /bound to a key/);
+      t.regex(String(refused.body.error_description), /subject_token is bound to a key/);
     }
-    const { server, realm } = stage;
-    const fields = { grant_type: TOKEN_EXCHANGE, subject_token: tokens.access_token, subject_token_type: ACCESS_TOKEN };
-    t.like((await call(server, realm, 'token', fields, { ...credentialsOf(service), dpop: 'x.y.z' })).body, INVALID);
-    await setAttributes(server, service.client, { 'standard.token.exchange.enabled': 'true', 'dpop.bound.access.tokens': 'true' });
-    t.is((await exchange(stage, service, tokens.access_token)).status, 400);
+    const bound = await signed({ jkt });
+    t.is((await exchange(stage, service, bound, {}, await tokenProof(stage, owner))).status, 200, 'its owner may');
+    t.like(
+      (await exchange(stage, service, await signed({ jkt, 'x5t#S256': jkt }), {}, await tokenProof(stage, owner))).body,
+      INVALID,
+      'both, or neither',
+    );
+    // Nor by what a client says of itself.
+    const trusted = await serviceBehind(server, realm, rp.client, { 'cardea.token.exchange.bound': 'TRUE' });
+    const again = await signIn(server, rp, await server.user(realm));
+    const theirs = await new SignJWT({ ...saidBy(again.tokens.access_token), cnf: { jkt } }).setProtectedHeader(header).sign(key);
+    t.like((await exchange(stage, trusted, theirs, { 'cardea.token.exchange.bound': 'true' }, await tokenProof(stage, thief))).body, INVALID);
+  });
+
+  engine.test('E07 a proof for an exchange is good once, on all nodes, and made for the token endpoint', async (t) => {
+    const { stage, realm, service, tokens } = await world();
+    const key = await proofKey();
+    const processes = await nodes();
+    const once = await tokenProof(stage, key);
+    const answers = await parallel(12, (index) =>
+      exchange({ server: processes[index % processes.length] ?? stage.server, realm }, service, tokens.access_token, {}, once),
+    );
+    t.is(tally(answers)[200], 1, JSON.stringify(tally(answers)));
+    for (const node of processes)
+      t.like((await exchange({ server: node, realm }, service, tokens.access_token, {}, once)).body, { error: 'invalid_grant' });
+    const issuer = `${stage.server.origin}/realms/${realm.name}/protocol/openid-connect`;
+    const now = Math.floor(Date.now() / 1000);
+    const wrong: Parameters<typeof tokenProof>[2][] = [
+      ...[{ claims: { htm: 'GET' } }, { claims: { htu: `${issuer}/userinfo` } }, { claims: { htu: `https://evil.example/token` } }],
+      ...[{ claims: { jti: '' } }, { claims: { iat: 0 } }, { header: { typ: 'JWT' } }, { header: { jwk: undefined } }],
+      ...[{ header: { jwk: (await proofKey()).publicJwk } }],
+    ];
+    for (const claims of wrong) {
+      const refused = await exchange(stage, service, tokens.access_token, {}, await tokenProof(stage, key, claims));
+      t.like(refused.body, { error: 'invalid_dpop_proof' }, JSON.stringify(claims));
+    }
+    t.like((await exchange(stage, service, tokens.access_token, {}, { dpop: 'x.y.z' })).body, { error: 'invalid_dpop_proof' });
+    // Nonces are the library's own: one that it gave is taken here, with whatever clock, and a made up one is not.
+    const stale = await exchange(stage, service, tokens.access_token, {}, await tokenProof(stage, key, { claims: { iat: now - 1_000 } }));
+    t.like(stale.body, { error: 'use_dpop_nonce' });
+    const nonce = stale.headers.get('dpop-nonce') ?? '';
+    t.truthy(nonce);
+    t.is(
+      (await exchange(stage, service, tokens.access_token, {}, await tokenProof(stage, key, { claims: { iat: now - 1_000, nonce } }))).status,
+      200,
+    );
+    const madeUp = await tokenProof(stage, key, { claims: { nonce: 'made up' } });
+    t.like((await exchange(stage, service, tokens.access_token, {}, madeUp)).body, { error: 'use_dpop_nonce' });
   });
 
   engine.test('tokens of a client that were made void take along what came of them, refresh tokens too', async (t) => {

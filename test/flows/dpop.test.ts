@@ -1,9 +1,10 @@
-/** Tokens that are bound to a key (DPoP, RFC 9449), with openid-client: by code, refresh and client credentials, at every endpoint. */
+/** Tokens that are bound to a key (DPoP, RFC 9449), with openid-client: by every grant but exchange (exchange-bound.test.ts), at every endpoint. */
 import { calculateJwkThumbprint, decodeJwt, exportJWK } from 'jose';
 import { z } from 'zod';
-import { arena } from '../support/attack.ts';
+import { arena, call } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { proofKey, proofOf } from '../support/dpop.ts';
+import { approve, ask, DEVICE_GRANT, isDone, ON_DEVICES } from '../support/device.ts';
+import { jktOf, proofKey, proofOf, tokenProof } from '../support/dpop.ts';
 import { authorizationRequest, Browser, exchange, openid, type RelyingParty, signIn } from '../support/sign-in.ts';
 
 const BOUND = { 'dpop.bound.access.tokens': 'true' };
@@ -55,8 +56,11 @@ forEachEngine((engine) => {
   engine.test('a client whose tokens have to be bound gets no others', async (t) => {
     const { server, realm, rp } = await scene({ mfa: 'off' }, { attributes: BOUND, serviceAccount: true });
     const user = await server.user(realm);
-    t.is((await refused(signIn(server, rp, user))).error, 'invalid_grant');
-    t.is((await refused(openid.clientCredentialsGrant(rp.configuration))).error, 'invalid_grant');
+    for (const unproved of [signIn(server, rp, user), openid.clientCredentialsGrant(rp.configuration)]) {
+      const { error, error_description } = await refused(unproved);
+      t.is(error, 'invalid_grant');
+      t.regex(error_description ?? '', /send a DPoP proof/);
+    }
     const { DPoP, jkt } = await keyOf(rp, 'EdDSA');
     const { tokens } = await signIn(server, rp, user, { asked: { DPoP } });
     t.deepEqual(decodeJwt(tokens.access_token).cnf, { jkt });
@@ -116,14 +120,57 @@ forEachEngine((engine) => {
     t.truthy(stale.answer.headers.get('dpop-nonce'));
   });
 
-  engine.test('the password grant says that it binds nothing', async (t) => {
-    const { server, realm, rp } = await scene({ mfa: 'off' }, { directAccess: true });
+  for (const publicClient of [false, true])
+    engine.test(`the password grant at a ${publicClient ? 'public' : 'confidential'} client gives tokens that are bound`, async (t) => {
+      const { server, realm, rp } = await scene({ mfa: 'off' }, { directAccess: true, publicClient, attributes: BOUND });
+      const user = await server.user(realm);
+      const { DPoP, jkt } = await keyOf(rp);
+      const given = { username: user.username, password: user.password, scope: 'openid' };
+      const grant = (more: object = {}) => openid.genericGrantRequest(rp.configuration, 'password', given, more);
+      const unproved = await refused(grant());
+      t.is(unproved.error, 'invalid_grant');
+      t.regex(unproved.error_description ?? '', /send a DPoP proof/);
+      const tokens = await grant({ DPoP });
+      t.is(tokens.token_type, 'dpop');
+      t.deepEqual(decodeJwt(tokens.access_token).cnf, { jkt });
+      t.is((await openid.fetchUserInfo(rp.configuration, tokens.access_token, user.id, { DPoP })).sub, user.id);
+      const looked = await openid.tokenIntrospection(rp.configuration, tokens.access_token);
+      t.like(looked, { active: true, token_type: 'DPoP' });
+      t.deepEqual(looked.cnf, { jkt });
+      const other = await keyOf(rp);
+      const byOther = openid.refreshTokenGrant(rp.configuration, tokens.refresh_token ?? '', undefined, { DPoP: other.DPoP });
+      if (publicClient) t.is((await refused(byOther)).error, 'invalid_grant');
+      else t.deepEqual(decodeJwt((await byOther).access_token).cnf, { jkt: other.jkt });
+      const again = await openid.refreshTokenGrant(rp.configuration, tokens.refresh_token ?? '', undefined, { DPoP });
+      t.deepEqual(decodeJwt(again.access_token).cnf, { jkt });
+    });
+
+  engine.test('a device’s tokens are bound, and its refresh token too', async (t) => {
+    const attributes = { ...ON_DEVICES.attributes, ...BOUND };
+    const stage = await scene({ mfa: 'off' }, { ...ON_DEVICES, attributes });
+    const { server, realm, rp } = stage;
     const user = await server.user(realm);
-    const { DPoP } = await keyOf(rp);
-    const grant = openid.genericGrantRequest(rp.configuration, 'password', { username: user.username, password: user.password }, { DPoP });
-    const answer = await refused(grant);
-    t.is(answer.error, 'invalid_request');
-    t.regex(answer.error_description ?? '', /DPoP/);
+    const key = await proofKey();
+    const waiting = await ask(stage);
+    t.true(isDone(await approve(new Browser(server.origin), waiting, user)));
+    const device = (headers: Record<string, string>) =>
+      call(server, realm, 'token', { grant_type: DEVICE_GRANT, client_id: rp.client.clientId, device_code: waiting.device_code }, headers);
+    t.like((await device({})).body, { error: 'invalid_grant' });
+    const { body } = await device(await tokenProof(stage, key));
+    t.is(body.token_type, 'DPoP');
+    t.deepEqual(decodeJwt(String(body.access_token)).cnf, { jkt: await jktOf(key) });
+    const refresh = (headers: Record<string, string>) =>
+      call(
+        server,
+        realm,
+        'token',
+        { grant_type: 'refresh_token', client_id: rp.client.clientId, refresh_token: String(body.refresh_token) },
+        headers,
+      );
+    t.like((await refresh({})).body, { error: 'invalid_grant' });
+    t.like((await refresh(await tokenProof(stage, await proofKey()))).body, { error: 'invalid_grant' });
+    const again = await refresh(await tokenProof(stage, key));
+    t.deepEqual(decodeJwt(String(again.body.access_token)).cnf, { jkt: await jktOf(key) });
   });
 
   engine.test('userinfo says which scheme it wants', async (t) => {

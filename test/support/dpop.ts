@@ -1,6 +1,7 @@
 /** DPoP proofs (RFC 9449 section 4.2) as an attacker makes them: right but for what a test says. */
 import { createHash, randomUUID } from 'node:crypto';
-import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
+import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
+import type { Scene } from './attack.ts';
 
 export interface ProofKey {
   publicJwk: JWK;
@@ -11,6 +12,9 @@ export async function proofKey(algorithm = 'ES256'): Promise<ProofKey> {
   const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
   return { publicJwk: await exportJWK(publicKey), privateKey };
 }
+
+/** What a token says that is bound to a key (section 6.1). */
+export const jktOf = ({ publicJwk }: ProofKey): Promise<string> => calculateJwkThumbprint(publicJwk);
 
 export const athOf = (token: string): string => createHash('sha256').update(token).digest('base64url');
 
@@ -27,4 +31,13 @@ export async function proofOf(
   };
   const header = { alg: 'ES256', typ: 'dpop+jwt', jwk: publicJwk, ...wrong.header };
   return new SignJWT(claims).setProtectedHeader(header).sign(privateKey);
+}
+
+/** A header with a fresh proof for the token endpoint. */
+export async function tokenProof(
+  { server, realm }: Pick<Scene, 'server' | 'realm'>,
+  key: ProofKey,
+  wrong: Parameters<typeof proofOf>[2] = {},
+): Promise<{ dpop: string }> {
+  return { dpop: await proofOf(key, { method: 'POST', url: `${server.origin}/realms/${realm.name}/protocol/openid-connect/token` }, wrong) };
 }

@@ -129,6 +129,7 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'cardea.refresh.grace': { fits: (value) => /^(?:[1-5]?\d|60)$/.test(value), says: 'must be a number of seconds from 0 to 60' },
   'cardea.token.exchange.impersonation': oneOf('true', 'false'),
   'cardea.token.exchange.delegation': oneOf('true', 'false'),
+  'cardea.token.exchange.bound': oneOf('true', 'false'),
   [ENDS_OFFLINE]: oneOf('true', 'false'),
   'backchannel.logout.session.required': oneOf('true', 'false'),
   'oauth2.device.authorization.grant.enabled': oneOf('true', 'false'),

@@ -9,7 +9,7 @@
  */
 import { createHash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { type Configuration, errors } from 'oidc-provider';
 import type { ClientCertificates } from '../../config/client-certificates.ts';
 import { SELF_SIGNED_METHOD } from '../../realms/client-credentials.ts';
 import { isSubject } from '../../realms/distinguished-names.ts';
@@ -110,27 +110,5 @@ export function isVouchedFor(certificate: X509Certificate, authorities: readonly
   return authorities.some((authority) => isNow(authority) && certificate.checkIssued(authority) && certificate.verify(authority.publicKey));
 }
 
-/**
- * The certificate that tokens of this client are bound to; undefined where they are bound to none. For grants of ours: the
- * library asks for it in its own.
- * @throws 400 where they are, and there is none
- */
-export function requireCertificate(deps: Pick<Deps, 'clientCertificates'>, ctx: KoaContextWithOIDC): X509Certificate | undefined {
-  if (ctx.oidc.client?.tlsClientCertificateBoundAccessTokens !== true) return undefined;
-  const certificate = certificateOf(deps, ctx.req);
-  if (!certificate) throw new errors.InvalidGrant('mutual TLS client certificate not provided');
-  return certificate;
-}
-
 /** RFC 8705 section 3.1. */
 export const thumbprintOf = ({ raw }: X509Certificate): string => createHash('sha256').update(raw).digest('base64url');
-
-/** Binds a token that is made here to the certificate, as the library binds those that it makes. */
-export function bindToCertificate(
-  deps: Pick<Deps, 'clientCertificates'>,
-  ctx: KoaContextWithOIDC,
-  token: { setThumbprint(property: 'x5t', certificate: X509Certificate): void },
-): void {
-  const certificate = requireCertificate(deps, ctx);
-  if (certificate) token.setThumbprint('x5t', certificate);
-}

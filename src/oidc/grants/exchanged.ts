@@ -7,10 +7,12 @@
  */
 import { z } from 'zod';
 import { isAlive } from '../../sessions/lifetimes.ts';
+import type { ClientRow } from '../../store/clients.ts';
 import type { EffectiveRole } from '../../store/effective-roles.ts';
 import { noneRevoked, originsOf, serviceAccountsStand } from '../../store/token-standing.ts';
 import type { Clients, OidcClient } from '../clients/clients.ts';
 import { DEFAULT_AUDIENCE, type RealmRoom } from '../room.ts';
+import { receiversOf } from '../tokens/resource.ts';
 import { rolesWithin } from '../tokens/roles.ts';
 
 /** How often a token may be passed on: each time adds a client to the chain, and all of them are looked up at every use. */
@@ -85,15 +87,18 @@ export async function exchangeStands(room: RealmRoom, clients: Clients, chain: E
 /** Whether a client is there, and tokens of that time of it are not void. */
 const isGood = (client: OidcClient | undefined, iat: number): boolean => client !== undefined && iat >= client.row.kept.notBefore;
 
-/** The roles that every client on the way may be told of, and where the request named an audience those of its clients alone. */
+/** The roles that every client on the way may be told of, and where the request named an audience, or a resource, those of its clients alone. */
 export async function rolesThrough(
   room: RealmRoom,
   clients: Clients,
   { from, audience }: Exchange,
-  of: { userId: string; scope: string | undefined; roles: readonly EffectiveRole[] },
+  of: { row: ClientRow; userId: string; scope: string | undefined; roles: readonly EffectiveRole[] },
 ): Promise<readonly EffectiveRole[]> {
   let { roles } = of;
-  if (audience) roles = roles.filter(({ client }) => client === null || audience.includes(client));
+  if (audience) {
+    const named = new Set([...audience, ...(await receiversOf(clients, of.row, audience))]);
+    roles = roles.filter(({ client }) => client === null || named.has(client));
+  }
   for (const client of await Promise.all([...new Set(from.map(({ azp }) => azp))].map((azp) => clients.find(azp)))) {
     const passing = await passingOf(room, client, of);
     if (passing) roles = roles.filter(({ id }) => passing.has(id));

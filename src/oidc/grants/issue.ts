@@ -45,11 +45,17 @@ const clientOf = ({ oidc: { client } }: KoaContextWithOIDC) => {
 
 /**
  * An access token that is not made yet: it says what the entities of the request say when it is saved.
- * @param server what it is for, by `defaultResourceServer`
+ * @param server what it is for, by `defaultResourceServer` or, with its resource, `namedResourceServer`
  */
-export function accessTokenOf(ctx: KoaContextWithOIDC, server: ResourceServer, family: Family, scope: readonly string[]): AccessToken {
+export function accessTokenOf(
+  ctx: KoaContextWithOIDC,
+  server: ResourceServer,
+  family: Family,
+  scope: readonly string[],
+  resource = DEFAULT_RESOURCE,
+): AccessToken {
   const { provider } = ctx.oidc;
-  const resourceServer = new provider.ResourceServer(DEFAULT_RESOURCE, server);
+  const resourceServer = new provider.ResourceServer(resource, server);
   const within = scope.filter((name) => resourceServer.scopes.has(name));
   const token = new provider.AccessToken({ ...family, client: clientOf(ctx), scope: within.join(' ') });
   token.resourceServer = resourceServer;
@@ -58,12 +64,18 @@ export function accessTokenOf(ctx: KoaContextWithOIDC, server: ResourceServer, f
 }
 
 /** A refresh token that is not saved yet. */
-export function refreshTokenOf(ctx: KoaContextWithOIDC, family: Family, how: HowSignedIn, scope: readonly string[]): RefreshToken {
+export function refreshTokenOf(
+  ctx: KoaContextWithOIDC,
+  family: Family,
+  how: HowSignedIn,
+  scope: readonly string[],
+  resource = DEFAULT_RESOURCE,
+): RefreshToken {
   const token = new ctx.oidc.provider.RefreshToken({
     ...family,
     ...how,
     client: clientOf(ctx),
-    resource: DEFAULT_RESOURCE,
+    resource,
     rotations: 0,
     scope: scope.join(' '),
   });

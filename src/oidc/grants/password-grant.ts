@@ -15,11 +15,10 @@ import type { DirectAnswer } from '../../sessions/sign-ins.ts';
 import { markOffline, type SessionRow } from '../../store/sessions.ts';
 import { rowOf } from '../clients/client-metadata.ts';
 import type { Clients, OidcClient } from '../clients/clients.ts';
-import { bindToCertificate, requireCertificate } from '../clients/mtls.ts';
 import type { RealmRoom } from '../room.ts';
 import { requestCache } from '../storage/request-cache.ts';
+import { type Binding, provedBy } from '../tokens/binding.ts';
 import { findAccount } from '../tokens/claims.ts';
-import { refuseProof } from '../tokens/dpop.ts';
 import { defaultResourceServer } from '../tokens/resource.ts';
 import { type ClientFailures, TooMany } from '../too-many.ts';
 import { beginGrant } from './grants.ts';
@@ -48,8 +47,7 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
   const row = rowOf(ctx.oidc.client);
   const client = await clients.find(row.clientId);
   if (!client) throw new errors.InvalidClient();
-  refuseProof(ctx);
-  requireCertificate(room, ctx);
+  const { binding } = await provedBy(room, ctx);
   // Nobody is there to be asked.
   if (row.consentRequired) throw new Refused(400, 'invalid_client', 'Client requires user consent');
   const username = parameter(ctx, 'username');
@@ -60,7 +58,7 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
   const code = parameter(ctx, 'otp') ?? parameter(ctx, 'totp');
   const signedIn = await asError(ctx, () => room.signInDirectly(ctx, room.context, { clientId: row.clientId, username, password, code }));
   if (!signedIn.ok) throw new Refused(signedIn.status, 'invalid_grant', signedIn.reason);
-  await issue(parts, ctx, client, { signedIn, scope });
+  await issue(parts, ctx, client, { signedIn, scope, binding });
 }
 
 /** Pauses and queues, as the library says errors. */
@@ -86,7 +84,13 @@ function scopesOf({ scopes: { defaults, optional } }: OidcClient, asked: string 
 
 type SignedIn = Extract<DirectAnswer, { ok: true }>;
 
-async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, { signedIn, scope }: { signedIn: SignedIn; scope: string[] }) {
+interface Granted {
+  signedIn: SignedIn;
+  scope: string[];
+  binding: Binding;
+}
+
+async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, { signedIn, scope, binding }: Granted) {
   const { room } = parts;
   const { provider } = ctx.oidc;
   const { user, decision } = signedIn;
@@ -115,10 +119,9 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
   // Before the access token is made: it says of the sign-in what this one does.
   const refreshToken = refreshTokenOf(ctx, family, how, scope);
   const accessToken = accessTokenOf(ctx, defaultResourceServer(parts.scopes, client.row, room.context.realm.settings), family, scope);
-  bindToCertificate(room, ctx, accessToken);
-  const bound = accessToken['x5t#S256'];
-  // A refresh token of a client that authenticates is bound to that client (RFC 8705 section 4).
-  if (bound !== undefined && client.row.publicClient) refreshToken['x5t#S256'] = bound;
+  Object.assign(accessToken, binding);
+  // A refresh token of a client that authenticates is bound to that client (RFC 8705 section 4, RFC 9449 section 5).
+  if (client.row.publicClient) Object.assign(refreshToken, binding);
   const refresh = client.row.attributes['use.refresh.tokens'] === 'false' ? undefined : await refreshToken.save();
   const access = await accessToken.save();
   const idToken = scope.includes('openid') ? await idTokenOf(ctx, { account, scope, how, sid }) : undefined;

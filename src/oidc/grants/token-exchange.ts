@@ -12,15 +12,14 @@ import { decide, freshProofs } from '../../policy/decide.ts';
 import { requestFacts } from '../../policy/request.ts';
 import { clientFacts, factsOf, knownUser } from '../../sessions/facts.ts';
 import { rowOf, TOKEN_EXCHANGE } from '../clients/client-metadata.ts';
-import type { Clients, OidcClient } from '../clients/clients.ts';
+import type { OidcClient } from '../clients/clients.ts';
 import { impersonatorClaim, whatIsDue } from '../impersonated.ts';
-import { DEFAULT_AUDIENCE, type RealmRoom } from '../room.ts';
+import type { RealmRoom } from '../room.ts';
 import { requestCache } from '../storage/request-cache.ts';
+import { type Binding, bindingOf, isBound, provedBy } from '../tokens/binding.ts';
 import { findAccount } from '../tokens/claims.ts';
-import { refuseProof } from '../tokens/dpop.ts';
-import { mapped } from '../tokens/mapped.ts';
-import { defaultResourceServer } from '../tokens/resource.ts';
-import { type Acting, actingOf, checkMayAct, mayRefresh, type Subject, subjectOf, TOKEN_TYPES } from './exchange-tokens.ts';
+import { audienceFor, OFFLINE, type Parts, type Wanted, wantedOf } from './exchange-targets.ts';
+import { type Acting, actingOf, checkMayAct, type Subject, subjectOf, TOKEN_TYPES } from './exchange-tokens.ts';
 import { type Actor, type Exchange, exchangeClaims } from './exchanged.ts';
 import { joinedGrant } from './grants.ts';
 import { accessTokenOf, type Family, type HowSignedIn, idTokenOf, parameter, Refused, refreshTokenOf } from './issue.ts';
@@ -39,14 +38,6 @@ const PARAMETERS = [
 const LEFT_OUT = ['requested_subject', 'requested_issuer', 'subject_issuer'];
 /** May be there more than once (RFC 8693 section 2.1). */
 const REPEATED = ['audience', 'resource'];
-const OFFLINE = 'offline_access';
-
-interface Parts {
-  room: RealmRoom;
-  clients: Clients;
-  /** All that the realm has. */
-  scopes: readonly string[];
-}
 
 export function installTokenExchange(provider: Provider, parts: Parts): void {
   provider.registerGrantType(
@@ -64,26 +55,22 @@ export function installTokenExchange(provider: Provider, parts: Parts): void {
   );
 }
 
-/** What is asked for, and what of it may be. */
-interface Wanted {
-  type: (typeof TOKEN_TYPES)[keyof typeof TOKEN_TYPES];
-  scope: string[];
-  audience: string[];
-}
-
 async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
   const { room, clients } = parts;
   const client = await clients.find(rowOf(ctx.oidc.client).clientId);
   if (!client) throw new errors.InvalidClient();
   checkRequest(ctx, client);
-  const acting = await actingOf(room, ctx);
-  const subject = await subjectOf(room, ctx);
+  const proved = await provedBy(room, ctx);
+  const acting = await actingOf(room, ctx, proved);
+  const subject = await subjectOf(room, ctx, proved);
   checkMayAct(ctx, subject, acting);
+  const shown = [subject.token, acting?.token ?? {}];
+  const binding = bindingOf(proved, shown);
   const { session, token, before, userId } = subject;
   Object.assign(requestCache(), { session: { uid: session.uid, row: session } });
   await checkPolicy(room, client, subject);
 
-  const wanted = wantedOf(ctx, client, subject);
+  const wanted = await wantedOf(parts, ctx, client, subject);
   const account = await findAccount(parts, userId, { iat: token.iat });
   if (!account) throw new errors.InvalidRequest('subject_token is not an access token of this realm that is good now');
   const act = actOf(before, acting);
@@ -94,12 +81,12 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
   ctx.oidc.entity('Account', account);
   requestCache().exchange = exchange;
   requestCache().signedIn = { ...howOf(subject), sid: token.sid };
-  await checkAudience(parts, client, account, wanted);
-  if (wanted.audience.length > 0) requestCache().exchange = { ...exchange, audience: wanted.audience };
-  await issue(parts, ctx, client, { subject, acting, wanted, account });
+  const audience = await audienceFor(parts, client, account, wanted);
+  if (audience.length > 0) requestCache().exchange = { ...exchange, audience };
+  await issue(parts, ctx, client, { subject, acting, wanted, account, binding, staysBound: shown.some(isBound) });
   const details = {
     ...{ from: token.clientId ?? '', mode: acting ? ('delegation' as const) : ('impersonation' as const) },
-    ...{ scope: wanted.scope, audience: wanted.audience },
+    ...{ scope: wanted.scope, audience, vouched: subject.vouched },
   };
   room.batch.add(originOf(room, ctx, acting?.act.sub ?? session.facts.impersonator?.id ?? userId, userId), { type: 'token.exchange', details });
 }
@@ -108,14 +95,9 @@ async function answer(parts: Parts, ctx: KoaContextWithOIDC): Promise<void> {
 function checkRequest(ctx: KoaContextWithOIDC, { row }: OidcClient): void {
   // Nobody is there to be asked.
   if (row.consentRequired) throw new Refused(400, 'invalid_client', 'Client requires user consent');
-  refuseProof(ctx);
-  if (ctx.oidc.client?.tlsClientCertificateBoundAccessTokens === true)
-    throw new errors.InvalidRequest('exchanged tokens are bound to no certificate: have a client exchange whose tokens need none');
   for (const name of LEFT_OUT)
     if (parameter(ctx, name) !== undefined)
       throw new errors.InvalidRequest(`${name} is not offered: a token is exchanged for one about the same user, and is of this realm`);
-  if (ctx.oidc.params?.resource !== undefined)
-    throw new errors.InvalidTarget('resource is not offered with token exchange: name clients by audience');
 }
 
 /** The level that the realm asks of this client's users is asked here too, of what the token says was proved. */
@@ -132,42 +114,6 @@ async function checkPolicy(room: RealmRoom, { row }: OidcClient, { token, sessio
   if (decision.ask === 'nothing' && whatIsDue(room, { session, known }) === undefined) return;
   const why = decision.ask === 'unmet' ? decision.reason : 'The user has to sign in again, with more.';
   throw new errors.InvalidRequest(`the sign-in behind subject_token is not enough for this client. ${why}`);
-}
-
-function wantedOf(ctx: KoaContextWithOIDC, { scopes }: OidcClient, { token }: Subject): Wanted {
-  const type = parameter(ctx, 'requested_token_type') ?? TOKEN_TYPES.access;
-  if (type !== TOKEN_TYPES.access && type !== TOKEN_TYPES.id && type !== TOKEN_TYPES.refresh)
-    throw new errors.InvalidRequest(`requested_token_type must be ${TOKEN_TYPES.access}, ${TOKEN_TYPES.id} or ${TOKEN_TYPES.refresh}`);
-  if (type === TOKEN_TYPES.refresh && !mayRefresh(ctx)) throw new errors.InvalidRequest('this client gets no refresh tokens by token exchange');
-  const scope = scopeOf(parameter(ctx, 'scope'), { theirs: token.scopes, ours: new Set(['openid', ...scopes.defaults, ...scopes.optional]) });
-  if (type === TOKEN_TYPES.id && !scope.includes('openid'))
-    throw new errors.InvalidScope('an ID token needs the scope openid, of subject_token too', 'openid');
-  const named = ctx.oidc.params?.audience;
-  const audience = [named ?? []].flat().filter((one): one is string => typeof one === 'string' && one !== '');
-  return { type, scope, audience: [...new Set(audience)] };
-}
-
-/** What the token has that this client may have; asking narrows it. Offline access is the user's to give. */
-function scopeOf(asked: string | undefined, { theirs, ours }: { theirs: ReadonlySet<string>; ours: ReadonlySet<string> }): string[] {
-  const common = [...theirs].filter((name) => name !== OFFLINE && ours.has(name));
-  if (asked === undefined) return common;
-  const wanted = [...new Set(asked.split(' ').filter(Boolean))];
-  const others = wanted.filter((name) => !common.includes(name));
-  if (others.length > 0) throw new errors.InvalidScope('subject_token or this client does not have what is asked for', others.join(' '));
-  return wanted;
-}
-
-/** Whom the token may be for is what this client's mappers say, and the request chooses among those. */
-async function checkAudience({ room, clients }: Parts, client: OidcClient, account: Account, { scope, audience }: Wanted): Promise<void> {
-  const { user, exchange, signedIn } = requestCache();
-  if (audience.length === 0 || user?.id !== account.accountId) return;
-  const said = await mapped(room, { client, user, scope: scope.join(' '), signIn: signedIn, exchange, clients }, 'access');
-  const available = new Set([DEFAULT_AUDIENCE, ...said.audience]);
-  const others = audience.filter((name) => !available.has(name));
-  if (others.length > 0)
-    throw new errors.InvalidTarget(
-      `Requested audience not available: ${others.join(' ')}. Audience mappers, and roles of the user at that client, make it so`,
-    );
 }
 
 /** RFC 8693 section 4.1: who acts now, for whom it acted before. Without an actor, what was said before goes on to be said. */
@@ -189,12 +135,18 @@ interface Granted {
   acting: Acting | undefined;
   wanted: Wanted;
   account: Account;
+  /** What the tokens are bound to. */
+  binding: Binding;
+  /** Made of a token that is bound: nothing that came of it is refreshed into one that is not. */
+  staysBound: boolean;
 }
 
-async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, { subject, acting, wanted, account }: Granted): Promise<void> {
-  const { room } = parts;
+async function issue({ room }: Parts, ctx: KoaContextWithOIDC, client: OidcClient, granted: Granted): Promise<void> {
+  const { subject, acting, wanted, account, binding, staysBound } = granted;
   const { session } = subject;
-  const { type, scope } = wanted;
+  const { type, scope, resource, server } = wanted;
+  // The grant is to have these scopes at that resource server too.
+  Object.assign(ctx.oidc.resourceServers ?? {}, { [resource]: new ctx.oidc.provider.ResourceServer(resource, server) });
   // All that it may have: what a token of it says is said in that token, and of many exchanges at once none loses its scopes.
   const scopes = [...new Set(['openid', ...client.scopes.defaults, ...client.scopes.optional])].filter((name) => name !== OFFLINE);
   const { grant, sid } = await joinedGrant(room, ctx, { row: client.row, userId: session.userId, sessionId: session.id, scopes });
@@ -211,8 +163,8 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
   // No longer than what it was made of.
   const seconds = Math.floor(room.now() / 1000);
   const until = Math.max(seconds + 1, Math.min(subject.token.exp ?? 0, acting?.exp ?? Number.POSITIVE_INFINITY));
-  const access = accessTokenOf(ctx, defaultResourceServer(parts.scopes, client.row, room.context.realm.settings), family, scope);
-  Object.assign(access, { expiresIn: Math.min(access.expiration, until - seconds) });
+  const access = accessTokenOf(ctx, server, family, scope, resource);
+  Object.assign(access, binding, { expiresIn: Math.min(access.expiration, until - seconds) });
   const how = howOf(subject);
   const common = { issued_token_type: type, scope: access.scope ?? '' };
   if (type === TOKEN_TYPES.id) {
@@ -222,7 +174,8 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
     ctx.body = { access_token: token, ...common, token_type: 'N_A', expires_in: access.expiration };
     return;
   }
-  const refresh = type === TOKEN_TYPES.refresh ? await refreshToken(ctx, family, how, scope) : undefined;
+  const refresh =
+    type === TOKEN_TYPES.refresh ? await refreshToken(ctx, family, { how, scope, resource, binding: staysBound ? binding : {} }) : undefined;
   ctx.body = {
     access_token: await access.save(),
     ...common,
@@ -232,15 +185,22 @@ async function issue(parts: Parts, ctx: KoaContextWithOIDC, client: OidcClient, 
   };
 }
 
+interface Refreshed {
+  how: HowSignedIn;
+  scope: string[];
+  resource: string;
+  binding: Binding;
+}
+
 /** A refresh token hangs on the library's session too, which is told of this client. */
-async function refreshToken(ctx: KoaContextWithOIDC, family: Family, how: HowSignedIn, scope: string[]): Promise<string> {
+async function refreshToken(ctx: KoaContextWithOIDC, family: Family, { how, scope, resource, binding }: Refreshed): Promise<string> {
   const clientId = ctx.oidc.client?.clientId ?? '';
   const session = await ctx.oidc.provider.Session.findByUid(family.sessionUid);
   if (!session) throw new errors.InvalidRequest('the session of subject_token has just ended');
   session.sidFor(clientId, family.sid);
   session.grantIdFor(clientId, family.grantId);
   await session.save(session.remainingTTL);
-  return refreshTokenOf(ctx, family, how, scope).save();
+  return Object.assign(refreshTokenOf(ctx, family, how, scope, resource), binding).save();
 }
 
 const originOf = (room: RealmRoom, ctx: KoaContextWithOIDC, actor: string | null, subject: string | null) => ({

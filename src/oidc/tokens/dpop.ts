@@ -1,11 +1,11 @@
 /**
- * Tokens that are bound to a key (DPoP, RFC 9449): what the library is told, and what stands around it.
+ * Tokens that are bound to a key (DPoP, RFC 9449): what the library is told. Grants of ours have them bound by binding.ts.
  *
  * A proof is good once, within minutes of its time, on all nodes together: its `jti` is stored by an insert that fails the
  * second time. Nonces are given out and checked where a client uses them; they are not demanded, because they would cost
  * every first request a round trip and add little to proofs that are good once.
  */
-import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Configuration } from 'oidc-provider';
 import { derive } from '../../crypto/keyring.ts';
 import type { RealmRoom } from '../room.ts';
 
@@ -20,13 +20,3 @@ export const dpopOf = ({ context }: RealmRoom): NonNullable<Features['dPoP']> =>
   nonceSecret: derive(context.rootSecret, 'dpop nonces'),
   requireNonce: () => false,
 });
-
-/**
- * For grants of our own: the library checks proofs in its own grants only. A client that sends one, or whose tokens are to
- * be bound, would get a token that is not.
- * @throws invalid_request
- */
-export function refuseProof(ctx: KoaContextWithOIDC): void {
-  if (ctx.get('DPoP') === '' && ctx.oidc.client?.dpopBoundAccessTokens !== true) return;
-  throw new errors.InvalidRequest('this grant gives out no tokens that are bound to a key (DPoP): use the authorization code');
-}

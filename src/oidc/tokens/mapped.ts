@@ -84,7 +84,7 @@ function sourceOf(room: RealmRoom, { client, user, scope, signIn, exchange, clie
       const key = JSON.stringify([user.id, client.row.id, scope]);
       cache.roles = cache.roles?.key === key ? cache.roles : { key, roles: rolesWithin(room, client, user.id, scope) };
       const { roles } = cache.roles;
-      return exchange ? roles.then((held) => rolesThrough(room, clients, exchange, { userId: user.id, scope, roles: held })) : roles;
+      return exchange ? roles.then((held) => rolesThrough(room, clients, exchange, { row: client.row, userId: user.id, scope, roles: held })) : roles;
     },
   };
 }

@@ -51,6 +51,12 @@ async function receiverOf(clients: Clients, row: ClientRow, resource: string) {
   throw new errors.InvalidTarget('there is no such resource, or this client may not ask for tokens for it');
 }
 
+/** The client_ids of the resource servers that have one of these addresses, among those that `row` may ask for. */
+export async function receiversOf(clients: Clients, row: ClientRow, addresses: readonly string[]): Promise<string[]> {
+  const receivers = await Promise.all(listed(row, RESOURCES).map((clientId) => clients.receiver(clientId)));
+  return receivers.flatMap((one) => (one && addressesOf(one.row).some((address) => addresses.includes(address)) ? [one.row.clientId] : []));
+}
+
 /** @throws invalid_target */
 export async function namedResourceServer(clients: Clients, row: ClientRow, resource: string, settings: RealmSettings): Promise<ResourceServer> {
   const receiver = await receiverOf(clients, row, resource);
