@@ -54,6 +54,8 @@ forEachEngine((engine) => {
     const unproved = await exchange(stage, service, tokens.access_token);
     t.like(unproved.body, { error: 'invalid_grant' });
     t.regex(String(unproved.body.error_description), /send a DPoP proof/);
+    const [recorded] = await eventually(() => audited(stage, 'token.exchange.refused', { client: service.client.clientId }));
+    t.deepEqual(JSON.parse(recorded?.details ?? '{}'), { reason: 'DPoP proof JWT not provided' });
     const pair = await openid.randomDPoPKeyPair('ES256', { extractable: true });
     const mine: ProofKey = { publicJwk: await exportJWK(pair.publicKey), privateKey: pair.privateKey };
     const DPoP = openid.getDPoPHandle(service.configuration, pair);

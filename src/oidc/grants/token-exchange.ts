@@ -213,6 +213,6 @@ const originOf = (room: RealmRoom, ctx: KoaContextWithOIDC, actor: string | null
  * application would otherwise shut it out here.
  */
 function recordRefusal(room: RealmRoom, ctx: KoaContextWithOIDC, error: errors.OIDCProviderError): void {
-  const reason = error.error_description ?? error.error;
+  const reason = error.error_detail ?? error.error_description ?? error.error;
   room.batch.add(originOf(room, ctx, null, null), { type: 'token.exchange.refused', details: { reason } });
 }
