@@ -1,4 +1,4 @@
-/** Certificates as an authority of a company makes them, by openssl; the tests that need them are skipped without it. */
+/** Certificates as an authority of a company makes them, by openssl, and tests that need it. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import test from 'ava';
 import { type EngineUnderTest, temporaryFolder } from './databases.ts';
 
 /** Whether this machine has one. */
-export const hasOpenssl = ((): boolean => {
+const hasOpenssl = ((): boolean => {
   try {
     execFileSync('openssl', ['version'], { stdio: 'ignore' });
     return true;
@@ -15,9 +15,19 @@ export const hasOpenssl = ((): boolean => {
   }
 })();
 
-/** Registers a test, or says what it needs. */
-export const withOpenssl = (engine: EngineUnderTest): EngineUnderTest['test'] =>
-  hasOpenssl ? engine.test : (title) => test.skip(`${title} [${engine.engine}] (needs openssl)`, () => undefined);
+type Register = EngineUnderTest['test'];
+
+const withoutOpenssl: Register = (title) => {
+  if (process.env.REQUIRE_OPENSSL === '1') test(title, (t) => t.fail('REQUIRE_OPENSSL=1, but there is no openssl in the path; install it'));
+  else test.skip(`${title} (needs openssl)`, () => undefined);
+};
+
+/** Registers a test as it is told; without openssl the test is skipped, or fails where REQUIRE_OPENSSL=1 says that it must be there. */
+export const needsOpenssl = (register: Register): Register => (hasOpenssl ? register : withoutOpenssl);
+
+/** The same for a test of an engine. */
+export const withOpenssl = (engine: EngineUnderTest): Register =>
+  hasOpenssl ? engine.test : (title, body) => withoutOpenssl(`${title} [${engine.engine}]`, body);
 
 export interface Made {
   keyFile: string;

@@ -9,7 +9,7 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import test from 'ava';
 import { createGuardedClient, type GuardedRequest } from '../../../src/http/guarded-client.ts';
-import { hasOpenssl } from '../../support/certificates.ts';
+import { needsOpenssl } from '../../support/certificates.ts';
 import { listen } from '../../support/listen.ts';
 
 /** One fetch from a server that answers like this. */
@@ -135,28 +135,25 @@ test('redirects within the origin are followed where that was asked for, so many
   }
 });
 
-(hasOpenssl ? test.serial : test.skip)(
-  'by https the certificate is that of the name, though the connection goes to an address (needs openssl)',
-  async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'cardea-tls-'));
-    t.teardown(() => rmSync(folder, { recursive: true }));
-    const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    const subject = ['-subj', '/CN=hooks.example', '-addext', 'subjectAltName=DNS:hooks.example'];
-    const made = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-keyout', keyFile, '-out', certFile];
-    execFileSync('openssl', ['req', ...made, ...subject], { stdio: 'ignore' });
-    const [key, cert] = [readFileSync(keyFile), readFileSync(certFile)];
-    const { port, requests } = await listen((_request, response) => response.end('by TLS'), { key, cert });
-    const fetchGuarded = createGuardedClient({
-      allow: [{ kind: 'range', target: '127.0.0.0/8', port }],
-      resolve: async () => [{ address: '127.0.0.1', family: 4 }],
-    });
-    await t.throwsAsync(fetchGuarded(`https://hooks.example:${port}/`), { code: 'outbound_unreachable' }, 'nobody vouches for it');
-    const before = getCACertificates('default');
-    setDefaultCACertificates([...before, cert.toString()]);
-    t.teardown(() => setDefaultCACertificates(before));
-    t.is((await fetchGuarded(`https://hooks.example:${port}/`)).body.toString(), 'by TLS');
-    await t.throwsAsync(fetchGuarded(`https://other.example:${port}/`), { code: 'outbound_unreachable' }, 'it is for another name');
-    await t.throwsAsync(fetchGuarded(`https://127.0.0.1:${port}/`), { code: 'outbound_unreachable' }, 'and for no address');
-    t.is(requests.length, 1);
-  },
-);
+needsOpenssl(test.serial)('by https the certificate is that of the name, though the connection goes to an address', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'cardea-tls-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const subject = ['-subj', '/CN=hooks.example', '-addext', 'subjectAltName=DNS:hooks.example'];
+  const made = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-keyout', keyFile, '-out', certFile];
+  execFileSync('openssl', ['req', ...made, ...subject], { stdio: 'ignore' });
+  const [key, cert] = [readFileSync(keyFile), readFileSync(certFile)];
+  const { port, requests } = await listen((_request, response) => response.end('by TLS'), { key, cert });
+  const fetchGuarded = createGuardedClient({
+    allow: [{ kind: 'range', target: '127.0.0.0/8', port }],
+    resolve: async () => [{ address: '127.0.0.1', family: 4 }],
+  });
+  await t.throwsAsync(fetchGuarded(`https://hooks.example:${port}/`), { code: 'outbound_unreachable' }, 'nobody vouches for it');
+  const before = getCACertificates('default');
+  setDefaultCACertificates([...before, cert.toString()]);
+  t.teardown(() => setDefaultCACertificates(before));
+  t.is((await fetchGuarded(`https://hooks.example:${port}/`)).body.toString(), 'by TLS');
+  await t.throwsAsync(fetchGuarded(`https://other.example:${port}/`), { code: 'outbound_unreachable' }, 'it is for another name');
+  await t.throwsAsync(fetchGuarded(`https://127.0.0.1:${port}/`), { code: 'outbound_unreachable' }, 'and for no address');
+  t.is(requests.length, 1);
+});
