@@ -15,7 +15,7 @@ import { handleRegistration } from './admin/rest/registrations.ts';
 import { AuditBatch } from './audit/batch.ts';
 import { type Deliveries, missingChannels } from './delivery/delivery.ts';
 import { readInbox } from './delivery/inbox.ts';
-import { notFound, tooMany } from './errors.ts';
+import { notFound } from './errors.ts';
 import { handleGate } from './gate/routes.ts';
 import { createAlarm } from './http/alarm.ts';
 import { answerLogo, LOGOS } from './http/client-logo.ts';
@@ -49,10 +49,9 @@ import { buildRealm, type OidcRealm } from './oidc/provider.ts';
 import { levelOfAcr } from './policy/policy.ts';
 import { type RealmContext, RealmRegistry } from './realms/registry.ts';
 import { realmJson } from './realms/representation.ts';
+import { countRefusedToken } from './sessions/refused-tokens.ts';
 import { endRunOut } from './sessions/run-out.ts';
 import { type DirectSignIn, SignIns } from './sessions/sign-ins.ts';
-import { subjectsOf } from './sessions/throttle.ts';
-import { countFailure } from './store/attempts.ts';
 import { sweepExpired } from './store/sweep.ts';
 import { liveness, readiness, shared } from './telemetry/health.ts';
 import { type Log, requestLog } from './telemetry/log.ts';
@@ -226,18 +225,9 @@ export function createApp(options: {
     const level = levelOfAcr(policy.document, bearer.acr ?? '') ?? 'aal1';
     return { ...bearer, realm: row, level, floor: policy.document.floors.administrator };
   };
-  /** Tokens that are no good are counted by the address that they come from, like wrong client secrets; what is good is not. */
   const refusedToken = async (address: string): Promise<void> => {
     const master = await realms.get('master', now());
-    if (!master) return;
-    const { realm, rootSecret } = master.context;
-    const { failures, within } = realm.settings.throttling.client;
-    const at = now();
-    const counted = { subject: subjectsOf(rootSecret).client('admin rest', address), failures, withinMs: within * 1000 };
-    const freeAt = await countFailure(db.knex, counted, { realmId: realm.id, now: at });
-    if (freeAt <= at) return;
-    const seconds = Math.ceil((freeAt - at) / 1000);
-    throw tooMany(say('error.paused', { wait: seconds }), seconds);
+    if (master) await countRefusedToken(db, { ...master.context.realm, rootSecret: master.context.rootSecret }, address, now());
   };
   const rest: RestDeps = {
     db,
