@@ -2,6 +2,7 @@
  * Administrators who act as a user. Such a session has no proofs and names its impersonator; it stands only while that
  * person does, which is looked up whenever the session, or a token of it, is used.
  */
+import { MASTER, managementClientFor } from '../realms/management.ts';
 import type { Database } from '../store/database.ts';
 import { rolesHeldOfClient } from '../store/effective-roles.ts';
 import type { RealmRow } from '../store/realms.ts';
@@ -23,9 +24,9 @@ type Of = Pick<RealmRow, 'id' | 'name'>;
 export async function mayImpersonate(queries: Queries, realm: Of, { id, realmId }: Impersonator, since: number): Promise<boolean> {
   const user = await userById(queries, realmId, id);
   if (!user?.enabled || user.notBefore > since) return false;
-  // Keycloak's clients for the management of a realm: its own, and one in master for each realm.
-  const client = realmId === realm.id && realm.name !== 'master' ? 'realm-management' : `${realm.name}-realm`;
-  return (await rolesHeldOfClient(queries, realmId, id, client)).includes('impersonation');
+  // Who is not of the realm itself is of master: nobody else may begin it.
+  const client = managementClientFor(realmId === realm.id ? realm : { id: realmId, name: MASTER }, realm);
+  return client !== undefined && (await rolesHeldOfClient(queries, realmId, id, client)).includes('impersonation');
 }
 
 /** Whether a session stands as far as its impersonator goes; one whose impersonator may no longer is ended here. */

@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { AppError, badInput, conflict, forbidden, notFound } from '../../errors.ts';
 import { enrolmentPass, hashOfPass, newPass, type PassSecret } from '../../factors/enrolment-pass/enrolment-pass.ts';
+import { managementClientFor } from '../../realms/management.ts';
 import { type CredentialRow, credentialSeal, credentialsOf } from '../../store/credentials.ts';
 import { rolesHeldOfClient } from '../../store/effective-roles.ts';
 import {
@@ -28,7 +29,6 @@ import { userFactsRow } from '../../store/user-facts.ts';
 import { lockUser, type UserRow, userById, userByUsername } from '../../store/users.ts';
 import { audit, plainText, validated } from './context.ts';
 import { about, type FactorOperator, factorsIn, requirePerson } from './factor-operator.ts';
-import { managementClientIn } from './realm-defaults.ts';
 
 const HOUR = 3_600_000;
 const MASTER = 'master';
@@ -193,8 +193,8 @@ async function homesOf({ db }: Pick<FactorOperator, 'db'>, realm: RealmRow): Pro
 async function mayManageUsers({ db }: Pick<FactorOperator, 'db'>, home: RealmRow, realm: RealmRow, userId: string): Promise<boolean> {
   const user = await userById(db.knex, home.id, userId);
   if (!user?.enabled) return false;
-  const client = home.name === MASTER ? managementClientIn(realm.name).clientId : 'realm-management';
-  return (await rolesHeldOfClient(db.knex, home.id, userId, client)).includes('manage-users');
+  const client = managementClientFor(home, realm);
+  return client !== undefined && (await rolesHeldOfClient(db.knex, home.id, userId, client)).includes('manage-users');
 }
 
 /** Where two are needed each of them is somebody: a user who manages the users of this realm. */

@@ -1,5 +1,6 @@
 /** What a new realm has (Keycloak's names, so that its clients and scripts find what they expect). */
 import { CONSOLE_CLIENTS, consolePath } from '../../realms/consoles.ts';
+import { managementClientInMaster } from '../../realms/management.ts';
 
 /** Scope, whether new clients get it by default, and whether tokens name it. */
 export const CLIENT_SCOPES: readonly {
@@ -97,7 +98,7 @@ export function defaultClients(realmName: string): DefaultClient[] {
 
 /** The client in master whose roles let its users manage a realm. */
 export const managementClientIn = (realmName: string): DefaultClient => ({
-  clientId: `${realmName}-realm`,
+  clientId: managementClientInMaster(realmName),
   name: `Management of ${realmName}`,
   publicClient: false,
   standardFlow: false,

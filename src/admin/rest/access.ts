@@ -6,10 +6,10 @@
 import { AppError, forbidden } from '../../errors.ts';
 import type { Level } from '../../policy/assurance.ts';
 import { reaches } from '../../policy/assurance.ts';
+import { MASTER, managementClientFor } from '../../realms/management.ts';
 import { effectiveRoles, hasRealmRole, type RoleScope, rolesHeldOfClient, rolesHeldOfClients } from '../../store/effective-roles.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { Queries } from '../../store/rows.ts';
-import { managementClientIn } from '../resources/realm-defaults.ts';
 import type { ManagementRole } from './operation.ts';
 
 /** Whoever a bearer token is about, verified and still standing. */
@@ -37,37 +37,25 @@ export interface Access {
   require(...any: ManagementRole[]): void;
 }
 
-const MASTER = 'master';
-
 /** What the caller holds in a realm; nobody of another realm but master holds anything. */
 export async function accessTo(queries: Queries, caller: Caller, realm: RealmRow): Promise<Access> {
   return accessOf(caller, new Set(await rolesIn(queries, caller, realm)));
 }
 
 async function rolesIn(queries: Queries, caller: Caller, realm: RealmRow): Promise<string[]> {
-  if (caller.realm.id === realm.id) {
-    const client = realm.name === MASTER ? managementClientIn(MASTER).clientId : 'realm-management';
-    return rolesOf(queries, caller, client);
-  }
-  if (caller.realm.name !== MASTER) return [];
-  return rolesOf(queries, caller, managementClientIn(realm.name).clientId);
+  const client = managementClientFor(caller.realm, realm);
+  return client === undefined ? [] : rolesOf(queries, caller, client);
 }
 
 /** What the caller holds in each of these realms: one query, however many they are. */
 export async function accessToRealms(queries: Queries, caller: Caller, realms: readonly RealmRow[]): Promise<(realm: RealmRow) => Access> {
-  const clients = new Map(realms.map((realm) => [realm.id, managementClientFor(caller, realm)]));
+  const clients = new Map(realms.map((realm) => [realm.id, managementClientFor(caller.realm, realm)]));
   const held = await rolesOfClients(
     queries,
     caller,
     [...clients.values()].flatMap((client) => client ?? []),
   );
   return (realm) => accessOf(caller, held.get(clients.get(realm.id) ?? '') ?? new Set());
-}
-
-/** The client in the caller's own realm whose roles manage another one. */
-function managementClientFor(caller: Caller, realm: RealmRow): string | undefined {
-  if (caller.realm.id === realm.id && realm.name !== MASTER) return 'realm-management';
-  return caller.realm.name === MASTER ? managementClientIn(realm.name).clientId : undefined;
 }
 
 async function rolesOfClients(queries: Queries, { realm, userId, within }: Caller, clientIds: readonly string[]): Promise<Map<string, Set<string>>> {
