@@ -6,6 +6,7 @@
  * What counts are the roles that manage something. Roles of applications are for whoever manages users to give, as in Keycloak.
  */
 import { forbidden } from '../../errors.ts';
+import { MASTER } from '../../realms/management.ts';
 import { effectiveRoles } from '../../store/effective-roles.ts';
 import { type Bearer, heldOf, type Privilege, privilegesIn } from '../../store/privileges.ts';
 import { realmRoleId } from '../../store/roles.ts';
@@ -13,9 +14,10 @@ import type { UserRow } from '../../store/users.ts';
 import { managementClientIn } from '../resources/realm-defaults.ts';
 import type { RealmCall } from './operation.ts';
 
-const MASTER = 'master';
 /** It holds all of the others. */
 const EVERYTHING = 'realm-admin';
+/** In master, where it holds all of every realm. */
+const ADMIN = 'admin';
 const { roles: MANAGEMENT } = managementClientIn(MASTER);
 
 /** @throws 403 unless the caller has everything that these roles let somebody manage */
@@ -52,16 +54,17 @@ export async function requireNoMore(call: RealmCall, user: Pick<UserRow, 'id'>):
 }
 
 /** @throws 403 unless the caller manages all of the realm */
-export function requireEverything({ access }: RealmCall, refusal: string): void {
-  const missing = MANAGEMENT.filter((name) => !access.roles.has(name));
-  if (missing.length > 0) throw forbidden(`${refusal}. You have not: ${missing.slice(0, 5).join(', ')}.`);
+export async function requireEverything(call: RealmCall, refusal: string): Promise<void> {
+  if (await managesEverything(call)) return;
+  const missing = call.realm.name === MASTER ? [ADMIN] : MANAGEMENT.filter((name) => !call.access.roles.has(name));
+  throw forbidden(`${refusal}. You have not: ${missing.slice(0, 5).join(', ')}.`);
 }
 
 /** Whether the caller manages all of the realm; in master, where that is the installation, whoever has `admin`. */
 export async function managesEverything(call: RealmCall): Promise<boolean> {
   const { operator, realm, access } = call;
   if (realm.name !== MASTER) return MANAGEMENT.every((name) => access.roles.has(name));
-  const admin = await realmRoleId(operator.db.knex, realm.id, 'admin');
+  const admin = await realmRoleId(operator.db.knex, realm.id, ADMIN);
   return admin !== undefined && (await heldBy(call, [admin])).has(admin);
 }
 

@@ -127,7 +127,10 @@ async function requireMayLower(call: RealmCall, before: PolicyDocument, changes:
     return at === 'floors.administrator' || (rule !== undefined && isAboutAdministrators(call, rule));
   });
   if (protecting.length === 0) return;
-  requireEverything(call, `Only whoever manages all of the realm asks less of those who manage it (${protecting.map(({ at }) => at).join(', ')})`);
+  await requireEverything(
+    call,
+    `Only whoever manages all of the realm asks less of those who manage it (${protecting.map(({ at }) => at).join(', ')})`,
+  );
 }
 
 /** A rule that names them: by a role that manages something, or the caller by name. */
