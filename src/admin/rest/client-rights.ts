@@ -6,7 +6,7 @@ import { forbidden } from '../../errors.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { findRoles } from '../../store/role-lists.ts';
 import { serviceAccountUser } from '../../store/users.ts';
-import { isBuiltIn } from '../resources/client-changes.ts';
+import { isBuiltIn, requireClientById } from '../resources/client-changes.ts';
 import { managesEverything, requireNoMore, requireTakeable } from './grantable.ts';
 import type { RealmCall } from './operation.ts';
 
@@ -20,6 +20,13 @@ export async function requireYours(call: RealmCall, client: ClientRow): Promise<
     throw forbidden(`Client "${client.clientId}" comes with the realm: it is changed by whoever manages all of the realm.`);
   const user = await serviceAccountUser(operator.db.knex, realm.id, client.id);
   if (user) await requireNoMore(call, user);
+}
+
+/** The client of a path, which is to be changed. @throws 404 where there is none, 403 where it is not the caller's to change */
+export async function yourClient(call: RealmCall, id: string): Promise<ClientRow> {
+  const client = await requireClientById(call.operator, call.realm, id);
+  await requireYours(call, client);
+  return client;
 }
 
 /** The same for deleting, which takes the client's roles away from everybody. */

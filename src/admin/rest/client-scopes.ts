@@ -4,7 +4,6 @@ import { realmScopes, scopesAssigned } from '../../store/client-scopes.ts';
 import { type ClientScopeRow, clientScopes } from '../../store/clients.ts';
 import { mappersOf, mappersOfScopes, type ProtocolMapperRow } from '../../store/protocol-mappers.ts';
 import { directRoles } from '../../store/role-lists.ts';
-import { requireClientById } from '../resources/client-changes.ts';
 import {
   type Assignment,
   assignToNewClients,
@@ -17,7 +16,7 @@ import {
   withholdFromNewClients,
 } from '../resources/client-scopes.ts';
 import { rolesSaid } from '../resources/protocol-mappers.ts';
-import { requireYours } from './client-rights.ts';
+import { yourClient } from './client-rights.ts';
 import { requireGrantable } from './grantable.ts';
 import { id, inRealm, type Operation } from './operation.ts';
 import { mapperRepresentation, mappersIn, newMapperFields, representedMapper } from './protocol-mapper-representation.ts';
@@ -235,8 +234,7 @@ const ofClients = (as: Assignment): readonly Operation[] => {
       params: { id, clientScopeId: id },
       async run(call, { params }) {
         const { operator, realm } = call;
-        const client = await requireClientById(operator, realm, params.id);
-        await requireYours(call, client);
+        const client = await yourClient(call, params.id);
         const scope = await requireClientScope(operator, realm, params.clientScopeId);
         // A client without the full scope may use by it what is mapped to it.
         await requireGrantable(call, await directRoles(operator.db.knex, realm.id, { scope: scope.id }, undefined));
@@ -255,8 +253,7 @@ const ofClients = (as: Assignment): readonly Operation[] => {
       params: { id, clientScopeId: id },
       async run(call, { params }) {
         const { operator, realm } = call;
-        const client = await requireClientById(operator, realm, params.id);
-        await requireYours(call, client);
+        const client = await yourClient(call, params.id);
         await takeScope(operator, realm, client, await requireClientScope(operator, realm, params.clientScopeId), as);
         return {};
       },

@@ -1,7 +1,6 @@
 /** Secrets of clients and their service accounts over REST. */
 import { z } from 'zod';
 import { badInput, notFound } from '../../errors.ts';
-import type { ClientRow } from '../../store/clients.ts';
 import { serviceAccountUser } from '../../store/users.ts';
 import { requireClientById } from '../resources/client-changes.ts';
 import {
@@ -13,9 +12,9 @@ import {
   secretOf,
 } from '../resources/client-secrets.ts';
 import { clientRepresentation } from './client-representation.ts';
-import { requireYours } from './client-rights.ts';
+import { yourClient } from './client-rights.ts';
 import { representedWithSecret } from './clients.ts';
-import { id, inRealm, type Operation, type RealmCall } from './operation.ts';
+import { id, inRealm, type Operation } from './operation.ts';
 import { userRepresentation } from './user-representation.ts';
 import { representedUsers } from './users.ts';
 
@@ -26,12 +25,6 @@ const MANAGE = ['manage-clients'] as const;
 
 /** Keycloak's CredentialRepresentation. */
 const credential = z.object({ type: z.string(), value: z.string().optional() });
-
-async function yours(call: RealmCall, params: { id: string }): Promise<ClientRow> {
-  const client = await requireClientById(call.operator, call.realm, params.id);
-  await requireYours(call, client);
-  return client;
-}
 
 export const clientSecretOperations: readonly Operation[] = [
   inRealm({
@@ -45,7 +38,7 @@ export const clientSecretOperations: readonly Operation[] = [
     params,
     answer: credential,
     async run(call, { params }) {
-      const value = await secretOf(call.operator, await yours(call, params));
+      const value = await secretOf(call.operator, await yourClient(call, params.id));
       return { body: { type: 'secret', ...(value === null ? {} : { value }) } };
     },
   }),
@@ -68,7 +61,7 @@ export const clientSecretOperations: readonly Operation[] = [
     },
     answer: credential,
     async run(call, { params, query }) {
-      const client = await yours(call, params);
+      const client = await yourClient(call, params.id);
       const overlap = query.overlap === undefined ? undefined : query.overlap * 1000;
       const { secret } = await regenerateSecret(call.operator, call.realm, client.id, overlap);
       return { body: { type: 'secret', value: secret } };
@@ -85,7 +78,7 @@ export const clientSecretOperations: readonly Operation[] = [
     params,
     answer: credential,
     async run(call, { params }) {
-      const value = await rotatedSecretOf(call.operator, await yours(call, params));
+      const value = await rotatedSecretOf(call.operator, await yourClient(call, params.id));
       if (value === null) throw notFound('Client does not have a rotated secret');
       return { body: { type: 'secret', value } };
     },
@@ -100,7 +93,7 @@ export const clientSecretOperations: readonly Operation[] = [
     status: 204,
     params,
     async run(call, { params }) {
-      const client = await yours(call, params);
+      const client = await yourClient(call, params.id);
       await endRotatedSecret(call.operator, call.realm, client.id);
       return {};
     },
@@ -136,7 +129,7 @@ export const clientSecretOperations: readonly Operation[] = [
     params,
     answer: clientRepresentation,
     async run(call, { params }) {
-      const client = await yours(call, params);
+      const client = await yourClient(call, params.id);
       const { client: made, token } = await makeRegistrationToken(call.operator, call.realm, client.id);
       return { body: { ...(await representedWithSecret(call, made)), registrationAccessToken: token } };
     },

@@ -6,7 +6,7 @@ import { countSessionsAtClient, sessionsAtClient } from '../../store/client-sess
 import type { ClientRow } from '../../store/clients.ts';
 import { findRoles } from '../../store/role-lists.ts';
 import { changeClient, requireClientById } from '../resources/client-changes.ts';
-import { requireYours } from './client-rights.ts';
+import { yourClient } from './client-rights.ts';
 import { representedWithSecret } from './clients.ts';
 import { id, inRealm, type Method, type Operation, paging, type RealmCall } from './operation.ts';
 import { representedSession, sessionRepresentation } from './user-sessions.ts';
@@ -133,8 +133,7 @@ const nodes: readonly Operation[] = [
 type Nodes = ClientRow['kept']['registeredNodes'];
 
 async function changeNodes(call: RealmCall, params: { id: string }, change: (before: Nodes) => Nodes): Promise<void> {
-  const client = await requireClientById(call.operator, call.realm, params.id);
-  await requireYours(call, client);
+  const client = await yourClient(call, params.id);
   await changeClient(call.operator, call.realm, client.id, { kept: { registeredNodes: change(client.kept.registeredNodes) } });
 }
 

@@ -18,7 +18,7 @@ import {
   fieldsOf,
   representedClient,
 } from './client-representation.ts';
-import { requireYours, requireYoursToDelete } from './client-rights.ts';
+import { requireYours, requireYoursToDelete, yourClient } from './client-rights.ts';
 import { managesEverything } from './grantable.ts';
 import { flag, id, inRealm, type Operation, paging, type RealmCall } from './operation.ts';
 import { newMapperFields } from './protocol-mapper-representation.ts';
@@ -100,8 +100,7 @@ export const clientOperations: readonly Operation[] = [
     body: clientIn,
     async run(call, { params, body }) {
       const { operator, realm } = call;
-      const client = await requireClientById(operator, realm, params.id);
-      await requireYours(call, client);
+      const client = await yourClient(call, params.id);
       checkProtocol(body);
       const mappers = await mappersAsked(call, body);
       const limited = !(await managesEverything(call));
