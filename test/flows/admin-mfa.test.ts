@@ -110,6 +110,19 @@ forEachEngine((engine) => {
     t.is((await viewer('PUT', '/policy', { version: 5, document: floor })).status, 403);
   });
 
+  engine.test('B43 in master that is whoever has the role admin: all of master’s own management is a part', async (t) => {
+    const { server, admin } = await world();
+    const by = async (token: string, method: string, body?: unknown) => callAdmin(server, method, '/realms/master/mfa/policy', { token, body });
+    const { token } = await limitedClient(server, admin.master, ['realm-admin']);
+    const before = await by(token, 'GET');
+    const { version, document } = Object(before.body);
+    const asked = { version, document: { ...document, floors: { administrator: 'aal1' } } };
+    const refused = await by(token, 'PUT', asked);
+    t.is(refused.status, 403, JSON.stringify(refused.body));
+    t.regex(JSON.stringify(refused.body), /floors\.administrator.*You have not: admin/);
+    t.is((await by(admin.token, 'PUT', asked)).status, 200);
+  });
+
   engine.test('what somebody would be asked is explained, by the policy in force and by a draft', async (t) => {
     const { server, realm, call, limited } = await realmOf();
     const user = await server.user(realm, { username: 'erin' });
