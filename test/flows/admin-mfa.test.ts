@@ -113,7 +113,7 @@ forEachEngine((engine) => {
   engine.test('B43 in master that is whoever has the role admin: all of master’s own management is a part', async (t) => {
     const { server, admin } = await world();
     const by = async (token: string, method: string, body?: unknown) => callAdmin(server, method, '/realms/master/mfa/policy', { token, body });
-    const { token } = await limitedClient(server, admin.master, ['realm-admin']);
+    const { token } = await limitedClient(server, admin.master, ['manage-realm', 'manage-users', 'manage-clients']);
     const before = await by(token, 'GET');
     const { version, document } = Object(before.body);
     const asked = { version, document: { ...document, floors: { administrator: 'aal1' } } };

@@ -100,7 +100,7 @@ forEachEngine((engine) => {
     const bound = await directClient(server, realm);
     const attributes = JSON.stringify({ 'dpop.bound.access.tokens': 'true' });
     await server.db.knex('clients').where({ realm_id: realm.id, id: bound.client.row.id }).update({ attributes });
-    t.like((await passwordGrant(server, realm, given, bound.headers)).body, { error: 'invalid_request' });
+    t.like((await passwordGrant(server, realm, given, bound.headers)).body, { error: 'invalid_grant' });
     const plain = await directClient(server, realm);
     const without = JSON.stringify({ 'use.refresh.tokens': 'false' });
     await server.db.knex('clients').where({ realm_id: realm.id, id: plain.client.row.id }).update({ attributes: without });
