@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { exportJWK } from 'jose';
 import { arena, at, basic, call } from '../support/attack.ts';
 import type { Cardea } from '../support/cardea.ts';
-import { escaped, hasOpenssl, type Made, makeAuthority, selfSigned, withOpenssl } from '../support/certificates.ts';
+import { escaped, type Made, makeAuthority, selfSigned, withOpenssl } from '../support/certificates.ts';
 import { assertionOf, issuerAt, keySetOf, ownKey, serviceToken } from '../support/client-keys.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { listen } from '../support/listen.ts';
@@ -113,11 +113,7 @@ forEachEngine((engine) => {
     await t.throwsAsync(server.client(realm, byCertificate({ ...(await setOf(mine)), 'cardea.x509.self.signed': 'yes' })));
   });
 
-  engine.serial('certificates at an address: a new one is known soon, one that is gone or over is good no longer', async (t) => {
-    if (!hasOpenssl) {
-      t.pass('needs openssl');
-      return;
-    }
+  withOpenssl(engine, 'serial')('certificates at an address: a new one is known soon, one that is gone or over is good no longer', async (t) => {
     const [first, second] = [selfSigned('/CN=first'), selfSigned('/CN=second')];
     let keys = [await jwkOf(first)];
     let status = 200;

@@ -26,8 +26,8 @@ const withoutOpenssl: Register = (title) => {
 export const needsOpenssl = (register: Register): Register => (hasOpenssl ? register : withoutOpenssl);
 
 /** The same for a test of an engine. */
-export const withOpenssl = (engine: EngineUnderTest): Register =>
-  hasOpenssl ? engine.test : (title, body) => withoutOpenssl(`${title} [${engine.engine}]`, body);
+export const withOpenssl = (engine: EngineUnderTest, how: 'test' | 'serial' = 'test'): Register =>
+  hasOpenssl ? engine[how] : (title, body) => withoutOpenssl(`${title} [${engine.engine}]`, body);
 
 export interface Made {
   keyFile: string;
