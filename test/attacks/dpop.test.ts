@@ -1,6 +1,7 @@
 /** E07: proofs of possession (DPoP, RFC 9449) that are replayed, made for something else, or left away. */
 import { createHmac, randomUUID } from 'node:crypto';
 import { exportJWK, type JWK, type JWTPayload } from 'jose';
+import { realmSettings } from '../../src/realms/settings.ts';
 import { sweepExpired } from '../../src/store/sweep.ts';
 import { adminOf, callAdmin } from '../support/admin.ts';
 import { arena, at, parallel, type Scene, tally } from '../support/attack.ts';
@@ -106,6 +107,20 @@ forEachEngine((engine) => {
       t.deepEqual([right.status, right.body], [wrong.status, wrong.body]);
     }
     t.is((await ask(await tokenProof(stage, key))).status, 200);
+  });
+
+  engine.test('A24 proofs that come with passwords from anybody fill no table: they are bounded by address', async (t) => {
+    const throttling = realmSettings.parse({ throttling: { address: { openSignIns: 20, failures: 10_000 } } }).throttling;
+    const stage = await scene({ mfa: 'off', throttling }, { publicClient: true, directAccess: true });
+    const { server, realm, rp } = stage;
+    const key = await proofKey();
+    const guess = async (index: number) => {
+      const fields = { client_id: rp.client.clientId, username: `nobody-${index}`, password: 'wrong' };
+      return (await passwordGrant(server, realm, fields, await tokenProof(stage, key))).status;
+    };
+    for (let index = 0; index < 20; index += 1) t.is(await guess(index), 401, String(index));
+    t.deepEqual([await guess(20), await guess(21)], [429, 429]);
+    t.is((await server.db.knex('oidc_payloads').where({ realm_id: realm.id, model: 'ReplayDetection' })).length, 20);
   });
 
   engine.serial('E07 a proof whose time is in the future is not good again when that time has come', async (t) => {

@@ -133,6 +133,12 @@ function pushedByAnybody(): KoaContextWithOIDC | undefined {
   return ctx?.oidc.route === 'pushed_authorization_request' && ctx.oidc.client?.clientAuthMethod === 'none' ? ctx : undefined;
 }
 
+/** The request, when it brings a password to a client that shows nothing: its proof is looked at before the password is. */
+function guessedByAnybody(): KoaContextWithOIDC | undefined {
+  const { ctx } = Provider;
+  return ctx?.oidc.params?.grant_type === 'password' && ctx.oidc.client?.clientAuthMethod === 'none' ? ctx : undefined;
+}
+
 /** A jti that somebody else was faster with; 400 where nobody says it otherwise. */
 export class AlreadyUsed extends errors.InvalidRequest {
   constructor() {
@@ -148,7 +154,7 @@ class ReplayAdapter extends ModelAdapter {
   override async upsert(id: string, payload: AdapterPayload, expiresIn = 0): Promise<void> {
     const row = this.row(id, payload, expiresIn + PROOF_WINDOW);
     // Anybody can make a proof.
-    const ctx = pushedByAnybody();
+    const ctx = pushedByAnybody() ?? guessedByAnybody();
     if (!(await (ctx ? this.begin(ctx, row) : insertPayload(this.queries, row)))) throw new AlreadyUsed();
   }
 }
