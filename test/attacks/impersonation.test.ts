@@ -110,6 +110,9 @@ forEachEngine((engine) => {
       { prompt: 'consent' },
       { kc_action: 'CONFIGURE_TOTP' },
       { kc_action: 'UPDATE_PASSWORD' },
+      { kc_action: 'UPDATE_PROFILE' },
+      { kc_action: 'VERIFY_EMAIL' },
+      { kc_action: `delete_credential:${on.erin.id}` },
       { scope: 'openid offline_access', prompt: 'consent' },
       { scope: 'openid offline_access' },
     ];
