@@ -26,15 +26,39 @@ export interface RoleScope {
 
 /** The roles of a user, in no order; with `within`, those of them that the scope lets pass. */
 export async function effectiveRoles(knex: Knex, realmId: string, userId: string, within?: RoleScope): Promise<EffectiveRole[]> {
-  const groups = groupsOf(knex, realmId, userId);
+  const { roles, tables } = heldRoles(knex, realmId, userId, within);
+  void roles.withRecursive('member_groups', groupsOf(knex, realmId, userId));
+  for (const [table, rows] of tables) void roles.withRecursive(table, rows);
+  return roles.select({ id: 'roles.id', name: 'roles.name', client: 'clients.client_id' });
+}
+
+/**
+ * The same as part of a query that asks for more of a user: it selects from `roles` and `clients`, and needs `member_groups`
+ * (`groupsOf`) and the tables that are named here.
+ * @param userId whose, or a query of that one id
+ */
+export function heldRoles(
+  knex: Knex,
+  realmId: string,
+  userId: string | Knex.QueryBuilder,
+  within: RoleScope | undefined,
+): { roles: Knex.QueryBuilder; tables: [string, Knex.QueryBuilder][] } {
   if (!within) {
     const held = withContained(knex, realmId, 'held', givenRoles(knex, realmId, userId));
-    return named(realmId, knex.withRecursive('member_groups', groups).withRecursive('held', held).from('held'), 'held.id');
+    return { roles: named(realmId, knex('held'), 'held.id'), tables: [['held', held]] };
   }
   const passing = withContained(knex, realmId, 'passing', rolesOfScope(knex, realmId, within));
   const ways = waysTo(knex, realmId, 'ways', knex('passing').select({ id: 'id', holder_id: 'id' }));
-  const query = knex.withRecursive('member_groups', groups).withRecursive('passing', passing).withRecursive('ways', ways).from('ways').distinct();
-  return named(realmId, query.where(isGiven(knex, realmId, userId, 'ways.holder_id')), 'ways.id');
+  const roles = knex('ways')
+    .distinct()
+    .where(isGiven(knex, realmId, userId, 'ways.holder_id'));
+  return {
+    roles: named(realmId, roles, 'ways.id'),
+    tables: [
+      ['passing', passing],
+      ['ways', ways],
+    ],
+  };
 }
 
 /** True when the user has this realm role, however it comes to the user. */
@@ -115,7 +139,7 @@ export async function roleContains(knex: Knex, realmId: string, roleId: string, 
 }
 
 /** The roles that were given to the user, or to one of the groups in `member_groups`. */
-export const givenRoles = (knex: Knex, realmId: string, userId: string): Knex.QueryBuilder =>
+export const givenRoles = (knex: Knex, realmId: string, userId: string | Knex.QueryBuilder): Knex.QueryBuilder =>
   knex('user_roles')
     .where({ realm_id: realmId, user_id: userId })
     .select({ id: 'role_id' })
@@ -190,17 +214,15 @@ function rolesOfScope(knex: Knex, realmId: string, { clientId, scopes }: RoleSco
 }
 
 /** Whether the role of this column was given to the user or to one of the groups in `member_groups`. */
-export const isGiven = (knex: Knex, realmId: string, userId: string, role: string) => (either: Knex.QueryBuilder) =>
+export const isGiven = (knex: Knex, realmId: string, userId: string | Knex.QueryBuilder, role: string) => (either: Knex.QueryBuilder) =>
   either
     .whereIn(role, knex('user_roles').where({ realm_id: realmId, user_id: userId }).select('role_id'))
     .orWhereIn(role, knex('group_roles').where('realm_id', realmId).whereIn('group_id', knex('member_groups').select('id')).select('role_id'));
 
 /** Names the roles of a query. One whose client is gone is nobody's. */
-async function named(realmId: string, query: Knex.QueryBuilder, id: string): Promise<EffectiveRole[]> {
-  return query
+const named = (realmId: string, query: Knex.QueryBuilder, id: string): Knex.QueryBuilder =>
+  query
     .join('roles', 'roles.id', id)
     .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
     .where('roles.realm_id', realmId)
-    .where((either) => either.whereNull('roles.client_id').orWhereNotNull('clients.id'))
-    .select({ id: 'roles.id', name: 'roles.name', client: 'clients.client_id' });
-}
+    .where((either) => either.whereNull('roles.client_id').orWhereNotNull('clients.id'));

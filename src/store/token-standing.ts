@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import { prepared } from './prepared.ts';
 import { bool } from './rows.ts';
 import { factsFromRecord, type SessionRow } from './sessions.ts';
-import { type About, type AboutRecord, joinAbout, readAbout, type Wanted } from './token-subject.ts';
+import { type About, type AboutRecord, joinAbout, type OfScope, readAbout, type Shape, shapeOf, valuesOf, type Wanted, wantedBy } from './token-subject.ts';
 import { USER_COLUMNS, type UserRecord, type UserRow, userFromRecord } from './users.ts';
 
 /** What a user's access token stands on. */
@@ -47,7 +47,8 @@ const grantsOfSessions = (knex: Knex) =>
     );
 
 /** Its session at its client, the grant, the user with what is wanted, and whether it was revoked: one query. */
-const standingOf = prepared<'realmId' | 'sid' | 'jti' | 'sub', StandingRecord, Wanted>((knex, { realmId, sid, jti, sub }, wanted) => {
+const standingOf = prepared<'realmId' | 'sid' | 'jti' | 'sub' | OfScope, StandingRecord, Shape>((knex, marks, shape) => {
+  const { realmId, sid, jti, sub } = marks;
   const standing = grantsOfSessions(knex)
     .leftJoin('revoked_tokens', (on) => on.on('revoked_tokens.realm_id', 'session_clients.realm_id').andOnVal('revoked_tokens.jti', jti))
     .where({ 'session_clients.realm_id': realmId, 'session_clients.sid': sid, 'users.id': sub })
@@ -65,7 +66,7 @@ const standingOf = prepared<'realmId' | 'sid' | 'jti' | 'sub', StandingRecord, W
       grantPayload: 'oidc_payloads.payload',
       revokedJti: 'revoked_tokens.jti',
     });
-  return joinAbout(knex, standing, realmId, sub, wanted);
+  return joinAbout(knex, standing, realmId, sub, wantedBy(shape, marks));
 });
 
 export async function tokenStanding(
@@ -74,7 +75,7 @@ export async function tokenStanding(
   token: { sid: string; jti: string; sub: string },
   wanted: Wanted,
 ): Promise<TokenStanding | undefined> {
-  const rows = await standingOf(knex, { realmId, ...token }, wanted);
+  const rows = await standingOf(knex, { ...valuesOf(wanted), realmId, ...token }, shapeOf(wanted));
   const [row] = rows;
   return (
     row && {

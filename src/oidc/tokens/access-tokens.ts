@@ -20,7 +20,7 @@ import type { Clients, OidcClient } from '../clients/clients.ts';
 import { type Exchange, exchangeOf, exchangeStands } from '../grants/exchanged.ts';
 import type { RealmRoom } from '../room.ts';
 import { requestCache } from '../storage/request-cache.ts';
-import { wantedOf } from './mapped.ts';
+import { remember, wantedOf } from './mapped.ts';
 import { isForRealm } from './resource.ts';
 import { verifiedClaims } from './verified.ts';
 
@@ -67,7 +67,8 @@ export class AccessTokens {
     if (!claims || typeof claims.sid !== 'string' || typeof claims.jti !== 'string') return undefined;
     const { db, context, now } = this.#room;
     const { realm } = context;
-    const wanted = wantedOf(client, options.forUserinfo ? ['userinfo'] : []);
+    const scope = typeof claims.scope === 'string' ? claims.scope : undefined;
+    const wanted = wantedOf(client, options.forUserinfo ? ['userinfo'] : [], scope);
     const standing = await tokenStanding(db.knex, realm.id, { sid: claims.sid, jti: claims.jti, sub: claims.sub ?? '' }, wanted);
     if (!standing || standing.revoked || !standing.user.enabled) return undefined;
     if ((claims.iat ?? 0) * 1000 < standing.user.notBefore) return undefined;
@@ -82,11 +83,10 @@ export class AccessTokens {
     const { user, about } = standing;
     Object.assign(requestCache(), {
       grant: { id: standing.grantId, payload: standing.grantPayload },
-      user,
       exchange: exchange ?? undefined,
       ...(impersonator ? { impersonator } : {}),
-      ...(wanted.attributes || wanted.groups ? { about: { userId: user.id, wanted, about } } : {}),
     });
+    remember(wanted, { user, about });
     return {
       ...common({ ...claims, impersonator: impersonator && { id: impersonator.id, username: impersonator.username } }, 'AccessToken'),
       accountId: standing.user.id,

@@ -3,7 +3,7 @@ import Provider, { type Account, type AccountClaims, errors, type JWTStructured,
 import { accessTokenPayload, idTokenClaims, userinfoClaims } from '../../realms/mappers/payload.ts';
 import type { Mapper } from '../../realms/mappers/prepare.ts';
 import { claimNames } from '../../realms/mappers/types.ts';
-import { userWith, type Wanted } from '../../store/token-subject.ts';
+import { userWith } from '../../store/token-subject.ts';
 import type { UserRow } from '../../store/users.ts';
 import { rowOf } from '../clients/client-metadata.ts';
 import type { Clients, OidcClient } from '../clients/clients.ts';
@@ -12,7 +12,7 @@ import { impersonatorClaim } from '../impersonated.ts';
 import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from '../room.ts';
 import { requestCache } from '../storage/request-cache.ts';
 import { ASKED_OF_USERINFO, askedClaims, askedOfUserinfo } from './asked-claims.ts';
-import { mapped, passing, type SignedIn, wantedOf } from './mapped.ts';
+import { mapped, passing, remember, type SignedIn, wantedOf } from './mapped.ts';
 import { headerTypeOf, readerOf } from './resource.ts';
 
 interface Parts {
@@ -29,8 +29,12 @@ export const claimsByScope = (mappers: Iterable<readonly Mapper[]>): Record<stri
 });
 
 /** The library's `findAccount`: a user who is there and switched on. Tokens from before `notBefore` are void. */
-export async function findAccount({ room, clients }: Parts, sub: string, token: { iat?: number } | undefined): Promise<Account | undefined> {
-  const user = await userOf({ room, clients }, sub);
+export async function findAccount(
+  { room, clients }: Parts,
+  sub: string,
+  token: { iat?: number; scope?: string } | undefined,
+): Promise<Account | undefined> {
+  const user = await userOf({ room, clients }, sub, token?.scope);
   if (!user?.enabled || user.serviceAccountOf !== null) return undefined;
   if (token?.iat !== undefined && token.iat * 1000 < user.notBefore) return undefined;
   return {
@@ -41,19 +45,14 @@ export async function findAccount({ room, clients }: Parts, sub: string, token: 
 }
 
 /** The user, once a request; where tokens are made at once with what their mappers will ask for. */
-async function userOf({ room, clients }: Parts, sub: string): Promise<UserRow | undefined> {
+async function userOf({ room, clients }: Parts, sub: string, scope: string | undefined): Promise<UserRow | undefined> {
   const cache = requestCache();
   if (cache.user?.id === sub) return cache.user;
   const makesTokens = Provider.ctx?.oidc.route === 'token';
-  const wanted = wantedOf(makesTokens ? await clientAtHand(clients) : undefined, ['access', 'id']);
+  const wanted = wantedOf(makesTokens ? await clientAtHand(clients) : undefined, ['access', 'id'], scope);
   const found = await userWith(room.db.knex, room.context.realm.id, { id: sub }, wanted);
-  cache.user = found?.user;
   remember(wanted, found);
   return found?.user;
-}
-
-function remember(wanted: Wanted, found: Awaited<ReturnType<typeof userWith>>): void {
-  if (found && (wanted.attributes || wanted.groups)) requestCache().about = { userId: found.user.id, wanted, about: found.about };
 }
 
 async function clientAtHand(clients: Clients): Promise<OidcClient | undefined> {
@@ -132,7 +131,7 @@ async function accessTokenClaims(
   registered: Record<string, unknown>,
 ): Promise<Record<string, unknown>> {
   const service = token.kind === 'ClientCredentials';
-  const user = service ? await serviceUser(room, client) : accountUser(ctx.oidc.account);
+  const user = service ? await serviceUser(room, client, token.scope) : accountUser(ctx.oidc.account);
   if (!user) throw new Error(`An access token of client ${client.row.clientId} is about nobody.`);
   const signIn = service ? undefined : signInOf(ctx);
   const exchange = service ? undefined : requestCache().exchange;
@@ -150,9 +149,9 @@ async function accessTokenClaims(
 }
 
 /** The user that a service account's own tokens are about. */
-async function serviceUser(room: RealmRoom, client: OidcClient): Promise<UserRow> {
+async function serviceUser(room: RealmRoom, client: OidcClient, scope: string | undefined): Promise<UserRow> {
   const { row } = client;
-  const wanted = wantedOf(client, ['access']);
+  const wanted = wantedOf(client, ['access'], scope);
   const found = await userWith(room.db.knex, row.realmId, { serviceAccountOf: row.id }, wanted);
   if (!found?.user.enabled) throw new Error(`Client ${row.clientId} has no service account.`);
   remember(wanted, found);

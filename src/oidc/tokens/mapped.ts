@@ -8,15 +8,16 @@ import { allMappers, appliedMappers, askedMappers } from '../../realms/mappers/a
 import { isRecord } from '../../realms/mappers/claim.ts';
 import type { Use } from '../../realms/mappers/mapper.ts';
 import { audienceOf } from '../../realms/mappers/payload.ts';
-import { claimsOf, introspected, isLightweight, ofClient, type Said, type Source, wantedFor } from '../../realms/mappers/token-claims.ts';
-import { userWith, type Wanted } from '../../store/token-subject.ts';
+import { claimsOf, introspected, isLightweight, ofClient, type Said, type Source, wantedFor, wantsRoles } from '../../realms/mappers/token-claims.ts';
+import type { RoleScope } from '../../store/effective-roles.ts';
+import { type About as AboutUser, userWith, type Wanted } from '../../store/token-subject.ts';
 import type { UserRow } from '../../store/users.ts';
 import type { Clients, OidcClient } from '../clients/clients.ts';
 import { type Exchange, rolesThrough } from '../grants/exchanged.ts';
 import type { RealmRoom } from '../room.ts';
 import { requestCache } from '../storage/request-cache.ts';
 import { isForRealm } from './resource.ts';
-import { rolesWithin } from './roles.ts';
+import { roleScopeOf, rolesWithin } from './roles.ts';
 
 /** Where tokens say how the user signed in, and how: the code or the refresh token that they are made from. */
 export interface SignedIn {
@@ -51,19 +52,48 @@ export async function mapped(room: RealmRoom, about: About, use: Use): Promise<S
   return { ...said, claims: { ...claims, ...said.claims } };
 }
 
-/** What is wanted with the user's row where the client's mappers will be asked for these uses. */
-export function wantedOf(client: OidcClient | undefined, uses: readonly Use[]): Wanted {
+/**
+ * What is wanted with the user's row where the client's mappers will be asked for these uses.
+ * @param scope what the token will say, or says, that it is for
+ */
+export function wantedOf(client: OidcClient | undefined, uses: readonly Use[], scope: string | undefined): Wanted {
   if (!client || uses.length === 0) return { attributes: false, groups: false };
-  const found = wanted.get(client) ?? new Map<string, Wanted>();
-  wanted.set(client, found);
+  const found = needed.get(client) ?? new Map<string, Needed>();
+  needed.set(client, found);
   const key = uses.join();
-  const known = found.get(key) ?? wantedFor(allMappers(client.mappers), uses, isLightweight(client.row));
+  const known = found.get(key) ?? neededBy(client, uses);
   found.set(key, known);
-  return known;
+  return known.roles ? { ...known.wanted, roles: { within: roleScopeOf(client, scope) } } : known.wanted;
+}
+
+interface Needed {
+  wanted: Wanted;
+  /** Which of them, hangs on the token's scope. */
+  roles: boolean;
 }
 
 /** What does not change while a client is kept. */
-const wanted = new WeakMap<OidcClient, Map<string, Wanted>>();
+const needed = new WeakMap<OidcClient, Map<string, Needed>>();
+
+function neededBy(client: OidcClient, uses: readonly Use[]): Needed {
+  const mappers = allMappers(client.mappers);
+  const lightweight = isLightweight(client.row);
+  return { wanted: wantedFor(mappers, uses, lightweight), roles: wantsRoles(mappers, uses, lightweight) };
+}
+
+/** Keeps what was read of a user with the row for as long as the request lasts. */
+export function remember(wanted: Wanted, found: { user: UserRow; about: AboutUser } | undefined): void {
+  if (!found) return;
+  const { user, about } = found;
+  const cache = requestCache();
+  cache.user = user;
+  if (wanted.attributes || wanted.groups) cache.about = { userId: user.id, wanted, about };
+  if (wanted.roles) cache.roles = { key: rolesKey(user.id, wanted.roles.within), roles: Promise.resolve(about.roles) };
+}
+
+/** Of whom, and through what: the same for two tokens that say the same scopes in another order. */
+const rolesKey = (userId: string, within: RoleScope | undefined): string =>
+  JSON.stringify([userId, within && [within.clientId, [...new Set(within.scopes)].sort()]]);
 
 function sourceOf(room: RealmRoom, { client, user, scope, signIn, exchange, clients }: About): Source {
   const cache = requestCache();
@@ -81,7 +111,7 @@ function sourceOf(room: RealmRoom, { client, user, scope, signIn, exchange, clie
       return found.about;
     },
     roles() {
-      const key = JSON.stringify([user.id, client.row.id, scope]);
+      const key = rolesKey(user.id, roleScopeOf(client, scope));
       cache.roles = cache.roles?.key === key ? cache.roles : { key, roles: rolesWithin(room, client, user.id, scope) };
       const { roles } = cache.roles;
       return exchange ? roles.then((held) => rolesThrough(room, clients, exchange, { row: client.row, userId: user.id, scope, roles: held })) : roles;

@@ -35,13 +35,17 @@ export interface Said {
   audience: readonly string[];
 }
 
-const NOTHING: About = { attributes: new Map(), inherited: [], groups: [] };
+const NOTHING: About = { attributes: new Map(), inherited: [], groups: [], roles: [] };
 
 /** What has to be known of a user beyond the row for this use of these mappers. */
 export function wantedFor(mappers: readonly Mapper[], uses: readonly Use[], lightweight: boolean): Wanted {
   const needs = needsOf(uses.flatMap((use) => standing(mappers, use, lightweight)));
   return { attributes: needs.has('attributes'), groups: needs.has('groups') };
 }
+
+/** Whether the user's roles have to be known for this use of these mappers. */
+export const wantsRoles = (mappers: readonly Mapper[], uses: readonly Use[], lightweight: boolean): boolean =>
+  needsOf(uses.flatMap((use) => standing(mappers, use, lightweight))).has('roles');
 
 export async function claimsOf(mappers: readonly Mapper[], use: Use, source: Source): Promise<Said> {
   const used = inOrder(standing(mappers, use, source.lightweight));

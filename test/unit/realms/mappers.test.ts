@@ -29,6 +29,7 @@ const ABOUT: About = {
     { name: 'emea', path: '/sales/emea' },
     { name: 'staff', path: '/staff' },
   ],
+  roles: [],
 };
 const ROLES: EffectiveRole[] = [
   { id: '1', name: 'seller', client: null },
