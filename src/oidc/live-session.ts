@@ -9,10 +9,17 @@ import { requestCache } from './storage/request-cache.ts';
 export async function liveSession(room: RealmRoom, uid: string, userId: string, req?: IncomingMessage): Promise<SessionRow | undefined> {
   const cache = requestCache(req);
   if (cache.session?.uid === uid && (cache.session.row === undefined || cache.session.row.userId === userId)) return cache.session.row;
+  const row = await liveSessionByUid(room.db.knex, room.context.realm.id, uid, userId, room.now());
+  if (row) return rememberSession(room, row, req);
+  cache.session = { uid, row: undefined };
+  return undefined;
+}
+
+/** Keeps a session that was read and has not ended, for the rest of the request, if it stands. */
+export async function rememberSession(room: RealmRoom, row: SessionRow, req?: IncomingMessage): Promise<SessionRow | undefined> {
   const { realm } = room.context;
   const now = room.now();
-  const row = await liveSessionByUid(room.db.knex, realm.id, uid, userId, now);
-  const stands = row !== undefined && isAlive(row, realm.settings, now) && (await impersonationStands(room.db, realm, row, now));
-  cache.session = { uid, row: stands ? row : undefined };
-  return cache.session.row;
+  const stands = isAlive(row, realm.settings, now) && (await impersonationStands(room.db, realm, row, now));
+  requestCache(req).session = { uid: row.uid, row: stands ? row : undefined };
+  return stands ? row : undefined;
 }

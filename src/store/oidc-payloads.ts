@@ -22,7 +22,7 @@ export interface PayloadRow extends PayloadKey {
   uses: number;
 }
 
-interface PayloadRecord {
+export interface PayloadRecord {
   realm_id: string;
   model: string;
   id: string;
@@ -36,7 +36,7 @@ interface PayloadRecord {
 
 const where = (key: PayloadKey) => ({ realm_id: key.realmId, model: key.model, id: key.id });
 
-const fromRecord = (row: PayloadRecord): PayloadRow => ({
+export const payloadFromRecord = (row: PayloadRecord): PayloadRow => ({
   realmId: row.realm_id,
   model: row.model,
   id: row.id,
@@ -109,17 +109,17 @@ export async function insertOpen(knex: Knex, row: Omit<PayloadRow, 'uses'>, from
 
 export async function findPayload(knex: Knex, key: PayloadKey): Promise<PayloadRow | undefined> {
   const row = await knex<PayloadRecord>('oidc_payloads').where(where(key)).first();
-  return row && fromRecord(row);
+  return row && payloadFromRecord(row);
 }
 
 export async function findPayloadByUid(knex: Knex, realmId: string, model: string, uid: string): Promise<PayloadRow | undefined> {
   const row = await knex<PayloadRecord>('oidc_payloads').where({ realm_id: realmId, model, uid }).first();
-  return row && fromRecord(row);
+  return row && payloadFromRecord(row);
 }
 
 export async function findPayloadByUserCode(knex: Knex, realmId: string, model: string, userCode: string): Promise<PayloadRow | undefined> {
   const row = await knex<PayloadRecord>('oidc_payloads').where({ realm_id: realmId, model, user_code: userCode }).first();
-  return row && fromRecord(row);
+  return row && payloadFromRecord(row);
 }
 
 /** Uses it once more than the `allowance` of earlier uses lets; false when it is used up, or gone. */
@@ -162,7 +162,7 @@ export async function insertSessionPayload(knex: Knex, row: Omit<PayloadRow, 'us
 /** A Session's payload is merged under a lock: its row as it is now, held until the transaction ends. */
 export async function lockSessionPayload(trx: Knex.Transaction, realmId: string, uid: string): Promise<PayloadRow | undefined> {
   const row = await trx<PayloadRecord>('oidc_payloads').where({ realm_id: realmId, model: 'Session', uid }).first().forUpdate();
-  return row && fromRecord(row);
+  return row && payloadFromRecord(row);
 }
 
 /**

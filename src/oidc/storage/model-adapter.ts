@@ -17,11 +17,14 @@ import {
   upsertPayload,
   usePayload,
 } from '../../store/oidc-payloads.ts';
+import { tokenFamily } from '../../store/token-families.ts';
 import { rowOf } from '../clients/client-metadata.ts';
 import type { Clients } from '../clients/clients.ts';
+import { rememberSession } from '../live-session.ts';
 import type { RealmRoom } from '../room.ts';
 import { type AccessTokens, JWT_MARK } from '../tokens/access-tokens.ts';
 import { type ClientFailures, tooManySignIns } from '../too-many.ts';
+import { requestCache } from './request-cache.ts';
 
 export interface AdapterParts {
   room: RealmRoom;
@@ -46,8 +49,25 @@ export class ModelAdapter implements Adapter {
 
   async find(id: string): Promise<AdapterPayload | undefined> {
     if (id.startsWith(JWT_MARK)) return undefined;
-    const row = await findPayload(this.queries, this.key(id));
+    const row = await (this.#isExchanged() ? this.#withFamily(id) : findPayload(this.queries, this.key(id)));
     return row && this.payload(row, id);
+  }
+
+  /** A code or a refresh token at the token endpoint, where the library asks next for all that it hangs on. */
+  #isExchanged(): boolean {
+    return Provider.ctx?.oidc.route === 'token' && (this.model === 'AuthorizationCode' || this.model === 'RefreshToken');
+  }
+
+  async #withFamily(id: string): Promise<PayloadRow | undefined> {
+    const { room } = this.parts;
+    const family = await tokenFamily(this.queries, this.key(id), room.now());
+    if (!family) return undefined;
+    const { token, grant, session, saved } = family;
+    const cache = requestCache();
+    cache.grant = grant === undefined || token.grantId === null ? undefined : { id: token.grantId, payload: grant };
+    if (session) await rememberSession(room, session);
+    cache.behind = saved;
+    return token;
   }
 
   async findByUid(uid: string): Promise<AdapterPayload | undefined> {

@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import Provider, { type AdapterPayload } from 'oidc-provider';
 import type { SignIn, SignInState } from '../../sessions/sign-ins.ts';
 import type { EffectiveRole } from '../../store/effective-roles.ts';
+import type { PayloadRow } from '../../store/oidc-payloads.ts';
 import type { Grace } from '../../store/refresh-chains.ts';
 import type { Impersonator, SessionRow } from '../../store/sessions.ts';
 import type { About, Wanted } from '../../store/token-subject.ts';
@@ -40,6 +41,8 @@ interface Read {
   grant?: { id: string; payload: string };
   /** The library's session as it was read. */
   saved?: { id: string; payload: string; expiresAt: number | null };
+  /** The library's session behind the code or the refresh token that is shown; for the one that asks for it next. */
+  behind?: PayloadRow | undefined;
 }
 
 const reads = new WeakMap<object, Read>();

@@ -33,7 +33,11 @@ export class SessionAdapter extends ModelAdapter {
   }
 
   override async findByUid(uid: string): Promise<AdapterPayload | undefined> {
-    const found = await super.findByUid(uid);
+    const cache = requestCache();
+    const { behind } = cache;
+    // Once: what is asked for again may be another by then.
+    cache.behind = undefined;
+    const found = behind?.uid === uid ? await this.payload(behind) : await super.findByUid(uid);
     return found && (await this.#ifAlive(found));
   }
 
