@@ -10,12 +10,14 @@ import { consentedScopes } from '../../store/consents.ts';
 import { LOGOUT_URL } from '../../store/logout-notices.ts';
 import { deleteGrants } from '../../store/oidc-payloads.ts';
 import { watchSession } from '../../store/session-endings.ts';
-import { joinSessionClient, sessionClient } from '../../store/sessions.ts';
+import { joinAtOnce, joinedClient } from '../../store/session-joins.ts';
+import { joinSessionClient } from '../../store/sessions.ts';
 import { standingOf } from '../authentication.ts';
 import { rowOf } from '../clients/client-metadata.ts';
 import type { Clients } from '../clients/clients.ts';
 import { refuseConsent } from '../impersonated.ts';
 import { DEFAULT_RESOURCE, type RealmRoom } from '../room.ts';
+import { requestCache } from '../storage/request-cache.ts';
 import { scopesOfClaims } from '../tokens/asked-claims.ts';
 
 /** What the user allows, by request: scopes that are asked for, by themselves or by a claim, and those that were not allowed before. */
@@ -49,7 +51,10 @@ export async function grantFor(room: RealmRoom, clients: Clients, ctx: KoaContex
   }
 
   const at = { row, userId: account.accountId, sessionId: standing.session.id, scopes: asked };
-  const { grant, sid } = await joinedGrant(room, ctx, { ...at, needsConsent: row.consentRequired && asked.length > 0 });
+  const joining = { ...at, needsConsent: row.consentRequired && asked.length > 0 };
+  // A session that this request has begun was nowhere yet.
+  const isFresh = standing.isNew && standing.session.createdAt === standing.session.lastSeenAt;
+  const { grant, sid } = isFresh ? await beginGrant(room, ctx, { ...joining, instead: null }) : await joinedGrant(room, ctx, joining);
   session.sidFor(client.clientId, sid);
   return grant;
 }
@@ -65,7 +70,8 @@ interface Joining {
 
 /** The grant of a session at a client, with these scopes among others: the one that there is, or one that begins. */
 export async function joinedGrant(room: RealmRoom, ctx: KoaContextWithOIDC, at: Joining): Promise<{ grant: Grant | undefined; sid: string }> {
-  const joined = await sessionClient(room.db.knex, at.row.realmId, at.sessionId, at.row.id);
+  const joined = await joinedClient(room.db.knex, { realmId: at.row.realmId, sessionId: at.sessionId, clientRowId: at.row.id });
+  if (joined?.grantId && joined.grant) requestCache().grant = { id: joined.grantId, payload: joined.grant };
   const known = joined?.grantId ? await ctx.oidc.provider.Grant.find(joined.grantId) : undefined;
   if (!joined || !known) return beginGrant(room, ctx, { ...at, instead: joined?.grantId ?? null });
   if (extend(ctx, known, at.scopes)) await known.save();
@@ -94,7 +100,9 @@ export async function beginGrant(
     consentOf: needsConsent ? userId : null,
     now: room.now(),
   };
-  const stored = await room.db.transaction((trx) => joinSessionClient(trx, joining));
+  // At once where it is the first visit, as it mostly is; else with a look at what is there.
+  const isFirst = instead === null && (await joinAtOnce(room.db.knex, joining));
+  const stored = isFirst ? joining : await room.db.transaction((trx) => joinSessionClient(trx, joining));
   if (!stored) {
     await room.db.transaction((trx) => deleteGrants(trx, realmId, [grantId]));
     throw new errors.AccessDenied('the session was signed out, or the access taken back, meanwhile; start again from the application');
