@@ -8,7 +8,7 @@ import { challengeOf, type LoginRules } from './machine.ts';
 import { offersAfter } from './offers.ts';
 import { usePass } from './pass.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
+import { auditOrigin, contextOf, type Outcome, proofOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { answerQuestion, beginQuestion, isUnbegun, type Question } from './verification.ts';
 
 /** Whether the challenge at hand has still to be begun. */
@@ -28,8 +28,7 @@ interface Asked {
 async function askedOf(request: LoginRequest, login: Login): Promise<Asked> {
   const { db, keyring, tell } = request;
   const { factor, credentialId } = login.state;
-  const user = await signingIn(request, login);
-  const known = await knownOf(request, user.id);
+  const { user, known } = await signingIn(request, login);
   const rows = known.credentials;
   const rules = await rulesOf(request, login, user.id, known);
   const question: Question = {

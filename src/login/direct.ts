@@ -15,7 +15,6 @@ import { type Decision, decide } from '../policy/decide.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { addressOf } from '../sessions/addresses.ts';
 import { noBrowser } from '../sessions/browser.ts';
-import { lookUp } from '../sessions/devices.ts';
 import { pendingActions } from '../sessions/pending.ts';
 import type { DirectAnswer, DirectSignIn } from '../sessions/sign-ins.ts';
 import type { CredentialRow } from '../store/credentials.ts';
@@ -62,7 +61,6 @@ function provingOf(deps: LoginDeps, ctx: Koa.Context, realm: RealmContext, clien
     asked: { clientId },
     passwords: deps.passwords.from(addressOf(ctx.ip)),
     browser,
-    lookUp: (userId) => lookUp(deps.db.knex, { realmId: id, userId }, browser),
     at: deps.now(),
   };
 }
@@ -73,7 +71,7 @@ type Proved = Extract<Awaited<ReturnType<typeof checkPassword>>, { ok: true }>;
 /** What `decide` makes of the password, and of a code where one is due. */
 async function decided(request: Proving, login: Transaction, { user, known, proof }: Proved, code: string | undefined): Promise<DirectAnswer> {
   const { realm, factors, asked, at } = request;
-  const device = await deviceAt(request, user.id, known.credentials);
+  const device = await deviceAt(request, user.id, known);
   const rules = rulesFor(factors, realm, { params: {}, clientId: asked.clientId, startedAt: at }, { known, session: undefined, device }, at);
   const proofs: Proof[] = [proof];
   let decision = decide({ ...rules.facts, now: at, proofs });

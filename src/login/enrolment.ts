@@ -25,7 +25,7 @@ import { offeredFactor, offerNote, offersAfter } from './offers.ts';
 import { lostWith, passOf, resetFactors } from './pass.ts';
 import { requiredHere } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { auditOrigin, contextOf, knownOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
+import { auditOrigin, contextOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { requireStillProved } from './still-proved.ts';
 import { isUnavailable, tooSoon, unavailableOf } from './verification.ts';
 
@@ -36,10 +36,10 @@ export const enrolling = (request: LoginRequest, { state }: Login): Factor => re
 
 /** The first page of an enrolment, or its code once more. */
 export async function beginEnrolment(request: LoginRequest, login: Login): Promise<Outcome> {
-  const user = await signingIn(request, login);
+  const { user, known } = await signingIn(request, login);
   const { enrol, id } = enrolling(request, login);
   if (!enrol) throw new Error(`Factor ${id} cannot be enrolled.`);
-  const rules = await rulesOf(request, login, user.id);
+  const rules = await rulesOf(request, login, user.id, known);
   const cx = contextOf(request, login.row, user, rules);
   const again = login.state.step !== null;
   const begun: Begun<unknown> | undefined = again ? await enrol.resend?.(cx, login.state.step) : await enrol.begin(cx);
@@ -58,10 +58,9 @@ export async function beginEnrolment(request: LoginRequest, login: Login): Promi
 export async function enrolStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome> {
   const { at } = request;
   const { state } = login;
-  const user = await signingIn(request, login);
+  const { user, known } = await signingIn(request, login);
   const factor = enrolling(request, login);
   if (!factor.enrol) throw new Error(`Factor ${factor.id} cannot be enrolled.`);
-  const known = await knownOf(request, user.id);
   const rules = await rulesOf(request, login, user.id, known);
   if (!mayConfirm(state, rules, login.row.createdAt, at)) return { event: { type: 'another' }, rules, renew: false };
   const label = (form.label ?? '').trim();
@@ -244,8 +243,7 @@ export async function declineStep(request: LoginRequest, login: Login, answer: '
   const { due } = login.state;
   const offered = offeredFactor(due);
   if (due === null || offered === undefined) return undefined;
-  const user = await signingIn(request, login);
-  const known = await knownOf(request, user.id);
+  const { user, known } = await signingIn(request, login);
   const rows = known.credentials;
   const rules = await rulesOf(request, login, user.id, known);
   return {
@@ -258,8 +256,8 @@ export async function declineStep(request: LoginRequest, login: Login, answer: '
 
 /** "Skip for now": an enrolment that is due is put off. */
 export async function skipStep(request: LoginRequest, login: Login): Promise<Outcome> {
-  const user = await signingIn(request, login);
-  const rules = await rulesOf(request, login, user.id);
+  const { user, known } = await signingIn(request, login);
+  const rules = await rulesOf(request, login, user.id, known);
   const decision = decisionOf(login.state, rules, request.at);
   const skip = decision.ask === 'enrol' ? decision.skip : null;
   const skipped: Outcome = { event: { type: 'skipped' }, rules, renew: false, subject: user.id };

@@ -133,7 +133,6 @@ const forgotAt = (request: LoginRequest): string | null =>
 
 async function challengePage(request: LoginRequest, login: Login, shown: Shown): Promise<{ view: string; model: object }> {
   const { state } = login;
-  const { realm } = request.realm;
   const factor = requireFactor(request, state.factor);
   if (!state.userId) throw new Error('A challenge without a user.');
   const known = await knownOf(request, state.userId);
@@ -141,11 +140,10 @@ async function challengePage(request: LoginRequest, login: Login, shown: Shown):
   const rules = await rulesOf(request, login, state.userId, known);
   const decision = decisionOf(state, rules, request.at);
   const others = decision.ask === 'factor' ? decision.factors.filter((id) => rules.choices.some((choice) => choice.factor === id)) : [];
-  const user = await userById(request.db.knex, realm.id, state.userId);
   const asked = {
     ...{ keyring: request.keyring, rows, factor, credentialId: state.credentialId },
     challenge: challengeOf(state),
-    cx: contextOf(request, login.row, user, rules),
+    cx: contextOf(request, login.row, known.row, rules),
   };
   return questionPage(asked, {
     another: new Set(others).size > 1,
@@ -184,9 +182,10 @@ async function enrolmentPage(request: LoginRequest, login: Login, shown: Shown):
   const offered = offeredFactor(state.due) !== undefined;
   const names = { factor: factor.id, factorName: nameOf(factor), strength: strengthOf(factor) };
   if (offered && state.step === null) return { view: 'login/offer', model: { ...names, why: say(WHY[factor.id] ?? 'login.offer.passkey') } };
-  const user = state.userId ? await userById(request.db.knex, request.realm.realm.id, state.userId) : undefined;
+  const known = state.userId ? await knownOf(request, state.userId) : NOBODY;
+  const user = known.row;
   if (!factor.enrol || !user) throw new Error('An enrolment without a factor or a user.');
-  const rules = await rulesOf(request, login, user.id);
+  const rules = await rulesOf(request, login, user.id, known);
   const decision = decisionOf(state, rules, request.at);
   const asked = decision.ask === 'enrol' ? decision : undefined;
   const ways = { another: (asked?.factors.length ?? 0) > 1, skip: skipModel(asked?.skip ?? null), offered, cancellable: !offered };
@@ -217,7 +216,7 @@ async function choices(request: LoginRequest, login: Login): Promise<object> {
   }
   const wanted = decision.ask === 'factor' ? decision.factors : [];
   // What was used in this very browser comes first, then what the user prefers, then what was used last anywhere.
-  const here = state.userId ? knownDevice(await request.lookUp(state.userId), request.browser)?.lastFactor : undefined;
+  const here = knownDevice(known.looked, request.browser)?.lastFactor;
   const preferred = state.userId ? (await userNotes(request.db.knex, request.realm.realm.id, state.userId)).get(PREFERRED_NOTE) : undefined;
   const first = here ?? preferred;
   const usable = secondFactors(factors)

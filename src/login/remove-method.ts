@@ -13,22 +13,21 @@ import { type CredentialRow, credentialsOf } from '../store/credentials.ts';
 import type { LoginForm } from './form.ts';
 import { REMOVE_METHOD } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { auditOrigin, knownOf, type Outcome, requireFactor, rulesOf, signingIn } from './steps.ts';
+import { auditOrigin, type Outcome, requireFactor, rulesOf, signingIn } from './steps.ts';
 import { requireStillProved } from './still-proved.ts';
 
 const iso = (at: number): string => new Date(at).toISOString();
 
 export async function removeMethodPage(request: LoginRequest, login: Login): Promise<{ view: string; model: object }> {
-  const user = await signingIn(request, login);
-  const row = heldOf(request, (await knownOf(request, user.id)).credentials);
+  const { user, known } = await signingIn(request, login);
+  const row = heldOf(request, known.credentials);
   return { view: 'login/remove-method', model: { username: user.username, method: row ? modelOf(request, row) : null } };
 }
 
 /** The button `accept`. */
 export async function removeMethodStep(request: LoginRequest, login: Login, form: LoginForm): Promise<Outcome | undefined> {
   if (form.do !== 'accept') return undefined;
-  const user = await signingIn(request, login);
-  const known = await knownOf(request, user.id);
+  const { user, known } = await signingIn(request, login);
   const row = heldOf(request, known.credentials);
   if (!row) throw conflict(say('account.methods.gone'));
   const { at, factors, realm } = request;

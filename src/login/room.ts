@@ -16,7 +16,6 @@ import type { PasswordHasher } from '../factors/factor.ts';
 import type { Factors } from '../factors/index.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { Browser } from '../sessions/browser.ts';
-import type { LookedUp } from '../sessions/devices.ts';
 import type { SignIn, SignIns } from '../sessions/sign-ins.ts';
 import type { Database } from '../store/database.ts';
 import type { LoginState } from './machine.ts';
@@ -72,8 +71,6 @@ export interface LoginRequest extends Omit<LoginDeps, 'passwords'> {
   port: LoginPort;
   asked: AskedLogin;
   browser: Browser;
-  /** What is stored of a user at this browser; read once. */
-  lookUp(userId: string): Promise<LookedUp>;
   at: number;
 }
 

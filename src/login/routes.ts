@@ -12,7 +12,6 @@ import { loginPath, realmPath } from '../realms/issuer.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { addressOf } from '../sessions/addresses.ts';
 import { browserOf } from '../sessions/browser.ts';
-import { type LookedUp, lookUp } from '../sessions/devices.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import type { Transaction } from '../store/rows.ts';
 import { userById } from '../store/users.ts';
@@ -55,14 +54,8 @@ export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: Real
 function requestOf(deps: LoginDeps, asked: Pick<LoginRequest, 'ctx' | 'realm' | 'port' | 'asked'>): LoginRequest {
   const { realm, rootSecret } = asked.realm;
   const browser = browserOf(asked.ctx, { id: realm.id, rootSecret }, deps.origin);
-  const lookedUp = new Map<string, Promise<LookedUp>>();
-  const look = (userId: string) => {
-    const looked = lookedUp.get(userId) ?? lookUp(deps.db.knex, { realmId: realm.id, userId }, browser);
-    lookedUp.set(userId, looked);
-    return looked;
-  };
   const passwords = deps.passwords.from(addressOf(asked.ctx.ip));
-  return { ...deps, ...asked, passwords, browser, lookUp: look, at: deps.now() };
+  return { ...deps, ...asked, passwords, browser, at: deps.now() };
 }
 
 async function getPage(request: LoginRequest, login: Login): Promise<void> {

@@ -68,7 +68,7 @@ export async function rulesOf(
       ? await liveSessionByUid(db.knex, realm.realm.id, asked.session.uid, userId, at)
       : undefined;
   const alive = session && isAlive(session, realm.realm.settings, at) ? session : undefined;
-  const device = userId === null ? undefined : await deviceAt(request, userId, known.credentials);
+  const device = userId === null ? undefined : await deviceAt(request, userId, known);
   const user = { known, session: alive, ...(device ? { device } : {}) };
   const { clientId } = asked;
   const { settings } = realm.realm;
@@ -85,14 +85,16 @@ export async function rulesOf(
   return { ...rules, facts, offers, required: enrolment, wish: wish && { factor: wish.enrols, action: actionOf(wish) } };
 }
 
-/** A user as a decision sees them; the same query for an id that is nobody's. */
-export const knownOf = ({ db, realm, asked, at }: Pick<Proving, 'db' | 'realm' | 'asked' | 'at'>, userId: string): Promise<KnownUser> =>
-  knownUser(db.knex, realm, { userId, clientId: asked.clientId }, at);
+/** A user at this browser, as a decision sees them; the same query for an id that is nobody's. */
+export const knownOf = (
+  { db, realm, asked, browser, at }: Pick<Proving, 'db' | 'realm' | 'asked' | 'browser' | 'at'>,
+  userId: string,
+): Promise<KnownUser> => knownUser(db.knex, realm, { userId, clientId: asked.clientId, browser }, at);
 
 /** What the browser is to that user. */
-export async function deviceAt(request: Proving, userId: string, credentials: readonly CredentialRow[]) {
+export async function deviceAt(request: Proving, userId: string, { credentials, looked }: KnownUser) {
   const whom = { realmId: request.realm.realm.id, userId, credentials, clientId: request.asked.clientId };
-  const { facts } = await deviceFacts(request.db, whom, request.browser, request.at, { risk: true, looked: await request.lookUp(userId) });
+  const { facts } = await deviceFacts(request.db, whom, request.browser, request.at, { risk: true, looked });
   return facts;
 }
 
@@ -145,10 +147,11 @@ export async function checkPassword(
   const { db, keyring, realm, at } = request;
   const { user, typed, form } = given;
   const userId = user?.id ?? realm.realm.id;
-  const looked = request.browser.token === null ? undefined : await request.lookUp(userId);
-  const device = knownDevice(looked, request.browser)?.id ?? null;
+  // Which counter it is depends on what the browser is to the user; one that shows nothing is counted before anything is read.
+  const early = request.browser.token === null ? undefined : await knownOf(request, userId);
+  const device = knownDevice(early?.looked, request.browser)?.id ?? null;
   const counted = await throttleOf(request).password(user ? { userId: user.id, device } : { typed }, login.row.id, at);
-  const known = await knownOf(request, userId);
+  const known = early ?? (await knownOf(request, userId));
   const rows = known.credentials;
   const factor = requireFactor(request, 'password');
   const cx = contextOf(request, login.row, user);
@@ -219,10 +222,12 @@ export const auditOrigin = (
   userAgent: request.ctx.get('user-agent') || null,
 });
 
-export async function signingIn(request: LoginRequest, login: Login): Promise<UserRow> {
-  const user = login.state.userId === null ? undefined : await userById(request.db.knex, request.realm.realm.id, login.state.userId);
+/** Whose sign-in it is, as they are now. @throws 400 for an account that was switched off meanwhile */
+export async function signingIn(request: LoginRequest, login: Login): Promise<{ user: UserRow; known: KnownUser }> {
+  const known = login.state.userId === null ? NOBODY : await knownOf(request, login.state.userId);
+  const user = known.row;
   if (!user?.enabled) throw badInput('username', say('error.unusableAccount'));
-  return user;
+  return { user, known };
 }
 
 export function requireFactor({ factors, realm }: Pick<LoginRequest, 'factors' | 'realm'>, id: string | null): Factor {

@@ -10,7 +10,7 @@ import { removeRequiredAction } from '../store/user-changes.ts';
 import type { LoginForm } from './form.ts';
 import { UPDATE_PASSWORD } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { auditOrigin, knownOf, type Outcome, rulesOf, signingIn } from './steps.ts';
+import { auditOrigin, type Outcome, rulesOf, signingIn } from './steps.ts';
 import { requireStillProved } from './still-proved.ts';
 
 const ACTION = 'UPDATE_PASSWORD';
@@ -20,8 +20,7 @@ const ACTION = 'UPDATE_PASSWORD';
  * @param wished nobody requires it: the application asked
  */
 export async function updatePasswordStep(request: LoginRequest, login: Login, form: LoginForm, wished: boolean): Promise<Outcome> {
-  const user = await signingIn(request, login);
-  const known = await knownOf(request, user.id);
+  const { user, known } = await signingIn(request, login);
   const errors = await newPasswordErrors(request, { user, settings: request.realm.realm.settings, rows: known.credentials }, form);
   if (errors.length > 0) return { errors, status: 400 };
   const { asked, at } = request;

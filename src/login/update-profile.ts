@@ -11,7 +11,7 @@ import { type UserRow, userById } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
 import { UPDATE_PROFILE } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { knownOf, type Outcome, rulesOf, signingIn } from './steps.ts';
+import { type Outcome, rulesOf, signingIn } from './steps.ts';
 import { requireStillProved } from './still-proved.ts';
 
 const ACTION = 'UPDATE_PROFILE';
@@ -39,14 +39,13 @@ export async function updateProfilePage(request: LoginRequest, { state }: Login,
 /** Form fields `firstName`, `lastName` and `email`. An address that changes is not verified, and nothing that was sent to the one of before is any good. */
 export async function updateProfileStep(request: LoginRequest, login: Login, form: LoginForm, wished: boolean): Promise<Outcome | undefined> {
   if (form.firstName === undefined || form.lastName === undefined || form.email === undefined) return undefined;
-  const user = await signingIn(request, login);
+  const { user, known } = await signingIn(request, login);
   const profile = { firstName: form.firstName.trim(), lastName: form.lastName.trim(), email: form.email.trim() };
   const errors = errorsOf(user, profile);
   if (errors.length > 0) return { errors, status: 400 };
   const { at } = request;
   const changes = changesOf(user, profile);
   const moved = changes.email !== undefined;
-  const known = await knownOf(request, user.id);
   const then = moved ? { ...known, email: changes.email ?? null, emailVerified: false } : known;
   const tell = moved ? await request.tell(user, { kind: 'emailChanged' }, at) : undefined;
   return {

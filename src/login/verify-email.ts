@@ -12,7 +12,7 @@ import { confirmEmail } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
 import { VERIFY_EMAIL } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
-import { auditOrigin, contextOf, knownOf, type Outcome, refusalOf, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
+import { auditOrigin, contextOf, type Outcome, refusalOf, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { tooSoon, unavailabilityOf } from './verification.ts';
 
 /** Under which codes and attempts are counted, beside those of the factors. */
@@ -33,8 +33,8 @@ const keptOf = ({ state }: Login) => kept.safeParse(state.step).data;
 
 /** Sends the code, or another one. */
 export async function beginVerifyEmail(request: LoginRequest, login: Login): Promise<Outcome> {
-  const user = await signingIn(request, login);
-  const rules = await rulesOf(request, login, user.id);
+  const { user, known } = await signingIn(request, login);
+  const rules = await rulesOf(request, login, user.id, known);
   const before = keptOf(login);
   const again = before !== undefined;
   const event = (step: z.infer<typeof kept>) => ({ type: 'begun', step, again }) as const;
@@ -67,8 +67,7 @@ export async function verifyEmailStep(request: LoginRequest, login: Login, form:
   const sent = keptOf(login);
   if (form.code === undefined || sent === undefined || sent.why !== null) return undefined;
   if (form.code.trim() === '') return wrong('code', say('login.code.type'));
-  const user = await signingIn(request, login);
-  const known = await knownOf(request, user.id);
+  const { user, known } = await signingIn(request, login);
   const cx = contextOf(request, login.row, user);
   const counted = await throttleOf(request).factor(ID, user.id, login.row.id, request.at);
   const checked = await counted.comparing(() => checkCode(cx, sent, OF, form.code));

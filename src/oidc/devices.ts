@@ -63,7 +63,8 @@ export async function settleDevice(
   const factor = proofs.findLast((proof) => proof.factor !== PASSWORD)?.factor ?? null;
   const confirmed = !ownsFactors || decision.spared === 'device' || decision.counted.some((proof) => proof.factor !== PASSWORD);
   const remember = wished ? decision.remember : null;
-  const kept = await rememberDevice(room.db, { realmId: realm.id, userId, credentials, factor, confirmed, remember }, browser, origin);
+  const seen = { realmId: realm.id, userId, credentials, factor, confirmed, remember, devices: device.count };
+  const kept = await rememberDevice(room.db, seen, browser, origin);
   keepToken(ctx, browser, room.origin, kept.token);
   if (kept.series) keepSeries(ctx, browser, room.origin, kept.series);
   return true;

@@ -25,6 +25,7 @@ import { derive } from '../crypto/keyring.ts';
 import type { Facts } from '../policy/policy.ts';
 import type { Database } from '../store/database.ts';
 import {
+  type At,
   type DeviceRow,
   devicesAt,
   endTrust,
@@ -68,6 +69,8 @@ export interface DeviceStanding {
   trusted: { device: DeviceRow; token: string } | null;
   /** A device whose token was used before, or came from another browser. */
   copied: DeviceRow | undefined;
+  /** How many devices the user has. */
+  count: number;
   facts: Pick<Facts, 'device' | 'risk'>;
 }
 
@@ -76,11 +79,15 @@ interface Whom {
   userId: string;
 }
 
-/** One query; for a user who does not exist as well. */
-export function lookUp(knex: Queries, whom: Whom, browser: Browser): Promise<LookedUp> {
-  const network = browser.ip === null ? null : networkOf(browser.ip);
-  return devicesAt(knex, { ...whom, browser: hashOf(browser), ids: browser.series.map(({ id }) => id), network });
-}
+/** What a browser is looked up by. */
+export const placeOf = (browser: Browser): At => ({
+  browser: hashOf(browser),
+  ids: browser.series.map(({ id }) => id),
+  network: browser.ip === null ? null : networkOf(browser.ip),
+});
+
+/** One query; for a user who does not exist as well. Who reads the user's facts too has it with them (facts.ts). */
+export const lookUp = (knex: Queries, whom: Whom, browser: Browser): Promise<LookedUp> => devicesAt(knex, { ...whom, ...placeOf(browser) });
 
 /** The device that this browser is of the user who was looked up, if the user has signed in with it. */
 export const knownDevice = (looked: LookedUp | undefined, browser: Browser): DeviceRow | undefined =>
@@ -94,7 +101,10 @@ export const knownDevice = (looked: LookedUp | undefined, browser: Browser): Dev
 export function judge(looked: LookedUp, browser: Browser, credentials: readonly CredentialShape[], now: number): DeviceStanding {
   const device = knownDevice(looked, browser);
   const basis = basisOf(credentials);
-  const standing: DeviceStanding = { device, trusted: null, copied: undefined, facts: { device: null, risk: risksOf(looked, browser, device) } };
+  const standing: DeviceStanding = {
+    ...{ device, trusted: null, copied: undefined, count: looked.count },
+    facts: { device: null, risk: risksOf(looked, browser, device) },
+  };
   for (const { id, token } of browser.series) {
     const row = looked.devices.find((one) => one.id === id);
     if (!row?.trust || row.trust.until <= now || row.trust.basis !== basis) continue;
@@ -121,7 +131,8 @@ export async function deviceFacts(
   now: number,
   options: { risk: boolean; looked?: LookedUp | undefined },
 ): Promise<DeviceStanding> {
-  if (!options.risk && browser.series.length === 0) return { device: undefined, trusted: null, copied: undefined, facts: { device: null, risk: [] } };
+  if (!options.risk && browser.series.length === 0)
+    return { device: undefined, trusted: null, copied: undefined, count: 0, facts: { device: null, risk: [] } };
   const standing = judge(options.looked ?? (await lookUp(db.knex, whom, browser)), browser, whom.credentials, now);
   if (!options.risk) standing.facts = { ...standing.facts, risk: [] };
   if (!standing.copied) return standing;
@@ -157,6 +168,8 @@ export interface CompleteSignIn extends Whom {
   confirmed: boolean;
   /** The user asked to be spared the factor here, for as many seconds as the policy lets; null or 0 for not at all. */
   remember: number | null;
+  /** How many devices of the user there were when the browser was looked up. */
+  devices: number;
 }
 
 /**
@@ -185,16 +198,25 @@ export async function rememberDevice(
     return { token: browser.token, series: null };
   }
   const token = known === undefined ? randomToken() : (browser.token ?? randomToken());
+  const id = known ?? randomUUID();
+  const inserted = async (queries: Queries) => {
+    const { userAgent, ip } = seen;
+    const times = { firstSeenAt: now, lastSeenAt: now, confirmedAt: confirmed ? now : null };
+    await insertDevice(queries, { realmId, id, userId, browser: sha256(token), ...times, lastFactor: factor, userAgent, ip });
+    if (signIn.devices >= MOST_KNOWN) await trimDevices(queries, realmId, userId, MOST_KNOWN);
+  };
+  if (known === undefined && before === null && trust === null) {
+    // A row each, of which neither needs the other.
+    await inserted(db.knex);
+    await noted(db.knex);
+    return { token, series: null };
+  }
   return db.transaction(async (trx) => {
     // First of all: each row below takes a share of this lock by its foreign key, and two that want the rest wait for each other.
     await lockUser(trx, realmId, userId);
-    const id = known ?? randomUUID();
     if (known === undefined) {
       if (before !== null) await renameBrowser(trx, realmId, before, sha256(token));
-      const { userAgent, ip } = seen;
-      const times = { firstSeenAt: now, lastSeenAt: now, confirmedAt: confirmed ? now : null };
-      await insertDevice(trx, { realmId, id, userId, browser: sha256(token), ...times, lastFactor: factor, userAgent, ip });
-      await trimDevices(trx, realmId, userId, MOST_KNOWN);
+      await inserted(trx);
     }
     await noted(trx);
     return { token, series: trust === null ? null : await beginSeries(trx, { ...signIn, id, seconds: trust }, origin) };

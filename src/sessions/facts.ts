@@ -14,10 +14,15 @@ import type { RealmContext } from '../realms/registry.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { Queries } from '../store/rows.ts';
 import { userFactsRow } from '../store/user-facts.ts';
+import type { UserRow } from '../store/users.ts';
+import type { Browser } from './browser.ts';
+import { type LookedUp, placeOf } from './devices.ts';
 import { isAfterReset } from './resets.ts';
 
 /** A user as a decision sees them. */
 export interface KnownUser extends Pick<Facts, 'user' | 'exception' | 'grace' | 'risk'> {
+  /** As it is stored; undefined for somebody who is not there. */
+  row: UserRow | undefined;
   /** All of the user's, oldest first. */
   credentials: CredentialRow[];
   email: string | null;
@@ -28,11 +33,14 @@ export interface KnownUser extends Pick<Facts, 'user' | 'exception' | 'grace' | 
   requiredActions: string[];
   /** The attributes of the client that was asked for. */
   clientAttributes: Record<string, string>;
+  /** What is stored of the user at the browser, where one was named. */
+  looked: LookedUp | undefined;
 }
 
 /** Nobody is known yet, or nobody is there. */
 export const NOBODY: KnownUser = {
   user: null,
+  row: undefined,
   exception: null,
   grace: { used: 0 },
   risk: [],
@@ -42,6 +50,7 @@ export const NOBODY: KnownUser = {
   notBefore: 0,
   requiredActions: [],
   clientAttributes: {},
+  looked: undefined,
 };
 
 type Policed = Pick<RealmContext, 'realm' | 'policy'>;
@@ -50,20 +59,23 @@ type Policed = Pick<RealmContext, 'realm' | 'policy'>;
  * One query; the same for a user who does not exist, of whom nothing is known then.
  * @param of.clientId the application that asks, if its attributes are not at hand
  * @param of.roles that matter besides those that the policy names
+ * @param of.browser what it is to the user is asked as well
  */
 export async function knownUser(
   knex: Queries,
   on: Policed,
-  of: { userId: string; clientId?: string | null; roles?: readonly string[] },
+  of: { userId: string; clientId?: string | null; roles?: readonly string[]; browser?: Browser },
   now: number,
 ): Promise<KnownUser> {
   const { realm, policy } = on;
   const isMaster = realm.name === 'master';
   const roles = [...new Set([...rolesNamed(policy.document), ...(of.roles ?? [])])];
-  const row = await userFactsRow(knex, { realmId: realm.id, isMaster, ...of, roles }, now);
+  const { userId, clientId = null, browser } = of;
+  const row = await userFactsRow(knex, { realmId: realm.id, isMaster, userId, clientId, roles, at: browser && placeOf(browser) }, now);
   const { user, groups, administrator } = row;
   return {
     user: user ? { id: of.userId, username: user.username, roles: row.roles, groups, administrator } : null,
+    row: user,
     exception: row.exception,
     grace: { used: row.graceUsed },
     risk: isAfterReset(row.resetAt, now) ? ['after-reset'] : [],
@@ -73,6 +85,7 @@ export async function knownUser(
     notBefore: user?.notBefore ?? 0,
     requiredActions: row.requiredActions.filter((action) => isActionEnabled(realm.settings, action)),
     clientAttributes: row.client,
+    looked: row.seen,
   };
 }
 

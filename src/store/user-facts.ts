@@ -1,6 +1,7 @@
 /**
- * All that a decision has to know of a user, in one statement: credentials, groups, roles, whether the user administers
- * anything, an exception, sign-ins that put an enrolment off, and what the client that asks wants.
+ * All that a decision has to know of a user, in one statement: the row, credentials, groups, roles, whether the user
+ * administers anything, an exception, sign-ins that put an enrolment off, what the client that asks wants, and what the user
+ * and the browser are to each other.
  *
  * Every sign-in, every single sign-on and every page of a console asks for it, so it is one round trip. Rows of several
  * kinds come back, padded to the columns of a credential. What it costs does not grow with what an administrator of many
@@ -10,16 +11,18 @@ import type { Knex } from 'knex';
 import { LRUCache } from 'lru-cache';
 import type { Level } from '../policy/assurance.ts';
 import { type CredentialRecord, type CredentialRow, credentialFrom } from './credentials.ts';
+import { type At, joinSeen, type SeenAt, type SeenRecord, seenFrom } from './devices.ts';
 import { givenRoles, groupsOf, isGiven, waysTo } from './effective-roles.ts';
 import { storedLevel } from './policies.ts';
 import { bool, fromJson, stringMap } from './rows.ts';
 import { RESET_NOTE } from './user-notes.ts';
+import type { UserRow } from './users.ts';
 
 export interface UserFactsRow {
   /** All of the user's, oldest first. */
   credentials: CredentialRow[];
   /** Undefined for a user who is not there. */
-  user: { username: string; email: string | null; emailVerified: boolean; notBefore: number } | undefined;
+  user: UserRow | undefined;
   /** Those of the asked-for roles that the user has: a realm role by its name, a client's as `client:role`. */
   roles: string[];
   /** Paths, with those of all groups above. */
@@ -34,6 +37,8 @@ export interface UserFactsRow {
   resetAt: number | null;
   /** The attributes of the client that was asked for. */
   client: Record<string, string>;
+  /** Undefined where no browser was asked about. */
+  seen: SeenAt | undefined;
 }
 
 export interface AskedOfUser {
@@ -44,23 +49,28 @@ export interface AskedOfUser {
   /** The roles that matter, as a policy names them. */
   roles: readonly string[];
   clientId?: string | null;
+  at?: At | undefined;
 }
 
-type Kind = 'credential' | 'user' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'reset' | 'client' | 'action';
+type Kind = 'credential' | 'user' | 'account' | 'role' | 'group' | 'administrator' | 'exception' | 'grace' | 'reset' | 'client' | 'action';
 type Columns = Omit<CredentialRecord, 'realm_id' | 'user_id'>;
 
 /** For a user who is not there it does the same work, and finds nothing. */
 export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number): Promise<UserFactsRow> {
-  const rows: (Columns & { kind: Kind })[] = await prepared(knex, asked, now);
-  const of = (kind: Kind): Columns[] => rows.filter((row) => row.kind === kind);
+  const rows: (Columns & { kind: Kind } & SeenRecord)[] = await prepared(knex, asked, now);
+  // A browser with several devices of a user brings each row as often.
+  const [{ device_id: one } = { device_id: null }] = rows;
+  const each = rows.filter((row) => (row.device_id ?? null) === (one ?? null));
+  const of = (kind: Kind): Columns[] => each.filter((row) => row.kind === kind);
   const [user] = of('user');
+  const [account] = of('account');
   const [exception] = of('exception');
   const [client] = of('client');
   return {
     credentials: of('credential')
       .map((row) => credentialFrom({ ...row, realm_id: asked.realmId, user_id: asked.userId }))
       .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1)),
-    user: user && { username: user.label, email: user.lookup, emailVerified: bool(user.enabled), notBefore: user.created_at },
+    user: user && account && userFrom(asked, user, account),
     roles: of('role').map(({ label, lookup }) => (lookup === null ? label : `${lookup}:${label}`)),
     groups: of('group').map((row) => row.label),
     administrator: of('administrator').length > 0,
@@ -78,8 +88,16 @@ export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number):
       .map(({ label }) => label),
     resetAt: of('reset')[0]?.created_at ?? null,
     client: client ? fromJson(stringMap, client.label, `client ${asked.clientId}`) : {},
+    seen: asked.at && seenFrom(rows),
   };
 }
+
+/** A user has more columns than a credential, and comes in two rows. */
+const userFrom = ({ realmId, userId }: AskedOfUser, user: Columns, account: Columns): UserRow => ({
+  ...{ realmId, id: userId, username: user.label, email: user.lookup, emailVerified: bool(user.enabled) },
+  ...{ firstName: user.factor, lastName: user.secret, serviceAccountOf: user.level, notBefore: user.created_at },
+  ...{ enabled: bool(account.enabled), createdAt: account.created_at, updatedAt: account.last_used_at ?? 0 },
+});
 
 /** The columns of a credential, in their order. */
 const COLUMNS: readonly (keyof Columns)[] = [
@@ -102,9 +120,9 @@ const COLUMNS: readonly (keyof Columns)[] = [
 const texts = new LRUCache<string, Pick<Knex.Sql, 'sql' | 'bindings'>>({ max: 500 });
 
 function prepared(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuilder {
-  const { isMaster, roles, clientId } = asked;
+  const { isMaster, roles, clientId, at } = asked;
   const pairs = ofClients(roles);
-  const shape = JSON.stringify([knex.client.dialect, isMaster, roles.length, pairs.length, Boolean(clientId)]);
+  const shape = JSON.stringify([knex.client.dialect, isMaster, roles.length, pairs.length, Boolean(clientId), at?.ids.length]);
   let text = texts.get(shape);
   if (!text) {
     const marked = {
@@ -115,7 +133,8 @@ function prepared(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuilde
       pairs: pairs.map((_pair, index) => [`${MARKS.client}${index}`, `${MARKS.clientRole}${index}`]),
       clientId: clientId ? MARKS.asking : null,
     };
-    text = statement(knex, marked, MARKS.now).toSQL();
+    const ofBrowser = at && { browser: MARKS.browser, network: MARKS.network, ids: at.ids.map((_id, index) => `${MARKS.device}${index}`) };
+    text = atBrowser(knex, statement(knex, marked, MARKS.now), marked, ofBrowser).toSQL();
     texts.set(shape, text);
   }
   const values = new Map<Knex.Value, Knex.Value>([
@@ -128,9 +147,23 @@ function prepared(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuilde
       [`${MARKS.client}${index}`, client],
       [`${MARKS.clientRole}${index}`, role],
     ]),
+    // What nobody has finds nothing.
+    [MARKS.browser, at?.browser ?? ''],
+    [MARKS.network, at?.network ?? ''],
+    ...(at?.ids ?? []).map((id, index): [string, string] => [`${MARKS.device}${index}`, id]),
   ]);
   const bindings = text.bindings.map((bound) => values.get(bound) ?? bound);
   return knex.from(knex.raw(`(${text.sql}) as facts`, bindings)).select('*');
+}
+
+/** Each row beside what the browser is to the user. */
+function atBrowser(knex: Knex, facts: Knex.QueryBuilder, { realmId, userId }: Marked, at: At | undefined): Knex.QueryBuilder {
+  if (!at) return facts;
+  const query = knex
+    .from(facts.as('found'))
+    .leftJoin('users', (on) => on.onVal('users.realm_id', realmId).andOnVal('users.id', userId))
+    .select('found.*');
+  return joinSeen(knex, query, { realmId, userId, ...at });
 }
 
 /** No value that is asked about: ids have no such characters, and no time is negative. */
@@ -141,6 +174,9 @@ const MARKS = {
   role: '\u0001role',
   client: '\u0001client',
   clientRole: '\u0001of',
+  browser: '\u0001browser',
+  network: '\u0001network',
+  device: '\u0001device',
   now: -1,
 };
 
@@ -165,7 +201,15 @@ function statement(knex: Knex, asked: Marked, now: number): Knex.QueryBuilder {
     .unionAll([
       knex('users')
         .where({ realm_id: realmId, id: userId })
-        .select(padded('user', { label: 'username_shown', lookup: 'email_shown', enabled: 'email_verified', created_at: 'not_before' })),
+        .select(
+          padded('user', {
+            ...{ label: 'username_shown', lookup: 'email_shown', enabled: 'email_verified', created_at: 'not_before' },
+            ...{ factor: 'first_name', secret: 'last_name', level: 'service_account_of' },
+          }),
+        ),
+      knex('users')
+        .where({ realm_id: realmId, id: userId })
+        .select(padded('account', { enabled: 'enabled', created_at: 'created_at', last_used_at: 'updated_at' })),
       knex('groups')
         .where('realm_id', realmId)
         .whereIn('id', knex('member_groups').select('id'))

@@ -24,7 +24,8 @@ testOnEngines('wrong passwords and codes of a user are forgotten, at every devic
     '',
   );
   const whom = { realmId: realm.id, userId: user.id };
-  await rememberDevice(db, { ...whom, credentials: [], factor: null, confirmed: true, remember: null }, browser, { realmId: realm.id, at: START });
+  const signIn = { ...whom, credentials: [], factor: null, confirmed: true, remember: null, devices: 0 };
+  await rememberDevice(db, signIn, browser, { realmId: realm.id, at: START });
   const device = (await db.knex('devices').where({ user_id: user.id }).first('id')).id;
 
   const doors = {

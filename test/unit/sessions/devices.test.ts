@@ -1,7 +1,7 @@
 /** Known and trusted devices: what a browser's cookies are worth, to whom, and for how long. */
 import { randomUUID } from 'node:crypto';
 import { type Browser, browserOf, keepSeries, keepToken, type Series } from '../../../src/sessions/browser.ts';
-import { type CredentialShape, deviceFacts, isTrusted, rememberDevice, revokeTrust, useTrust } from '../../../src/sessions/devices.ts';
+import { type CredentialShape, deviceFacts, isTrusted, lookUp, rememberDevice, revokeTrust, useTrust } from '../../../src/sessions/devices.ts';
 import { auditEvents } from '../../../src/store/audit.ts';
 import { type Database, openDatabase } from '../../../src/store/database.ts';
 import { devicesOf } from '../../../src/store/devices.ts';
@@ -71,7 +71,9 @@ async function fixture(engine: EngineUnderTest) {
     ): Promise<void> {
       const { remember = null, at = NOW, factor = 'totp', confirmed = true } = options;
       const before = browser(jar);
-      const kept = await rememberDevice(db, { ...whom(user), credentials: CREDENTIALS, factor, confirmed, remember }, before, origin(user, at));
+      const { count: devices } = await lookUp(db.knex, whom(user), before);
+      const complete = { ...whom(user), credentials: CREDENTIALS, factor, confirmed, remember, devices };
+      const kept = await rememberDevice(db, complete, before, origin(user, at));
       keepToken(jar.request(), before, ORIGIN, kept.token);
       if (kept.series) keepSeries(jar.request(), before, ORIGIN, kept.series);
     },

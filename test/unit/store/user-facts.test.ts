@@ -8,6 +8,7 @@ import { createRealm } from '../../../src/admin/resources/realms.ts';
 import { addToComposite, createRole, giveRoles } from '../../../src/admin/resources/roles.ts';
 import { createUser } from '../../../src/admin/resources/users.ts';
 import type { Database } from '../../../src/store/database.ts';
+import { insertDevice, noteNetwork } from '../../../src/store/devices.ts';
 import { membershipsOf } from '../../../src/store/memberships.ts';
 import { insertPolicy, policiesInForce, policyInForce, spendGrace } from '../../../src/store/policies.ts';
 import type { RealmRow } from '../../../src/store/realms.ts';
@@ -43,7 +44,7 @@ testOnEngines('somebody with a password and nothing else', async (t, db) => {
     { ...facts, credentials: [] },
     {
       credentials: [],
-      user: { username: 'Erin', email: 'erin@example.com', emailVerified: false, notBefore: 0 },
+      user,
       roles: [],
       groups: [],
       administrator: false,
@@ -52,6 +53,7 @@ testOnEngines('somebody with a password and nothing else', async (t, db) => {
       requiredActions: [],
       resetAt: null,
       client: {},
+      seen: undefined,
     },
   );
 });
@@ -74,7 +76,32 @@ testOnEngines('nobody has nothing', async (t, db) => {
     requiredActions: [],
     resetAt: null,
     client: {},
+    seen: undefined,
   });
+});
+
+testOnEngines('what a browser is to the user comes with the rest, and each thing once', async (t, db) => {
+  const { realm, user } = await scene(db);
+  const at = { browser: 'a browser', ids: [randomUUID()], network: '192.0.2.0/24' };
+  const [ofBrowser, byId] = [randomUUID(), at.ids[0] ?? ''];
+  const facts = () => userFactsRow(db.knex, { realmId: realm.id, isMaster: false, userId: user.id, roles: [], at }, NOW);
+  t.deepEqual((await facts()).seen, { devices: [], networkIsKnown: false, hasHistory: false, count: 0 });
+  for (const [id, browser] of [
+    [ofBrowser, 'a browser'],
+    [byId, 'another'],
+    [randomUUID(), 'a third'],
+  ] as const) {
+    const times = { firstSeenAt: NOW, lastSeenAt: NOW, confirmedAt: null };
+    await insertDevice(db.knex, { realmId: realm.id, id, userId: user.id, browser, ...times, lastFactor: null, userAgent: null, ip: null });
+  }
+  await noteNetwork(db.knex, { realmId: realm.id, userId: user.id, network: '192.0.2.0/24', now: NOW, everyMs: 0 });
+  const { seen, credentials, user: row } = await facts();
+  t.deepEqual(seen?.devices.map(({ id }) => id).sort(), [ofBrowser, byId].sort());
+  t.deepEqual({ ...seen, devices: [] }, { devices: [], networkIsKnown: true, hasHistory: true, count: 3 });
+  t.is(credentials.length, 1);
+  t.deepEqual(row, user);
+  const nobody = await userFactsRow(db.knex, { realmId: realm.id, isMaster: false, userId: randomUUID(), roles: [], at }, NOW);
+  t.deepEqual(nobody.seen, { devices: [], networkIsKnown: false, hasHistory: false, count: 0 });
 });
 
 testOnEngines('roles that were asked for, however they come; groups with all above; a client’s attributes', async (t, db) => {
