@@ -104,6 +104,7 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
     settings: realm.settings,
     uid: session.uid,
     isNew: 'new' in session && session.new === true,
+    found: foundAlive(session.uid, session.accountId),
     userId: session.accountId,
     proofs: signIn.state.proofs,
     facts: { skipped: signIn.state.skipped },
@@ -117,6 +118,12 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
   requestCache().session = { uid: session.uid, row };
   keepCookie(session, row, realm.settings);
   return { session: row, signIn, isNew: true, known };
+}
+
+/** The session that this request came with, as far as it was looked at already. */
+function foundAlive(uid: string, userId: string): string | undefined {
+  const { session } = requestCache();
+  return session?.uid === uid && session.row?.userId === userId ? session.row.id : undefined;
 }
 
 /** Whether the cookie outlives the browser: as the session says, not as this sign-in happens to, which may be no more than a step-up. */

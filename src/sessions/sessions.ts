@@ -42,6 +42,8 @@ export async function establishSession(
     uid: string;
     /** The browser brought no session with it: there is none to raise or to end. */
     isNew: boolean;
+    /** The session that the request has found alive: if it is to raise any, then this one. */
+    found: string | undefined;
     userId: string;
     proofs: Proof[];
     facts: SessionFacts;
@@ -58,17 +60,12 @@ export async function establishSession(
   const remember = isRemembered(signIn, settings);
   return db.transaction(async (trx) => {
     const live = signIn.isNew ? undefined : await liveSessionByUid(trx, realmId, uid, userId, now);
-    // What an administrator began never becomes the user's own.
-    const isRaised = live !== undefined && live.facts.impersonator === undefined && isAlive(live, settings, now);
+    // Ended since the request came: what was to be raised is not begun anew.
+    if (signIn.found !== undefined && live?.id !== signIn.found) return undefined;
+    const isRaised = live !== undefined && mayRaise(live, settings, now);
     const id = isRaised ? live.id : randomUUID();
     if (!(await signIn.claim(trx, id))) return undefined;
-    if (isRaised) {
-      // What idleness has made stale stays stale: activity now must not revive it.
-      const proofs = mergeProofs(freshProofs(live.proofs, now, live.lastSeenAt), signIn.proofs);
-      const facts = { skipped: live.facts.skipped || signIn.facts.skipped };
-      const raised = { proofs, facts, ...stays(live, remember, settings) };
-      return (await raiseSession(trx, live, raised, now)) ? { ...live, ...raised, lastSeenAt: now } : undefined;
-    }
+    if (isRaised) return raise(trx, live, { ...signIn, remember });
     // One that ran out was never marked as ended.
     if (!signIn.isNew) {
       const { grants, offlineGrants } = await endSessions(trx, realmId, { uid, userId }, now);
@@ -93,6 +90,24 @@ export async function establishSession(
     return session;
   });
 }
+
+/** Adds what a sign-in proved to the session that there is; undefined when that was ended meanwhile. */
+async function raise(
+  trx: Transaction,
+  live: SessionRow,
+  signIn: { proofs: Proof[]; facts: SessionFacts; remember: boolean; settings: RealmSettings; now: number },
+): Promise<SessionRow | undefined> {
+  const { settings, remember, now } = signIn;
+  // What idleness has made stale stays stale: activity now must not revive it.
+  const proofs = mergeProofs(freshProofs(live.proofs, now, live.lastSeenAt), signIn.proofs);
+  const facts = { skipped: live.facts.skipped || signIn.facts.skipped };
+  const raised = { proofs, facts, ...stays(live, remember, settings) };
+  return (await raiseSession(trx, live, raised, now)) ? { ...live, ...raised, lastSeenAt: now } : undefined;
+}
+
+/** What an administrator began never becomes the user's own. */
+const mayRaise = (live: SessionRow, settings: RealmSettings, now: number): boolean =>
+  live.facts.impersonator === undefined && isAlive(live, settings, now);
 
 /** A session that is stepped up stays as its user wanted it; one who asks for it anew may have it outlive the browser from then on. */
 function stays(live: SessionRow, remember: boolean, settings: RealmSettings): Pick<SessionRow, 'remember' | 'endsAt'> {

@@ -149,7 +149,7 @@ async function begin(room: RealmRoom, ctx: KoaContextWithOIDC, uid: string, sign
   const { acr, amr, rules } = decision;
   const details = { acr, amr, rules: [...rules], inputs: inputsOf(facts, { version: policy.version, owned }) };
   const session = await establishSession(room.db, {
-    ...{ realmId: realm.id, settings: realm.settings, uid, isNew: true, userId: user.id, proofs },
+    ...{ realmId: realm.id, settings: realm.settings, uid, isNew: true, found: undefined, userId: user.id, proofs },
     ...{ facts: { skipped: false }, remember: false, ip: ctx.ip, userAgent, now },
     claim: async (trx) => {
       await record(trx, origin, { type: 'login.ok', details });
