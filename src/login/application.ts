@@ -16,7 +16,7 @@ export interface ShownClient extends AboutClient {
  * only an administrator lets applications ask so.
  */
 export async function clientModel({ db, realm: { realm }, asked, at }: LoginRequest): Promise<ShownClient | null> {
-  const row = await clientByClientId(db.knex, realm.id, asked.clientId);
+  const row = asked.client ?? (await clientByClientId(db.knex, realm.id, asked.clientId));
   if (!row) return null;
   const host = asked.device ? null : hostOfRedirect(asked.params.redirect_uri);
   const canTell = !row.consentRequired || host !== null || asked.device;

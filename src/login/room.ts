@@ -17,7 +17,9 @@ import type { Factors } from '../factors/index.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import type { Browser } from '../sessions/browser.ts';
 import type { SignIn, SignIns } from '../sessions/sign-ins.ts';
+import type { ClientRow } from '../store/clients.ts';
 import type { Database } from '../store/database.ts';
+import type { LoginRow } from '../store/logins.ts';
 import type { LoginState } from './machine.ts';
 
 /** What the sign-in needs to know of a request for it; oidc/interactions.ts provides it. */
@@ -30,6 +32,10 @@ export interface AskedLogin {
   scopes: string[];
   params: Record<string, unknown>;
   clientId: string;
+  /** As it is known to the provider; undefined when it was switched off meanwhile. */
+  client: ClientRow | undefined;
+  /** The sign-in as it is stored, where it was read with the question: where the browser has a cookie of it. */
+  login: { row: LoginRow | undefined } | undefined;
   /** The only user whose sign-in answers the request, when it names one. */
   subject: string | undefined;
   session: { uid: string; accountId: string } | undefined;

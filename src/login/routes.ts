@@ -40,7 +40,7 @@ export async function handleLogin(deps: LoginDeps, ctx: Koa.Context, realm: Real
   const request = requestOf(deps, { ctx, realm, port, asked });
 
   if (asked.prompt === 'consent') {
-    await requireNewestBrowser(request, await deps.signIns.load(realm.realm.id, asked.cid, request.at));
+    await requireNewestBrowser(request, await storedLogin(request));
     const posted = ctx.method === 'POST' ? await readPosted(ctx) : undefined;
     return posted && !posted.problem ? answerConsent(request, posted.form.do) : showConsent(request, posted?.problem);
   }
@@ -252,10 +252,13 @@ async function refuse(request: LoginRequest, login: Login, status = 403): Promis
   redirectTo(ctx, await port.deny(ctx, REFUSALS[refusal ?? 'cancelled']));
 }
 
+const storedLogin = ({ asked, realm, signIns, at }: LoginRequest): Promise<Login | undefined> =>
+  asked.login ? signIns.open(asked.login.row, at) : signIns.load(realm.realm.id, asked.cid, at);
+
 /** The sign-in of this interaction, begun when there is none; undefined when another request began it in this moment. */
 async function currentLogin(request: LoginRequest): Promise<Login | undefined> {
   const { asked, realm, signIns, at } = request;
-  const login = await signIns.load(realm.realm.id, asked.cid, at);
+  const login = await storedLogin(request);
   if (login) {
     await requireNewestBrowser(request, login);
     if (login.row.uid === asked.uid) return login;

@@ -13,7 +13,7 @@ import { requestFacts } from '../policy/request.ts';
 import { wishOf } from '../policy/wish.ts';
 import type { RealmSettings } from '../realms/settings.ts';
 import type { DeviceStanding } from '../sessions/devices.ts';
-import { clientFacts, factsOf, type KnownUser, knownUser } from '../sessions/facts.ts';
+import { clientFacts, factsOf, type KnownUser } from '../sessions/facts.ts';
 import { isRemembered } from '../sessions/lifetimes.ts';
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
@@ -22,6 +22,7 @@ import type { SessionRow } from '../store/sessions.ts';
 import { rowOf } from './clients/client-metadata.ts';
 import { deviceOf, settleDevice } from './devices.ts';
 import { whatIsDue } from './impersonated.ts';
+import { knownHere } from './known.ts';
 import { liveSession } from './live-session.ts';
 import { recordAnswer, recordRefusal, recordStepUp, recordUnmet } from './recording.ts';
 import type { RealmRoom } from './room.ts';
@@ -65,7 +66,12 @@ export function standingOf(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<St
   return standing;
 }
 
-const whoseOf = ({ session, signIn, known }: Omit<Standing, 'device'>) => ({ userId: session.userId, signIn, credentials: known.credentials });
+const whoseOf = ({ session, signIn, known }: Omit<Standing, 'device'>) => ({
+  userId: session.userId,
+  signIn,
+  credentials: known.credentials,
+  looked: known.looked,
+});
 
 async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<Omit<Standing, 'device'> | undefined> {
   const { session, result } = ctx.oidc;
@@ -73,7 +79,7 @@ async function findStanding(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<O
   const now = room.now();
   const { realm } = room.context;
   const live = () => liveSession(room, session.uid, session.accountId ?? '');
-  const known = await knownUser(room.db.knex, room.context, { userId: session.accountId }, now);
+  const known = await knownHere(room, ctx, session.accountId);
   if (!result?.login) {
     const row = await live();
     if (row) keepCookie(session, row, realm.settings);

@@ -5,7 +5,7 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { type Decision, PASSWORD } from '../policy/decide.ts';
 import { browserOf, keepSeries, keepToken } from '../sessions/browser.ts';
-import { type DeviceStanding, deviceFacts, rememberDevice, useTrust } from '../sessions/devices.ts';
+import { type DeviceStanding, deviceFacts, type LookedUp, rememberDevice, useTrust } from '../sessions/devices.ts';
 import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { RealmRoom } from './room.ts';
@@ -17,13 +17,17 @@ interface Whose {
   credentials: readonly CredentialRow[];
 }
 
-/** What this request's browser is to the user; one query, and none for a browser that shows nothing and is asked nothing. */
-export function deviceOf(room: RealmRoom, ctx: KoaContextWithOIDC, { userId, signIn, credentials }: Whose): Promise<DeviceStanding> {
+/** What this request's browser is to the user. */
+export function deviceOf(
+  room: RealmRoom,
+  ctx: KoaContextWithOIDC,
+  { userId, signIn, credentials, looked }: Whose & { looked: LookedUp | undefined },
+): Promise<DeviceStanding> {
   const { realm, rootSecret } = room.context;
   const whom = { realmId: realm.id, userId, credentials, clientId: ctx.oidc.client?.clientId ?? null };
   const browser = browserOf(ctx, { id: realm.id, rootSecret }, room.origin);
   // What is unusual is asked of sign-ins; a session goes on wherever its user goes.
-  return deviceFacts(room.db, whom, browser, room.now(), { risk: signIn !== undefined });
+  return deviceFacts(room.db, whom, browser, room.now(), { risk: signIn !== undefined, looked });
 }
 
 /**

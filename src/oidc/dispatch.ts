@@ -23,6 +23,7 @@ import { isForBrowsers, isForDevices, isPostedRequest, methodsOf, resumedUid } f
 import { refuseLegacySignOut } from './sign-out.ts';
 import { asRevocation, signsOutByToken } from './sign-out-by-token.ts';
 import { requestCache } from './storage/request-cache.ts';
+import { readUnderWay } from './under-way.ts';
 
 /** What the library reads of a body. */
 const MAX_BODY_BYTES = 56 * 1024;
@@ -143,13 +144,14 @@ export function pinOrigin(ctx: Koa.Context, origin: string): void {
 }
 
 /** Where a browser is sent that may not go on yet; undefined when it may. Throws when it never may. */
-async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: string, route: string): Promise<string | undefined> {
+async function wayBack(ctx: Koa.Context, { room }: OidcRealm, uid: string, route: string): Promise<string | undefined> {
   const { realm } = room.context;
-  const interaction = ctx.cookies.get(COOKIES.resume) === uid ? await findInteraction(ctx, provider, uid, room.now()) : undefined;
+  const { interaction, login } = (ctx.cookies.get(COOKIES.resume) === uid ? await readUnderWay(room, ctx, uid) : undefined) ?? {};
   // A sign-in for a device comes back by its own way, and no other does.
   if (!interaction || (interaction.deviceCode !== undefined) !== isForDevices(route)) throw notFound(say('error.signInOver'), 'expired');
   askLanguage(ctx, interaction.params ?? {});
-  const signIn = await room.signIns.load(realm.id, interaction.cid, room.now());
+  const now = room.now();
+  const signIn = login ? await room.signIns.open(login.row, now) : await room.signIns.load(realm.id, interaction.cid, now);
   if (signIn) requestCache(ctx.req).signIn = signIn;
   if (!signIn) {
     // A consent in a session that needed no sign-in is bound to that session by the library.
@@ -165,12 +167,4 @@ async function wayBack(ctx: Koa.Context, { room, provider }: OidcRealm, uid: str
   }
   const answered = interaction.result?.error !== undefined || signIn.state.at === 'done';
   return answered ? undefined : `${room.origin}${loginPath(realm.name, uid)}`;
-}
-
-/** Reads the interaction that the library will ask for next, once. */
-async function findInteraction(ctx: Koa.Context, provider: OidcRealm['provider'], uid: string, now: number) {
-  const payload = await provider.Interaction.adapter.find(uid);
-  if (!payload || (payload.exp ?? 0) * 1000 <= now || payload.cid === undefined) return undefined;
-  requestCache(ctx.req).interaction = { id: uid, payload };
-  return { ...payload, cid: payload.cid };
 }

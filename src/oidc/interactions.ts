@@ -6,26 +6,34 @@ import { z } from 'zod';
 import { gone, notFound } from '../errors.ts';
 import { say } from '../languages/messages.ts';
 import { pinOrigin } from './dispatch.ts';
-import { ROUTES } from './names.ts';
+import { COOKIES, ROUTES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
+import { during } from './storage/request-cache.ts';
+import { readUnderWay } from './under-way.ts';
 
 /**
  * The port of one realm, as login/room.ts declares what it needs. Each answer resolves to where the browser goes next.
  */
-export function interactionsOf({ provider, room }: OidcRealm) {
-  const result = (ctx: Koa.Context, answer: InteractionResults, options?: { mergeWithLastSubmission: boolean }) => {
-    pinOrigin(ctx, room.origin);
-    return provider.interactionResult(ctx.req, ctx.res, answer, options);
+export function interactionsOf({ provider, room, clients }: OidcRealm) {
+  const loaded = new WeakMap<Koa.Context, Awaited<ReturnType<typeof provider.interactionDetails>>>();
+  /** The library's `interactionResult` would find the interaction once more; one that is gone meanwhile is not stored again. */
+  const result = async (ctx: Koa.Context, answer: InteractionResults): Promise<string> => {
+    const interaction = loaded.get(ctx);
+    if (!interaction) throw new Error('An interaction is answered that was not loaded.');
+    interaction.result = 'error' in answer ? answer : { ...interaction.lastSubmission, ...answer };
+    await interaction.persist().catch(orExpired);
+    return interaction.returnTo;
   };
   return {
     /** @throws `gone` when the browser has no such interaction any more. */
     async load(ctx: Koa.Context, uid: string) {
       pinOrigin(ctx, room.origin);
-      const details = await provider.interactionDetails(ctx.req, ctx.res).catch((cause: unknown) => {
-        if (cause instanceof errors.SessionNotFound) throw expired(cause);
-        throw cause;
-      });
+      // Only for the browser that says that it is there: whether that is so, the library looks at next.
+      const underWay = ctx.cookies.get(COOKIES.interaction) === uid ? await readUnderWay(room, ctx, uid) : undefined;
+      const details = await during(ctx.req, () => provider.interactionDetails(ctx.req, ctx.res)).catch(orExpired);
       if (details.uid !== uid) throw expired();
+      loaded.set(ctx, details);
+      const client = await clients.find(String(details.params.client_id));
       const scopes = details.prompt.details.scopes;
       const prompt: 'consent' | 'login' = details.prompt.name === 'consent' ? 'consent' : 'login';
       return {
@@ -36,6 +44,8 @@ export function interactionsOf({ provider, room }: OidcRealm) {
         scopes: Array.isArray(scopes) ? scopes.filter((scope) => typeof scope === 'string') : [],
         params: details.params,
         clientId: String(details.params.client_id),
+        client: client?.row,
+        login: underWay?.login,
         subject: subjectAsked(details.params),
         session: details.session?.accountId ? { uid: details.session.uid, accountId: details.session.accountId } : undefined,
         device: details.deviceCode !== undefined,
@@ -52,7 +62,7 @@ export function interactionsOf({ provider, room }: OidcRealm) {
         select_account: {},
       }),
     allow: (ctx: Koa.Context) => result(ctx, { consent: {} }),
-    deny: (ctx: Koa.Context, error: { error: string; error_description: string }) => result(ctx, { ...error }, { mergeWithLastSubmission: false }),
+    deny: (ctx: Koa.Context, error: { error: string; error_description: string }) => result(ctx, { ...error }),
   };
 }
 
@@ -74,6 +84,11 @@ function queryOf(params: Record<string, unknown>): URLSearchParams {
     for (const one of Array.isArray(value) ? value : [value]) if (typeof one === 'string' || typeof one === 'number') query.append(name, String(one));
   }
   return query;
+}
+
+/** What the library says of an interaction that is not there. */
+function orExpired(cause: unknown): never {
+  throw cause instanceof errors.SessionNotFound ? expired(cause) : cause;
 }
 
 const expired = (cause?: unknown) => {

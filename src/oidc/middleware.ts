@@ -14,6 +14,7 @@ import { liveSession } from './live-session.ts';
 import { COOKIES, STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
 import { endSessionOfToken } from './sign-out-by-token.ts';
+import { storeCode } from './storage/code-adapter.ts';
 import { requestCache } from './storage/request-cache.ts';
 import { isOutdated, isRefused } from './storage/session-adapter.ts';
 import { algorithmOf, JWT_MARK, looksLikeJwt } from './tokens/access-tokens.ts';
@@ -29,6 +30,7 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
     await next();
     // Unmatched paths never got a context of the library's.
     if (!('oidc' in ctx) || !ctx.oidc) return;
+    await storeCode(room, ctx.req);
     if (isOutdated(ctx.oidc) || isRefused(ctx.oidc)) keepNewerSession(ctx);
     await failures.end(ctx);
     switch (ctx.oidc.route) {

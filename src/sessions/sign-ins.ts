@@ -34,7 +34,19 @@ export interface SignIn<State extends SignInState> {
 }
 
 /** The name of the transaction cookie of a sign-in: its cid, which stays the same from the first page to the code. */
-export const transactionCookie = (id: string): string => `cardea_tx_${id}`;
+export const transactionCookie = (id: string): string => `${TRANSACTION}${id}`;
+const TRANSACTION = 'cardea_tx_';
+
+/** More sign-ins than anybody has open in one browser; of what is beyond, each is looked for by itself. */
+const MOST_OPEN = 10;
+
+/** The ids of the sign-ins that a browser has cookies of, worth something or not. */
+export const signInsOf = (cookies: string | undefined): string[] =>
+  (cookies ?? '')
+    .split(';')
+    .map((cookie) => cookie.split('=', 1)[0]?.trim() ?? '')
+    .flatMap((name) => (name.startsWith(TRANSACTION) ? [name.slice(TRANSACTION.length)] : []))
+    .slice(0, MOST_OPEN);
 
 /** A sign-in in one request: what a program sends in the place of a person in front of a page. */
 export interface DirectSignIn {
@@ -71,7 +83,11 @@ export class SignIns<State extends SignInState> {
 
   /** The sign-in of that cid, unless it has expired. */
   async load(realmId: string, id: string, now: number): Promise<SignIn<State> | undefined> {
-    const row = await loginById(this.#db.knex, realmId, id);
+    return this.open(await loginById(this.#db.knex, realmId, id), now);
+  }
+
+  /** The sign-in of a row that was read together with something else. */
+  async open(row: LoginRow | undefined, now: number): Promise<SignIn<State> | undefined> {
     if (!row || row.expiresAt <= now) return undefined;
     const state: unknown = JSON.parse(await this.#keyring.openText(loginSeal(row), row.state));
     if (!isSignInState<State>(state)) throw corrupted('A stored sign-in is not one.');

@@ -1,6 +1,7 @@
 /** Sign-ins under way. Every change is a compare-and-set on the version, and renews the transaction cookie when a proof was accepted. */
 import type { Knex } from 'knex';
 import type { SealContext } from '../crypto/seal.ts';
+import type { PayloadKey } from './oidc-payloads.ts';
 import type { SealedColumn } from './sealed-columns.ts';
 
 export interface LoginRow {
@@ -31,22 +32,29 @@ export const loginSeal = (row: { realmId: string; id: string }): SealContext => 
 
 export const sealedLogins: SealedColumn = { table: 'logins', column: 'state', place: ({ realmId, key }) => loginSeal({ realmId, id: key }) };
 
-export async function loginById(knex: Knex, realmId: string, id: string): Promise<LoginRow | undefined> {
-  const row = await knex('logins').where({ realm_id: realmId, id }).first();
-  return (
-    row && {
-      realmId: row.realm_id,
-      id: row.id,
-      uid: row.uid,
-      at: row.at,
-      state: row.state,
-      version: row.version,
-      cookieHash: row.cookie_hash,
-      sessionId: row.session_id,
-      createdAt: row.created_at,
-      expiresAt: row.expires_at,
-    }
-  );
+const COLUMNS = {
+  ...{ realmId: 'logins.realm_id', id: 'logins.id', uid: 'logins.uid', at: 'logins.at', state: 'logins.state', version: 'logins.version' },
+  ...{ cookieHash: 'logins.cookie_hash', sessionId: 'logins.session_id', createdAt: 'logins.created_at', expiresAt: 'logins.expires_at' },
+};
+
+export const loginById = async (knex: Knex, realmId: string, id: string): Promise<LoginRow | undefined> =>
+  knex('logins').where({ realm_id: realmId, id }).first(COLUMNS);
+
+/**
+ * The payload of an interaction with those of the sign-ins of these ids that there are: a row each, in one query.
+ * @param ids those that the browser has cookies of; which of them it is stands in the payload
+ */
+export async function interactionWithLogins(
+  knex: Knex,
+  key: PayloadKey,
+  ids: readonly string[],
+): Promise<{ payload: string; logins: LoginRow[] } | undefined> {
+  const rows: (LoginRow & { id: string | null; payload: string })[] = await knex('oidc_payloads')
+    .leftJoin('logins', (on) => on.on('logins.realm_id', 'oidc_payloads.realm_id').onIn('logins.id', [...ids]))
+    .where({ 'oidc_payloads.realm_id': key.realmId, 'oidc_payloads.model': key.model, 'oidc_payloads.id': key.id })
+    .select({ payload: 'oidc_payloads.payload', ...COLUMNS });
+  const [first] = rows;
+  return first && { payload: first.payload, logins: rows.flatMap(({ payload: _payload, ...row }) => (row.id === null ? [] : [row])) };
 }
 
 /** False when the sign-in is there already: two first requests at once. */

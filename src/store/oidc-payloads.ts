@@ -66,6 +66,12 @@ export async function upsertPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): 
     .merge(['payload', 'grant_id', 'uid', 'user_code', 'expires_at']);
 }
 
+/** Stores anew what is there; false when it is not, or not any more. */
+export async function replacePayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): Promise<boolean> {
+  const { payload, expires_at } = toRecord(row);
+  return (await knex('oidc_payloads').where(where(row)).update({ payload, expires_at })) === 1;
+}
+
 /** False when it is there already: what is unique was used before. */
 export async function insertPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): Promise<boolean> {
   const inserted = await knex('oidc_payloads').insert(toRecord(row)).onConflict(['realm_id', 'model', 'id']).ignore().returning('id');
@@ -153,10 +159,14 @@ export async function deleteGrants(trx: Knex.Transaction, realmId: string, grant
   await trx('session_clients').where({ realm_id: realmId }).whereIn('grant_id', grantIds).delete();
 }
 
-/** Stores a new Session; false when there is one of that uid already, which is then merged with. */
-export async function insertSessionPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): Promise<boolean> {
-  const inserted = await knex('oidc_payloads').insert(toRecord(row)).onConflict().ignore().returning('id');
-  return inserted.length === 1;
+/**
+ * Stores a new Session; false when there is one of that uid already, which is then merged with.
+ * @param code of the same request, which is stored in any case
+ */
+export async function insertSessionPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>, code: Omit<PayloadRow, 'uses'> | undefined): Promise<boolean> {
+  const rows = [row, ...(code ? [code] : [])].map(toRecord);
+  const inserted: { model: string }[] = await knex('oidc_payloads').insert(rows).onConflict().ignore().returning('model');
+  return inserted.some(({ model }) => model === row.model);
 }
 
 /** A Session's payload is merged under a lock: its row as it is now, held until the transaction ends. */

@@ -5,10 +5,11 @@
  */
 import { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { longestOf } from '../../sessions/lifetimes.ts';
-import { deleteGrants, deletePayload, insertPayload, type PayloadRow } from '../../store/oidc-payloads.ts';
+import { deleteGrants, deletePayload, insertPayload, type PayloadRow, replacePayload } from '../../store/oidc-payloads.ts';
 import { DEVICE_GRANT } from '../names.ts';
 import { unmarked } from '../tokens/access-tokens.ts';
 import { PROOF_WINDOW } from '../tokens/dpop.ts';
+import { AuthorizationCodeAdapter } from './code-adapter.ts';
 import { DeviceCodeAdapter } from './device-codes.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
 import { RefreshTokenAdapter } from './refresh-adapter.ts';
@@ -24,6 +25,8 @@ export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
       case 'AccessToken':
       case 'ClientCredentials':
         return new AccessTokenAdapter(parts, model);
+      case 'AuthorizationCode':
+        return new AuthorizationCodeAdapter(parts, model);
       case 'RefreshToken':
         return new RefreshTokenAdapter(parts, model);
       case 'Session':
@@ -103,8 +106,12 @@ class GrantAdapter extends ModelAdapter {
 class InteractionAdapter extends ModelAdapter {
   override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const ctx = Provider.ctx;
-    const begins = ctx?.oidc.route === 'authorization' || ctx?.oidc.route === 'code_verification';
-    if (!ctx || !begins) return super.upsert(id, payload, expiresIn);
+    if (!ctx) {
+      // An answer of our pages: what is over by now stays over.
+      if (!(await replacePayload(this.queries, this.row(id, payload, expiresIn)))) throw new errors.SessionNotFound('interaction session not found');
+      return;
+    }
+    if (ctx.oidc.route !== 'authorization' && ctx.oidc.route !== 'code_verification') return super.upsert(id, payload, expiresIn);
     await this.begin(ctx, this.row(id, payload, expiresIn));
   }
 

@@ -48,7 +48,7 @@ export class SessionAdapter extends ModelAdapter {
     const { ctx } = Provider;
     // Whoever comes without a cookie to a page with a form gets a session that nobody is signed in to.
     const isOpen = !payload.accountId;
-    if (await (ctx && isOpen ? this.#beginOpen(ctx, row) : insertSessionPayload(db.knex, row))) return;
+    if (await (ctx && isOpen ? this.#beginOpen(ctx, row) : this.#insert(row))) return;
     const oidc = ctx?.oidc;
     await db.transaction(async (trx) => {
       const stored = await lockSessionPayload(trx, this.realmId, String(payload.uid));
@@ -71,6 +71,14 @@ export class SessionAdapter extends ModelAdapter {
       refused.add(ctx.oidc);
       throw error;
     }
+  }
+
+  /** With the code of the same request, which goes with it whether the session is new or not. */
+  #insert(row: Omit<PayloadRow, 'uses'>): Promise<boolean> {
+    const cache = requestCache();
+    const { code } = cache;
+    cache.code = undefined;
+    return insertSessionPayload(this.queries, row, code);
   }
 
   /** Signing out ends our session too. The renewal of the cookie's id also comes here, and is left to the save that follows. */

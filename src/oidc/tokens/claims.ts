@@ -9,6 +9,7 @@ import { rowOf } from '../clients/client-metadata.ts';
 import type { Clients, OidcClient } from '../clients/clients.ts';
 import { exchangeClaims } from '../grants/exchanged.ts';
 import { impersonatorClaim } from '../impersonated.ts';
+import { knownHere } from '../known.ts';
 import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE, type RealmRoom } from '../room.ts';
 import { requestCache } from '../storage/request-cache.ts';
 import { ASKED_OF_USERINFO, askedClaims, askedOfUserinfo } from './asked-claims.ts';
@@ -44,11 +45,16 @@ export async function findAccount(
   };
 }
 
+/** Where it is decided whether somebody has to be asked something. */
+const DECIDING = new Set(['authorization', 'resume', 'device_resume']);
+
 /** The user, once a request; where tokens are made at once with what their mappers will ask for. */
 async function userOf({ room, clients }: Parts, sub: string, scope: string | undefined): Promise<UserRow | undefined> {
   const cache = requestCache();
   if (cache.user?.id === sub) return cache.user;
-  const makesTokens = Provider.ctx?.oidc.route === 'token';
+  const { ctx } = Provider;
+  if (ctx && DECIDING.has(ctx.oidc.route)) return (await knownHere(room, ctx, sub)).row;
+  const makesTokens = ctx?.oidc.route === 'token';
   const wanted = wantedOf(makesTokens ? await clientAtHand(clients) : undefined, ['access', 'id'], scope);
   const found = await userWith(room.db.knex, room.context.realm.id, { id: sub }, wanted);
   remember(wanted, found);
