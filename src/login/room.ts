@@ -49,7 +49,7 @@ export interface AskedLogin {
 /** The narrow port to the provider: load what is asked, answer it once. Each answer is where the browser goes next. */
 export interface LoginPort {
   load(ctx: Koa.Context, uid: string): Promise<AskedLogin>;
-  finish(ctx: Koa.Context, login: { accountId: string; transaction: string; at: number; remember: boolean }): Promise<string>;
+  finish(ctx: Koa.Context): Promise<string>;
   allow(ctx: Koa.Context): Promise<string>;
   deny(ctx: Koa.Context, error: { error: string; error_description: string }): Promise<string>;
 }

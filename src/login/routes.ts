@@ -217,7 +217,7 @@ async function finish(request: LoginRequest, login: Login): Promise<void> {
       await port.deny(ctx, { error: 'login_required', error_description: 'another user signed in than the one that was asked for' }),
     );
   }
-  redirectTo(ctx, await port.finish(ctx, { accountId: state.userId, transaction: asked.cid, at: request.at, remember: state.remember }));
+  redirectTo(ctx, await port.finish(ctx));
 }
 
 const REFUSALS = {

@@ -23,7 +23,7 @@ import { isForBrowsers, isForDevices, isPostedRequest, methodsOf, resumedUid } f
 import { refuseLegacySignOut } from './sign-out.ts';
 import { asRevocation, signsOutByToken } from './sign-out-by-token.ts';
 import { requestCache } from './storage/request-cache.ts';
-import { readUnderWay } from './under-way.ts';
+import { answerBySignIn, readUnderWay } from './under-way.ts';
 
 /** What the library reads of a body. */
 const MAX_BODY_BYTES = 56 * 1024;
@@ -146,9 +146,10 @@ export function pinOrigin(ctx: Koa.Context, origin: string): void {
 /** Where a browser is sent that may not go on yet; undefined when it may. Throws when it never may. */
 async function wayBack(ctx: Koa.Context, { room }: OidcRealm, uid: string, route: string): Promise<string | undefined> {
   const { realm } = room.context;
-  const { interaction, login } = (ctx.cookies.get(COOKIES.resume) === uid ? await readUnderWay(room, ctx, uid) : undefined) ?? {};
+  const underWay = ctx.cookies.get(COOKIES.resume) === uid ? await readUnderWay(room, ctx, uid) : undefined;
+  const { interaction, login } = underWay ?? {};
   // A sign-in for a device comes back by its own way, and no other does.
-  if (!interaction || (interaction.deviceCode !== undefined) !== isForDevices(route)) throw notFound(say('error.signInOver'), 'expired');
+  if (!underWay || !interaction || (interaction.deviceCode !== undefined) !== isForDevices(route)) throw notFound(say('error.signInOver'), 'expired');
   askLanguage(ctx, interaction.params ?? {});
   const now = room.now();
   const signIn = login ? await room.signIns.open(login.row, now) : await room.signIns.load(realm.id, interaction.cid, now);
@@ -165,6 +166,6 @@ async function wayBack(ctx: Koa.Context, { room }: OidcRealm, uid: string, route
     );
     throw forbidden(say('error.continuedElsewhere'), 'other_browser');
   }
-  const answered = interaction.result?.error !== undefined || signIn.state.at === 'done';
+  const answered = interaction.result?.error !== undefined || (signIn.state.at === 'done' && answerBySignIn(underWay, signIn));
   return answered ? undefined : `${room.origin}${loginPath(realm.name, uid)}`;
 }

@@ -1,15 +1,13 @@
 /** The narrow port through which the sign-in pages see the library: load what is asked, and answer it once. */
-import { decodeJwt } from 'jose';
 import type Koa from 'koa';
 import { errors, type InteractionResults } from 'oidc-provider';
-import { z } from 'zod';
 import { gone, notFound } from '../errors.ts';
 import { say } from '../languages/messages.ts';
 import { pinOrigin } from './dispatch.ts';
 import { COOKIES, ROUTES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
 import { during } from './storage/request-cache.ts';
-import { readUnderWay } from './under-way.ts';
+import { readUnderWay, subjectAsked } from './under-way.ts';
 
 /**
  * The port of one realm, as login/room.ts declares what it needs. Each answer resolves to where the browser goes next.
@@ -55,26 +53,16 @@ export function interactionsOf({ provider, room, clients }: OidcRealm) {
         expiresAt: details.exp * 1000,
       };
     },
-    finish: (ctx: Koa.Context, login: { accountId: string; transaction: string; at: number; remember: boolean }) =>
-      result(ctx, {
-        login: { accountId: login.accountId, ts: Math.floor(login.at / 1000), remember: login.remember, transaction: login.transaction },
-        // Whoever signed in has said who they are.
-        select_account: {},
-      }),
+    /** A sign-in that is done answers for itself when the browser comes back (under-way.ts). */
+    finish: async (ctx: Koa.Context) => {
+      const interaction = loaded.get(ctx);
+      if (!interaction) throw new Error('An interaction is finished that was not loaded.');
+      return interaction.returnTo;
+    },
     allow: (ctx: Koa.Context) => result(ctx, { consent: {} }),
     deny: (ctx: Koa.Context, error: { error: string; error_description: string }) => result(ctx, { ...error }),
   };
 }
-
-/** The library has verified the hint's signature and the parameter's syntax, and does not look again when the browser comes back. */
-function subjectAsked(params: Record<string, unknown>): string | undefined {
-  if (typeof params.id_token_hint === 'string') return decodeJwt(params.id_token_hint).sub;
-  if (typeof params.claims !== 'string') return undefined;
-  const asked = subjectClaim.safeParse(JSON.parse(params.claims));
-  return asked.data?.id_token?.sub?.value;
-}
-
-const subjectClaim = z.object({ id_token: z.object({ sub: z.object({ value: z.string() }).nullish() }).nullish() });
 
 /** The parameters as the application sent them; a request object or a pushed request has been unpacked into them. */
 function queryOf(params: Record<string, unknown>): URLSearchParams {
