@@ -3,7 +3,18 @@ import type { Knex } from 'knex';
 import { prepared } from './prepared.ts';
 import { bool } from './rows.ts';
 import { factsFromRecord, type SessionRow } from './sessions.ts';
-import { type About, type AboutRecord, joinAbout, type OfScope, readAbout, type Shape, shapeOf, valuesOf, type Wanted, wantedBy } from './token-subject.ts';
+import {
+  type About,
+  type AboutRecord,
+  joinAbout,
+  type OfScope,
+  readAbout,
+  type Shape,
+  shapeOf,
+  valuesOf,
+  type Wanted,
+  wantedBy,
+} from './token-subject.ts';
 import { USER_COLUMNS, type UserRecord, type UserRow, userFromRecord } from './users.ts';
 
 /** What a user's access token stands on. */

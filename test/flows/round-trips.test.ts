@@ -2,7 +2,6 @@
 import { giveApp } from '../support/attack.ts';
 import { type Cardea, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { statementsOf } from '../support/keycloak.ts';
 import { authorizationRequest, Browser, codeOf, exchange, openid, type RelyingParty, relyingParty } from '../support/sign-in.ts';
 
 forEachEngine((engine) => {
@@ -13,6 +12,25 @@ forEachEngine((engine) => {
     return { server, realm, rp };
   };
   type User = Awaited<ReturnType<Cardea['user']>>;
+
+  /** What the server looks after by itself, every now and then. */
+  const byItself = /^select .*(?:untold|webhook_deliveries|logout_notices|outbox)/i;
+
+  const statementsOf = async ({ db: { knex } }: Cardea, work: () => Promise<unknown>): Promise<number> => {
+    const counts: number[] = [];
+    // Clients are read anew every few seconds: one of three is without that.
+    for (let times = 0; times < 3; times += 1) {
+      let count = 0;
+      const counted = ({ sql }: { sql: string }): void => {
+        if (!byItself.test(sql)) count += 1;
+      };
+      knex.on('query', counted);
+      await work();
+      knex.removeListener('query', counted);
+      counts.push(count);
+    }
+    return Math.min(...counts);
+  };
 
   /** From the application's request to its tokens. */
   const walk = async (rp: RelyingParty, browser: Browser, user?: User, secret?: string) => {
@@ -50,4 +68,4 @@ forEachEngine((engine) => {
 /** Of somebody who is signed in: the request of the application, and the exchange of the code. */
 const CODE_FLOW = 9;
 /** With a password and an app, in a browser that was never here. */
-const WITH_APP = 39;
+const WITH_APP = 38;
