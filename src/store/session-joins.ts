@@ -1,12 +1,16 @@
 /** How a session comes to a client, in one statement each: what is stored of it there, and its first visit. */
 import type { Knex } from 'knex';
+import { prepared } from './prepared.ts';
 
-/** The sid and the grant of a session at a client, with the grant's payload; undefined where it has not been. */
-export async function joinedClient(
-  knex: Knex,
-  at: { realmId: string; sessionId: string; clientRowId: string },
-): Promise<{ sid: string; grantId: string | null; grant: string | null } | undefined> {
-  return knex('session_clients')
+interface Joined {
+  sid: string;
+  grantId: string | null;
+  /** JSON; null when it is gone. */
+  grant: string | null;
+}
+
+const placeOf = prepared<'realmId' | 'sessionId' | 'clientRowId', Joined>((knex, at) =>
+  knex('session_clients')
     .leftJoin('oidc_payloads', (on) =>
       on
         .on('oidc_payloads.realm_id', 'session_clients.realm_id')
@@ -14,7 +18,13 @@ export async function joinedClient(
         .andOnVal('oidc_payloads.model', 'Grant'),
     )
     .where({ 'session_clients.realm_id': at.realmId, 'session_clients.session_id': at.sessionId, 'session_clients.client_id': at.clientRowId })
-    .first({ sid: 'session_clients.sid', grantId: 'session_clients.grant_id', grant: 'oidc_payloads.payload' });
+    .select({ sid: 'session_clients.sid', grantId: 'session_clients.grant_id', grant: 'oidc_payloads.payload' }),
+);
+
+/** The sid and the grant of a session at a client, with the grant's payload; undefined where it has not been. */
+export async function joinedClient(knex: Knex, at: { realmId: string; sessionId: string; clientRowId: string }): Promise<Joined | undefined> {
+  const [place] = await placeOf(knex, at);
+  return place;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import type { Knex } from 'knex';
 import { type PayloadKey, type PayloadRecord, type PayloadRow, payloadFromRecord } from './oidc-payloads.ts';
+import { prepared } from './prepared.ts';
 import { type SessionRecord, type SessionRow, sessionFromRecord } from './sessions.ts';
 
 export interface Family {
@@ -36,10 +37,9 @@ interface FamilyRecord extends PayloadRecord {
   saved_uses: number;
 }
 
-/** Undefined when there is no such code or token; what of its family is there is another matter. */
-export async function tokenFamily(knex: Knex, key: PayloadKey, now: number): Promise<Family | undefined> {
+const familyOf = prepared<keyof PayloadKey, FamilyRecord>((knex, { realmId, model, id }) => {
   const ofRealm = (table: string) => [`${table}.realm_id`, 'token.realm_id'] as const;
-  const row: FamilyRecord | undefined = await knex({ token: 'oidc_payloads' })
+  return knex({ token: 'oidc_payloads' })
     .leftJoin({ grants: 'oidc_payloads' }, (on) =>
       on
         .on(...ofRealm('grants'))
@@ -55,8 +55,9 @@ export async function tokenFamily(knex: Knex, key: PayloadKey, now: number): Pro
         .andOn('saved.uid', 'sessions.uid')
         .andOnVal('saved.model', 'Session'),
     )
-    .where({ 'token.realm_id': key.realmId, 'token.model': key.model, 'token.id': key.id })
-    .first('token.*', {
+    .where({ 'token.realm_id': realmId, 'token.model': model, 'token.id': id })
+    .select('token.realm_id', 'token.model', 'token.id', 'token.payload', 'token.grant_id', 'token.uid', 'token.user_code', 'token.expires_at')
+    .select('token.uses', {
       grant_payload: 'grants.payload',
       session_id: 'sessions.id',
       session_uid: 'sessions.uid',
@@ -74,6 +75,11 @@ export async function tokenFamily(knex: Knex, key: PayloadKey, now: number): Pro
       saved_expires_at: 'saved.expires_at',
       saved_uses: 'saved.uses',
     });
+});
+
+/** Undefined when there is no such code or token; what of its family is there is another matter. */
+export async function tokenFamily(knex: Knex, { realmId, model, id }: PayloadKey, now: number): Promise<Family | undefined> {
+  const [row] = await familyOf(knex, { realmId, model, id });
   if (!row) return undefined;
   const session = sessionIn(row);
   const stands = session !== undefined && session.endedAt === null && session.endsAt > now && row.user_not_before <= session.createdAt;
