@@ -55,7 +55,13 @@ export class TooManyFetched extends TooMany {
   }
 }
 
-type Deps = Pick<RealmRoom, 'fetchGuarded' | 'log' | 'now' | 'context'>;
+interface Deps extends Pick<RealmRoom, 'fetchGuarded' | 'now'> {
+  log: Pick<RealmRoom['log'], 'warn'>;
+  context: { realm: { name: string } };
+}
+
+/** Who asks, and what the answer says of when to ask again. */
+type Visitor = Pick<KoaContextWithOIDC, 'ip'> & { set(field: string, value: string): void };
 
 /** Requests that were looked at, and the request objects of those where it came by reference. */
 const looked = new WeakSet<object>();
@@ -107,7 +113,7 @@ function referenceOf({ oidc, query }: KoaContextWithOIDC): string | undefined {
 }
 
 /** What is at addresses of one realm's clients. */
-class RequestObjects {
+export class RequestObjects {
   readonly #deps: Deps;
   readonly #kept = new LRUCache<string, { at: number; object: string | undefined }>({
     ...KEPT,
@@ -128,7 +134,7 @@ class RequestObjects {
    * The request object at that address.
    * @throws 400 `invalid_request_uri`, 429
    */
-  async at(uri: string, row: ClientRow, ctx: KoaContextWithOIDC): Promise<string> {
+  async at(uri: string, row: Pick<ClientRow, 'id' | 'clientId' | 'attributes'>, ctx: Visitor): Promise<string> {
     const refuse = (says: string): never => {
       throw new errors.InvalidRequestUri(says);
     };
@@ -142,7 +148,7 @@ class RequestObjects {
     return (await underWay) ?? refuse(UNFETCHED);
   }
 
-  #begin(key: string, asked: Asked, ctx: KoaContextWithOIDC): Promise<string | undefined> {
+  #begin(key: string, asked: Asked, ctx: Visitor): Promise<string | undefined> {
     // A visitor who has to wait takes nothing from the others.
     if (!this.#visitors.take(`${asked.row.id} ${addressOf(ctx.ip)}`) || !this.#hosts.take(new URL(asked.address).host)) {
       ctx.set('Retry-After', String(MINUTE_MS / 1000));
@@ -177,7 +183,7 @@ class RequestObjects {
 interface Asked {
   address: string;
   digest: string | undefined;
-  row: ClientRow;
+  row: Pick<ClientRow, 'id' | 'clientId'>;
 }
 
 /** @throws Error, for the log, when there is none */
