@@ -36,7 +36,7 @@ export function stopped({ origin, realm }: GateRequest, { id }: Pick<GateRow, 'i
 export async function showStopped(request: GateRequest): Promise<void> {
   const { ctx, db, realm, render, origin } = request;
   const { why, gate: id } = ctx.query;
-  const gate = typeof id === 'string' ? await gateById(db.knex, realm.realm.id, id) : undefined;
+  const gate = typeof id === 'string' && !id.includes('\0') ? await gateById(db.knex, realm.realm.id, id) : undefined;
   if (!gate || typeof why !== 'string' || !isReason(why)) throw notFound(say('error.noPage'));
   const { title, message, status } = REASONS[why];
   const { name, displayName } = realm.realm;

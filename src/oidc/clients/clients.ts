@@ -41,6 +41,8 @@ export class Clients {
 
   /** The client of that client_id, if there is one and it is switched on. */
   async find(clientId: string): Promise<OidcClient | undefined> {
+    // Anybody may ask for it, and PostgreSQL cannot be asked: no client is called so.
+    if (clientId.includes('\0')) return undefined;
     const { db, context } = this.#room;
     const now = this.#room.now();
     db.changes.poll();

@@ -13,9 +13,13 @@ export class Refused extends errors.OIDCProviderError {
   }
 }
 
-/** A parameter of the request; undefined where it is not there, or empty, which is the same (RFC 6749 section 3.2). */
+/**
+ * A parameter of the request; undefined where it is not there, or empty, which is the same (RFC 6749 section 3.2).
+ * @throws invalid_request for what is no text: the pages refuse it too, and PostgreSQL cannot be asked for it
+ */
 export function parameter(ctx: KoaContextWithOIDC, name: string): string | undefined {
   const value = ctx.oidc.params?.[name];
+  if (typeof value === 'string' && value.includes('\0')) throw new errors.InvalidRequest(`${name} must be text, and holds a NUL`);
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
