@@ -52,10 +52,11 @@ const SAID: Readonly<Record<string, string>> = {
   'unsupported grant_type requested': 'this grant_type is not known here; grant_types_supported of the discovery document names those that are',
   'requested grant type is not allowed for this client':
     'this grant type is switched off for the client; an administrator of the realm can switch it on',
-  'unsupported response_type requested': 'this response_type is not known here; send response_type=code',
+  'unsupported response_type requested': 'this response_type is not known here; send response_type=code, or one of response_types_supported',
   'unsupported response_mode requested':
     'this response_mode is not known here; response_modes_supported of the discovery document names those that are',
-  'requested response_type is not allowed for this client': 'the standard flow is switched off for this client, or it has no redirect URIs',
+  'requested response_type is not allowed for this client':
+    'what was asked for with response_type is switched off for this client (codes: standard flow; tokens with the answer: implicit flow), or it has no redirect URIs',
   'client is invalid': 'client_id is not registered in this realm, or the client is switched off',
   "redirect_uri did not match any of the client's registered redirect_uris":
     'redirect_uri is not registered for this client; register it exactly as it is sent, with scheme, port and path',

@@ -6,6 +6,7 @@ import { LANGUAGES } from '../languages/languages.ts';
 import { LEVELS } from '../policy/assurance.ts';
 import { REQUEST_ALGORITHMS, SELF_SIGNED_METHOD } from '../realms/client-credentials.ts';
 import { issuerOf, loginPath, realmPath } from '../realms/issuer.ts';
+import { RESPONSE_TYPES } from '../realms/response-types.ts';
 import { accessFrom } from '../realms/web-origins.ts';
 import { markOffline } from '../store/sessions.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
@@ -75,7 +76,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     scopes: oidcScopes,
     claims: claimsByScope(mappers.values()),
     acrValues: [...LEVELS, ...Object.keys(room.context.policy.document.acr)],
-    responseTypes: ['code'],
+    responseTypes: [...RESPONSE_TYPES],
     subjectTypes: ['public'],
     clientAuthMethods: [
       'client_secret_basic',
@@ -134,7 +135,8 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     ttl: lifetimesOf(room),
   });
 
-  provider.on('authorization.success', (ctx, out) => void (out && Object.assign(out, answerParameters(ctx))));
+  // The library leaves `iss` out beside an ID token, which says it; clients look for it because discovery promises it (RFC 9207 section 2).
+  provider.on('authorization.success', (ctx, out) => void (out && Object.assign(out, { iss: provider.issuer }, answerParameters(ctx))));
   provider.on('server_error', (ctx, err) => {
     room.log.error({ realm: realm.name, err }, 'oidc-provider met a fault');
     if (isCorrupted(err)) void raise(room, ctx);

@@ -1,6 +1,6 @@
 /**
  * What Keycloak's representation of a client holds that no column has: kept as it came, so that whatever was written is
- * read again. `bearerOnly` and `notBefore` have an effect, the rest has none here.
+ * read again. `bearerOnly`, `notBefore`, `implicitFlowEnabled` and `clientAuthenticatorType` have an effect, the rest has none here.
  */
 import { z } from 'zod';
 
@@ -14,6 +14,7 @@ export const keptFields = {
   surrogateAuthRequired: z.boolean(),
   frontchannelLogout: z.boolean(),
   alwaysDisplayInConsole: z.boolean(),
+  /** Tokens may come with the answer to an authorization request. */
   implicitFlowEnabled: z.boolean(),
   authorizationServicesEnabled: z.boolean(),
   clientAuthenticatorType: z.string().min(1).max(255),

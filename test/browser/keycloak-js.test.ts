@@ -37,10 +37,10 @@ interface World extends KeycloakJs {
   tab(): Promise<Page>;
 }
 
-async function world(settings: RealmInput = { mfa: 'off' }): Promise<World> {
+async function world(settings: RealmInput = { mfa: 'off' }, client: Parameters<Cardea['client']>[1] = {}): Promise<World> {
   const { cardea, browser } = await shared();
   const realm = await cardea.realm(settings);
-  const application = await startKeycloakJs(cardea, realm);
+  const application = await startKeycloakJs(cardea, realm, client);
   const user = await cardea.user(realm, { firstName: 'Erin', lastName: 'Ek' });
   const context = await browser.newContext({ locale: 'en-GB' });
   atEnd(() => context.close());
@@ -374,3 +374,17 @@ inBrowser('F06 another website that frames our frame, with the right client and 
   );
   t.true(complaints.length > 0, 'the browser said why');
 });
+
+for (const flow of ['implicit', 'hybrid'])
+  inBrowser(`flow: ${flow}, for a client that may have tokens with the answer`, async (t) => {
+    const at = await world({ mfa: 'off' }, { kept: { implicitFlowEnabled: true } });
+    const { page, origin, user, complaints } = at;
+    await signInAt(at, { init: { onLoad: 'login-required', flow, checkLoginIframe: false } });
+    t.deepEqual(await back({ page }), signedIn);
+    t.is(page.url(), `${origin}/harness.html`, 'nothing of the answer is left in the address');
+    t.is(await inPage(page, 'kc.tokenParsed.preferred_username'), user.username);
+    t.is(await inPage(page, 'kc.idTokenParsed.azp'), at.client.clientId);
+    t.is(await inPage(page, 'kc.refreshToken !== undefined'), flow === 'hybrid');
+    t.like(await inPage(page, 'kc.loadUserInfo()'), { sub: user.id });
+    t.deepEqual(complaints, []);
+  });

@@ -176,6 +176,11 @@ forEachEngine((engine) => {
       [{}, 'redirect_uris'],
       [{ redirect_uris: [REDIRECT_URI], grant_types: ['password'] }, 'grant_types'],
       [{ redirect_uris: [REDIRECT_URI], response_types: ['token'] }, 'response_types'],
+      [{ redirect_uris: [REDIRECT_URI], response_types: ['id_token'] }, 'id_token needs implicit'],
+      [{ redirect_uris: [REDIRECT_URI], grant_types: ['implicit'], response_types: ['code'] }, 'code needs authorization_code'],
+      ...['http://app.example/callback', 'https://localhost/callback'].map(
+        (uri) => [{ redirect_uris: [uri], grant_types: ['implicit'], response_types: ['id_token'] }, 'must be https, and not localhost'] as const,
+      ),
       [{ redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: 'private_key_jwt' }, 'jwks'],
       [{ redirect_uris: [REDIRECT_URI], jwks: { keys: [{ kty: 'oct', k: 'AAAA' }] } }, 'jwks: key 0 is a private or secret key'],
       [{ redirect_uris: [REDIRECT_URI], jwks_uri: 'http://169.254.169.254/keys' }, 'jwks_uri: '],
@@ -193,6 +198,29 @@ forEachEngine((engine) => {
       t.true(body.error_description.includes(field) || field === 'serviceAccount', `${field}: ${body.error_description}`);
     }
     t.is((await at('POST', 'openid-connect', token, { redirect_uris: [REDIRECT_URI] })).status, 201);
+  });
+
+  engine.test('tokens with the answer are had by whoever registers for them, until it says otherwise', async (t) => {
+    const { client, at, initialAccess } = await realmOf();
+    const { token } = await initialAccess();
+    const asked = { redirect_uris: [REDIRECT_URI], grant_types: ['implicit', 'authorization_code'], response_types: ['token id_token', 'code'] };
+    const { status, body } = await at('POST', 'openid-connect', token, asked);
+    t.is(status, 201);
+    t.deepEqual(body.grant_types, ['authorization_code', 'refresh_token', 'implicit']);
+    t.deepEqual(body.response_types, ['code', 'id_token', 'id_token token', 'code id_token', 'code id_token token', 'code token']);
+    t.like((await client.clients.find({ clientId: body.client_id }))[0], { implicitFlowEnabled: true, standardFlowEnabled: true });
+    const kept = await at('PUT', body.registration_client_uri, body.registration_access_token, { redirect_uris: [REDIRECT_URI] });
+    t.deepEqual(kept.body.grant_types, body.grant_types, 'what it may do stays where it is not named');
+    const uri = { redirect_uris: ['https://localhost/callback'] };
+    t.is(
+      (await at('PUT', kept.body.registration_client_uri, kept.body.registration_access_token, uri)).status,
+      400,
+      'nor can it be led elsewhere then',
+    );
+    const less = { redirect_uris: [REDIRECT_URI], grant_types: ['authorization_code'] };
+    const changed = await at('PUT', kept.body.registration_client_uri, kept.body.registration_access_token, less);
+    t.deepEqual(changed.body.response_types, ['code']);
+    t.like((await client.clients.find({ clientId: body.client_id }))[0], { implicitFlowEnabled: false });
   });
 
   engine.test('what an application says of itself is kept, shown to users, and has the effect it should', async (t) => {

@@ -110,7 +110,8 @@ forEachEngine((engine) => {
     for (const name of ['authorization_endpoint', 'token_endpoint', 'userinfo_endpoint', 'jwks_uri', 'registration_endpoint', 'end_session_endpoint'])
       t.true(String(metadata[name]).startsWith(`${issuer.href}/`), name);
     t.true(metadata.scopes_supported?.includes('openid'));
-    t.deepEqual(metadata.response_types_supported, ['code']);
+    for (const type of ['code', 'id_token', 'id_token token']) t.true(metadata.response_types_supported?.includes(type), type);
+    for (const grant of ['authorization_code', 'implicit']) t.true(metadata.grant_types_supported?.includes(grant), grant);
     t.deepEqual(metadata.subject_types_supported, ['public']);
     t.true(metadata.id_token_signing_alg_values_supported?.includes('RS256'));
     t.true(Array.isArray(metadata.claims_supported) && metadata.claims_supported.includes('sub'));

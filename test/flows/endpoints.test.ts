@@ -1,6 +1,7 @@
 /** What the realm says of itself, and who may call which of its endpoints: metadata, keys, CORS, client authentication. */
 import { createPublicKey } from 'node:crypto';
 import { jwtVerify } from 'jose';
+import { RESPONSE_TYPES } from '../../src/realms/response-types.ts';
 import { arena, basic, begin, call, codeExchange, codeFrom, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { authorizationRequest, Browser, exchange, signIn } from '../support/sign-in.ts';
@@ -64,6 +65,7 @@ forEachEngine((engine) => {
     t.deepEqual(strings(metadata.grant_types_supported).sort(), [
       'authorization_code',
       'client_credentials',
+      'implicit',
       'password',
       'refresh_token',
       'urn:ietf:params:oauth:grant-type:device_code',
@@ -84,7 +86,7 @@ forEachEngine((engine) => {
     t.is(metadata.request_parameter_supported, true);
     t.is(metadata.request_uri_parameter_supported, true);
     t.is(metadata.require_request_uri_registration, true);
-    t.deepEqual(strings(metadata.response_types_supported), ['code']);
+    t.deepEqual(strings(metadata.response_types_supported), [...RESPONSE_TYPES]);
     t.deepEqual(strings(metadata.response_modes_supported).sort(), ['form_post', 'fragment', 'query'].sort());
     t.deepEqual(strings(metadata.code_challenge_methods_supported), ['S256']);
     t.true(metadata.authorization_response_iss_parameter_supported === true);

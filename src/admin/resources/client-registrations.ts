@@ -112,8 +112,9 @@ function ownFields(fields: ClientFields): ClientFields {
   const { name, description, rootUrl, baseUrl, redirectUris, postLogoutRedirectUris, webOrigins, publicClient, standardFlow, serviceAccount } =
     fields;
   const { attributes = {}, kept } = fields;
+  const { clientAuthenticatorType, implicitFlowEnabled } = kept ?? {};
   return {
-    ...(kept?.clientAuthenticatorType === undefined ? {} : { kept: { clientAuthenticatorType: kept.clientAuthenticatorType } }),
+    kept: { clientAuthenticatorType, implicitFlowEnabled },
     ...{ name, description, rootUrl, baseUrl, redirectUris, postLogoutRedirectUris, webOrigins, publicClient, standardFlow, serviceAccount },
     attributes: Object.fromEntries(Object.entries(attributes).filter(([attribute]) => OWN_ATTRIBUTES.includes(attribute))),
   };

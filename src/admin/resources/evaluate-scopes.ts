@@ -86,7 +86,7 @@ export async function exampleOf(
       return accessTokenPayload({ ...registered, scope, client_id: client.clientId }, about, await say('access'));
     }
     case 'id-token':
-      return { ...idTokenClaims(await say('id'), user.id), ...registered, aud: client.clientId, sid };
+      return { ...idTokenClaims(await say('id'), { sub: user.id, azp: client.clientId }), ...registered, aud: client.clientId, sid };
     case 'userinfo':
       return userinfoClaims(await say('userinfo'), user.id);
   }

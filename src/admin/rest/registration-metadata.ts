@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { badInput } from '../../errors.ts';
 import { KEYS, usesSecret } from '../../realms/client-credentials.ts';
 import { MOST_REQUEST_URIS } from '../../realms/request-uris.ts';
+import { CODE, hasImplicit, RESPONSE_TYPES, responseTypesOf } from '../../realms/response-types.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import type { ClientFields } from '../resources/client-input.ts';
 import { OWN_METADATA } from '../resources/client-registrations.ts';
@@ -21,6 +22,12 @@ function isUndivided(values: readonly string[]): boolean {
   return values.every((value) => !value.includes(SEPARATOR));
 }
 
+/** Its words may come in any order. */
+const responseType = z
+  .string()
+  .transform((type) => [...new Set(type.split(' '))].sort().join(' '))
+  .pipe(z.enum(RESPONSE_TYPES));
+
 export const clientMetadata = z.object({
   client_id: text.optional(),
   client_secret: text.optional(),
@@ -28,10 +35,10 @@ export const clientMetadata = z.object({
   post_logout_redirect_uris: texts.optional(),
   ...keyMetadata,
   grant_types: z
-    .array(z.enum(['authorization_code', 'refresh_token', 'client_credentials']))
+    .array(z.enum(['authorization_code', 'implicit', 'refresh_token', 'client_credentials']))
     .max(10)
     .optional(),
-  response_types: z.array(z.literal('code')).max(1).optional(),
+  response_types: z.array(responseType).max(RESPONSE_TYPES.length).optional(),
   client_name: text.optional(),
   client_uri: page.optional(),
   logo_uri: page.optional(),
@@ -74,7 +81,9 @@ export function fieldsOfMetadata(metadata: ClientMetadata, client?: ClientRow): 
   const { grant_types: grants, token_endpoint_auth_method: method } = metadata;
   if (client === undefined && (metadata.redirect_uris ?? []).length === 0 && !(grants ?? []).includes('client_credentials'))
     throw badInput('redirect_uris', 'redirect_uris: must not be empty');
-  for (const uri of metadata.redirect_uris ?? []) checkOwnRedirectUri(uri, metadata.application_type ?? 'web');
+  const flows = flowsOf(metadata, client);
+  for (const uri of metadata.redirect_uris ?? [])
+    checkOwnRedirectUri(uri, metadata.application_type ?? 'web', flows.implicitFlow ?? client?.kept.implicitFlowEnabled ?? false);
   const given: Readonly<Record<string, unknown>> = metadata;
   const attributes = Object.entries(OWN_METADATA).map(([name, { attribute }]) => [attribute, kept(given[name])]);
   const keys = keyFields(metadata, client);
@@ -85,11 +94,27 @@ export function fieldsOfMetadata(metadata: ClientMetadata, client?: ClientRow): 
     redirectUris: metadata.redirect_uris ?? [],
     postLogoutRedirectUris: metadata.post_logout_redirect_uris ?? [],
     publicClient: method === undefined ? undefined : method === 'none',
-    standardFlow: grants?.includes('authorization_code') ?? (client === undefined ? true : undefined),
+    standardFlow: flows.standardFlow,
     serviceAccount: grants?.includes('client_credentials'),
     ...keys,
+    kept: { ...keys.kept, implicitFlowEnabled: flows.implicitFlow },
     attributes: { ...Object.fromEntries(attributes), ...keys.attributes },
   };
+}
+
+/**
+ * Which flows an application has (OpenID Connect Dynamic Client Registration 1.0 section 2): `grant_types` says it, and where it is left out,
+ * a new one has codes alone and another one what it had. What `response_types` names has to be among them.
+ */
+function flowsOf({ grant_types: grants, response_types: types = [] }: ClientMetadata, client?: ClientRow) {
+  const standardFlow = grants?.includes('authorization_code') ?? (client === undefined ? true : undefined);
+  const implicitFlow = grants?.includes('implicit') ?? (client === undefined ? false : undefined);
+  const lacks = (type: string, grant: string) => badInput('response_types', `response_types: ${type} needs ${grant} among the grant_types`);
+  for (const type of types) {
+    if (type.split(' ').includes(CODE) && !(standardFlow ?? client?.standardFlow)) throw lacks(type, 'authorization_code');
+    if (hasImplicit([type]) && !(implicitFlow ?? client?.kept.implicitFlowEnabled)) throw lacks(type, 'implicit');
+  }
+  return { standardFlow, implicitFlow };
 }
 
 const READ = {
@@ -103,15 +128,18 @@ const kept = (value: unknown): string | null => (value === undefined ? null : Ar
 
 /**
  * An application writes out where its users come back to, and one on a device comes back by a scheme of its own, by https or
- * on its own machine (OpenID Connect Dynamic Client Registration 1.0 section 2, `application_type`; RFC 8252 section 7).
+ * on its own machine (OpenID Connect Dynamic Client Registration 1.0 section 2, `application_type`; RFC 8252 section 7). Where tokens come with
+ * the answer, that is by https, and to no machine that is everybody's own.
  */
-function checkOwnRedirectUri(uri: string, type: 'web' | 'native'): void {
+function checkOwnRedirectUri(uri: string, type: 'web' | 'native', implicit: boolean): void {
   const wrong = (problem: string) => badInput('redirect_uris', `redirect_uris: ${uri}: ${problem}`);
   const url = URL.parse(uri);
   if (!url || uri.includes('*')) throw wrong('must be an address, written out');
   const isHttp = url.protocol === 'http:';
   const isOwnMachine = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
   if (type === 'native' && isHttp && !isOwnMachine) throw wrong('an application on a device must use https, a scheme of its own or its own machine');
+  if (type === 'web' && implicit && (isHttp || isOwnMachine))
+    throw wrong('where tokens come with the answer (implicit), it must be https, and not localhost');
   if (type === 'web' && !isHttp && url.protocol !== 'https:') throw wrong('a scheme of its own is for applications whose application_type is native');
 }
 
@@ -136,8 +164,12 @@ export function metadataOf(client: ClientRow, registered: { secret: string | nul
     redirect_uris: client.redirectUris,
     ...(client.postLogoutRedirectUris.length === 0 ? {} : { post_logout_redirect_uris: client.postLogoutRedirectUris }),
     ...keyMetadataOf(client),
-    grant_types: [...(client.standardFlow ? ['authorization_code', 'refresh_token'] : []), ...(client.serviceAccount ? ['client_credentials'] : [])],
-    response_types: client.standardFlow ? ['code'] : [],
+    grant_types: [
+      ...(client.standardFlow ? ['authorization_code', 'refresh_token'] : []),
+      ...(client.kept.implicitFlowEnabled ? ['implicit'] : []),
+      ...(client.serviceAccount ? ['client_credentials'] : []),
+    ],
+    response_types: responseTypesOf(client),
     subject_type: 'public',
     ...(client.name === null ? {} : { client_name: client.name }),
     ...(client.baseUrl === null ? {} : { client_uri: client.baseUrl }),

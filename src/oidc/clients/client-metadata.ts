@@ -7,6 +7,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import { type Algorithm, knownAlgorithm } from '../../realms/algorithms.ts';
 import { type Authentication, BOUND, keysOf, signsRequests } from '../../realms/client-credentials.ts';
+import { CODE, hasImplicit, type ResponseType, responseTypesOf } from '../../realms/response-types.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import { DEVICE_GRANT } from '../names.ts';
@@ -32,16 +33,16 @@ interface Opened {
 }
 
 export function metadataOf(row: ClientRow, { secret, rotated, scopes, authentication, algorithm }: Opened): AdapterPayload {
-  const authorizes = row.standardFlow && row.redirectUris.length > 0 && !row.kept.bearerOnly;
+  const responseTypes = responseTypesOf(row);
   return {
     client_id: row.clientId,
     ...(row.name === null ? {} : { client_name: row.name }),
     ...(secret === undefined ? {} : { client_secret: secret }),
     ...authentication,
     ...keysOf(row),
-    grant_types: grantTypesOf(row, authorizes),
-    response_types: authorizes ? ['code'] : [],
-    redirect_uris: authorizes ? [PLACEHOLDER] : [],
+    grant_types: grantTypesOf(row, responseTypes),
+    response_types: responseTypes,
+    redirect_uris: responseTypes.length > 0 ? [PLACEHOLDER] : [],
     post_logout_redirect_uris: [],
     scope: ['openid', ...scopes].join(' '),
     id_token_signed_response_alg: knownAlgorithm(row.attributes['id.token.signed.response.alg']) ?? algorithm,
@@ -63,12 +64,14 @@ export const isOn = (row: ClientRow, attribute: string): boolean => row.attribut
 export const mayExchange = (row: ClientRow): boolean => isOn(row, 'standard.token.exchange.enabled') && !row.publicClient;
 
 /** What a client may ask tokens for; one that only receives them may ask for none. */
-function grantTypesOf(row: ClientRow, authorizes: boolean): string[] {
+function grantTypesOf(row: ClientRow, responseTypes: readonly ResponseType[]): string[] {
   const { kept, directAccess, serviceAccount, publicClient } = row;
   if (kept.bearerOnly) return [];
+  const authorizes = responseTypes.includes(CODE);
   const onDevices = isOn(row, 'oauth2.device.authorization.grant.enabled');
   return [
     ...(authorizes ? ['authorization_code'] : []),
+    ...(hasImplicit(responseTypes) ? ['implicit'] : []),
     ...(directAccess ? ['password'] : []),
     ...(onDevices ? [DEVICE_GRANT] : []),
     ...(authorizes || directAccess || onDevices || mayExchange(row) ? ['refresh_token'] : []),

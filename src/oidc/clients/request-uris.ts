@@ -87,7 +87,7 @@ export function installRequestUris(provider: Provider, deps: Deps): void {
     if (!client || !ctx || !params || uri === undefined || looked.has(ctx.oidc)) return client;
     looked.add(ctx.oidc);
     if (client.requirePushedAuthorizationRequests) throw new errors.InvalidRequest('Pushed Authorization Request must be used');
-    if (!client.grantTypeAllowed('authorization_code')) throw new errors.UnauthorizedClient('requested response_type is not allowed for this client');
+    if (client.responseTypes?.length === 0) throw new errors.UnauthorizedClient('requested response_type is not allowed for this client');
     const object = await objects.at(uri, rowOf(client), ctx);
     params.request = object;
     params.request_uri = undefined;

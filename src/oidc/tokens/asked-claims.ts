@@ -3,7 +3,7 @@
  *
  * Such a claim is had where the client may ask for a scope that says it: asked for by itself, it comes without the others of
  * that scope, and with the same consent, for what users allow is remembered scope by scope. ID tokens are made with the code
- * or the refresh token at hand, which keep what was asked; of userinfo the access token says it, for it is all that is shown there.
+ * or the refresh token at hand, which keep what was asked, or with the request itself; of userinfo the access token says it, for it is all that is shown there.
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { askedMappers, scopesBeyond } from '../../realms/mappers/applied.ts';
@@ -28,7 +28,8 @@ export async function scopesOfClaims(clients: Clients, ctx: KoaContextWithOIDC):
 /** What was asked of one place when the code was made that a token comes from, as far as the scope of the token does not bring it. */
 export function askedClaims({ oidc }: KoaContextWithOIDC, client: OidcClient, place: Place, scope: string | undefined): string[] {
   const { AuthorizationCode: code, DeviceCode: deviceCode, RefreshToken: refreshToken } = oidc.entities;
-  const names = namesIn((code ?? deviceCode ?? refreshToken)?.claims, place);
+  // Tokens that come with the answer come of nothing but the request.
+  const names = namesIn((code ?? deviceCode ?? refreshToken ?? oidc).claims, place);
   if (names.length === 0) return [];
   const said = new Set(askedMappers(client.mappers, scope, names).flatMap(({ type, config }) => claimNames(type, config)));
   return names.filter((name) => said.has(name));

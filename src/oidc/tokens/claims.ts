@@ -73,7 +73,8 @@ async function accountClaims({ room, clients }: Parts, user: UserRow, use: 'id' 
   const asked = client && Provider.ctx ? askedHere(Provider.ctx, client, use, scope) : [];
   const said = client ? await mapped(room, { client, user, scope, signIn, exchange, clients, asked }, use) : { claims: {}, audience: [] };
   const all = { ...said, claims: { ...said.claims, ...impersonatorClaim() } };
-  return { ...passing(all.claims), ...(use === 'id' ? idTokenClaims : userinfoClaims)(all, user.id), sub: user.id };
+  const put = use === 'id' ? idTokenClaims(all, { sub: user.id, azp: client?.row.clientId }) : userinfoClaims(all, user.id);
+  return { ...passing(all.claims), ...put, sub: user.id };
 }
 
 /** What was asked for besides scopes; of a token that was exchanged, nothing. */
@@ -89,6 +90,9 @@ function signInOf({ oidc }: KoaContextWithOIDC): SignedIn | undefined {
   if (signedIn) return signedIn;
   const source = code ?? deviceCode ?? refreshToken;
   if (source) return { acr: source.acr, amr: source.amr, authTime: source.authTime, sid: source.sid };
+  // Tokens that come with the answer to an authorization request (Core 1.0 sections 3.2 and 3.3): authentication.ts has said how.
+  if (oidc.session && oidc.client)
+    return { acr: oidc.acr, amr: oidc.amr, authTime: oidc.session.authTime(), sid: oidc.session.sidFor(oidc.client.clientId) };
   const extra: Record<string, unknown> = Object(token?.extra);
   return { acr: extra.acr, amr: extra.amr, authTime: extra.auth_time, sid: token?.sid };
 }

@@ -4,12 +4,16 @@
  */
 import { decodeJwt } from 'jose';
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { CODE } from '../../realms/response-types.ts';
 import type { OidcClient } from '../clients/clients.ts';
 import { fetchedObject } from '../clients/request-uris.ts';
 
 const OFFLINE = 'offline_access';
 
-/** What the library left of the asked scopes, the client's default scopes, and offline_access where it was asked for and may be. */
+/**
+ * What the library left of the asked scopes, the client's default scopes, and offline_access where it was asked for and may be: with a
+ * code alone (OpenID Connect Core 1.0 section 11).
+ */
 export async function askedScopes(ctx: KoaContextWithOIDC, client: OidcClient | undefined): Promise<string | undefined> {
   const params = ctx.oidc.params ?? {};
   const left = typeof params.scope === 'string' ? params.scope.split(' ').filter(Boolean) : [];
@@ -18,8 +22,12 @@ export async function askedScopes(ctx: KoaContextWithOIDC, client: OidcClient | 
   const signsIn = (left.includes('openid') || ctx.oidc.route === 'device_authorization') && ctx.oidc.route !== 'token';
   const offline = signsIn && originallyAsked(ctx).includes(OFFLINE) && client?.scopes.optional.concat(client.scopes.defaults).includes(OFFLINE);
   const scopes = [...left, ...(signsIn ? (client?.scopes.defaults ?? []) : []), ...(offline ? [OFFLINE] : [])];
-  return scopes.length > 0 ? [...new Set(scopes)].join(' ') : undefined;
+  const usable = new Set(getsTokensLater(params.response_type) ? scopes : scopes.filter((scope) => scope !== OFFLINE));
+  return usable.size > 0 ? [...usable].join(' ') : undefined;
 }
+
+/** Whether tokens come of it by the token endpoint; what has no response type goes there anyway. */
+const getsTokensLater = (responseType: unknown): boolean => typeof responseType !== 'string' || responseType.split(' ').includes(CODE);
 
 /**
  * The scopes as the client sent them: in the query or the body, or in the request that it signed, be it fetched, or pushed before. Where

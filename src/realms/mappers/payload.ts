@@ -36,6 +36,11 @@ export const accessTokenPayload = (
 });
 
 /** What an ID token says besides its registered claims, which come behind it. */
-export const idTokenClaims = ({ claims }: Said, sub: string): Record<string, unknown> => ({ ...claims, sub, typ: 'ID' });
+export const idTokenClaims = ({ claims }: Said, { sub, azp }: Pick<AccessTokenSaid, 'sub' | 'azp'>): Record<string, unknown> => ({
+  ...claims,
+  sub,
+  typ: 'ID',
+  azp,
+});
 
 export const userinfoClaims = ({ claims }: Said, sub: string): Record<string, unknown> => ({ ...claims, sub });
