@@ -136,7 +136,11 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   });
 
   // The library leaves `iss` out beside an ID token, which says it; clients look for it because discovery promises it (RFC 9207 section 2).
-  provider.on('authorization.success', (ctx, out) => void (out && Object.assign(out, { iss: provider.issuer }, answerParameters(ctx))));
+  // `scope` is in the access token; beside it keycloak-js, which Keycloak tells none, would leave it in the application's address.
+  provider.on(
+    'authorization.success',
+    (ctx, out) => void (out && Object.assign(out, { iss: provider.issuer, scope: undefined }, answerParameters(ctx))),
+  );
   provider.on('server_error', (ctx, err) => {
     room.log.error({ realm: realm.name, err }, 'oidc-provider met a fault');
     if (isCorrupted(err)) void raise(room, ctx);
