@@ -2,9 +2,11 @@
  * Somebody who acts as a user, or would like to: links that are used twice, elsewhere or late, and everything that such a
  * session must not open.
  */
+import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { giveRoles, takeRoles } from '../../src/admin/resources/roles.ts';
 import { removeUser } from '../../src/admin/resources/user-changes.ts';
+import { insertProtocolMappers } from '../../src/store/protocol-mappers.ts';
 import { addRequiredActions } from '../../src/store/user-changes.ts';
 import { callAdmin } from '../support/admin.ts';
 import { basic, call, giveApp, parallel, tally } from '../support/attack.ts';
@@ -230,11 +232,17 @@ forEachEngine((engine) => {
     };
     const mapper = { name: 'forged', protocol: 'openid-connect', protocolMapper: 'oidc-hardcoded-claim-mapper', config };
     const manager = await limitedClient(on.server, on.realm, ['manage-clients']);
-    await manager.client.clients.addProtocolMapper({ id: on.app.row.id }, mapper);
+    const refused = await refusal(manager.client.clients.addProtocolMapper({ id: on.app.row.id }, mapper));
+    t.like(refused, { status: 400, body: { field: 'config.claim.name' } });
+    // As one is stored that was made before that was refused.
+    const stored = { realmId: on.realm.id, id: randomUUID(), parent: { client: on.app.row.id }, mapper: mapper.protocolMapper };
+    await insertProtocolMappers(on.server.db.knex, [{ ...mapper, ...stored }]);
     const tokens = await tokensFor(await acting(on), on.rp);
     const impersonator = { id: on.boss.id, username: on.boss.username };
     t.deepEqual(decodeJwt(tokens.access_token).impersonator, impersonator);
     t.deepEqual(decodeJwt(tokens.id_token ?? '').impersonator, impersonator);
     t.deepEqual((await openid.fetchUserInfo(on.rp.configuration, tokens.access_token, on.erin.id)).impersonator, impersonator);
+    const { tokens: own } = await signIn(on.server, on.rp, on.erin);
+    t.is(decodeJwt(own.access_token).impersonator, undefined, 'nobody acts');
   });
 });
