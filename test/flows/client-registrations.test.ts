@@ -174,6 +174,7 @@ forEachEngine((engine) => {
     const { token } = await initialAccess();
     for (const [metadata, field] of [
       [{}, 'redirect_uris'],
+      [{ redirect_uris: [REDIRECT_URI], client_id: 'shop' }, 'client_id'],
       [{ redirect_uris: [REDIRECT_URI], grant_types: ['password'] }, 'grant_types'],
       [{ redirect_uris: [REDIRECT_URI], response_types: ['token'] }, 'response_types'],
       [{ redirect_uris: [REDIRECT_URI], response_types: ['id_token'] }, 'id_token needs implicit'],

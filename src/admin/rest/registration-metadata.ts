@@ -79,6 +79,8 @@ export type ClientMetadata = z.output<typeof clientMetadata>;
 /** What is not there is taken away (RFC 7592 section 2.2), but for what the client may do, which then stays. */
 export function fieldsOfMetadata(metadata: ClientMetadata, client?: ClientRow): ClientFields {
   const { grant_types: grants, token_endpoint_auth_method: method } = metadata;
+  // An identifier that policies or gates know could be had by whoever asks for it (RFC 7591 section 2).
+  if (client === undefined && metadata.client_id !== undefined) throw badInput('client_id', 'client_id: is chosen by the server');
   if (client === undefined && (metadata.redirect_uris ?? []).length === 0 && !(grants ?? []).includes('client_credentials'))
     throw badInput('redirect_uris', 'redirect_uris: must not be empty');
   const flows = flowsOf(metadata, client);
