@@ -75,13 +75,22 @@ export async function watchSession(knex: Knex, realmId: string, id: string, at: 
   await knex('sessions').where({ realm_id: realmId, id }).whereNull('ended_at').whereNull('look_at').update({ look_at: at });
 }
 
-/** Sessions that it is time to look at, the longest due first. */
-export async function sessionsToLookAt(knex: Knex, now: number, limit: number): Promise<SessionRow[]> {
-  const rows: SessionRecord[] = await knex('sessions').whereNotNull('look_at').where('look_at', '<=', now).orderBy('look_at').limit(limit);
-  return rows.map(sessionFromRecord);
+/** A session, and since when it is time to look at it; milliseconds since the epoch. */
+export interface WatchedSession extends SessionRow {
+  lookAt: number;
 }
 
-/** Has it looked at again. */
-export async function lookAgain(knex: Knex, { realmId, id }: SessionRow, at: number): Promise<void> {
-  await knex('sessions').where({ realm_id: realmId, id }).whereNull('ended_at').update({ look_at: at });
+/** Sessions that it is time to look at, the longest due first. */
+export async function sessionsToLookAt(knex: Knex, now: number, limit: number): Promise<WatchedSession[]> {
+  const rows: (SessionRecord & { look_at: number })[] = await knex('sessions')
+    .whereNotNull('look_at')
+    .where('look_at', '<=', now)
+    .orderBy('look_at')
+    .limit(limit);
+  return rows.map((row) => ({ ...sessionFromRecord(row), lookAt: row.look_at }));
+}
+
+/** Has it looked at again, unless somebody has said meanwhile when that is to be. */
+export async function lookAgain(knex: Knex, { realmId, id, lookAt }: WatchedSession, at: number): Promise<void> {
+  await knex('sessions').where({ realm_id: realmId, id, look_at: lookAt }).whereNull('ended_at').update({ look_at: at });
 }

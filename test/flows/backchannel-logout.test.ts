@@ -9,6 +9,7 @@ import { newPasswordCredential, storePassword } from '../../src/sessions/credent
 import { signOutEverywhere } from '../../src/sessions/endings.ts';
 import { endRunOut } from '../../src/sessions/run-out.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
+import { lookAgain, sessionsToLookAt } from '../../src/store/session-endings.ts';
 import type { UserRow } from '../../src/store/users.ts';
 import { type Admin, adminOf } from '../support/admin.ts';
 import { formsOf } from '../support/agent.ts';
@@ -293,6 +294,24 @@ forEachEngine((engine) => {
     await receiver.until(1);
     t.is(receiver.received.length, 1);
     t.deepEqual(await server.db.knex('sessions').where({ realm_id: realm.id }).pluck('look_at'), [null]);
+  });
+
+  engine.test('whoever says meanwhile when a session is to be looked at is heard', async (t) => {
+    const { server, user, realm, listening } = await scene();
+    await signIn(server, (await listening()).rp, user);
+    const { knex } = server.db;
+    const sessions = () => knex('sessions').where({ realm_id: realm.id });
+    // So far off that no other test looks.
+    const far = Date.now() + 1_000 * 86_400_000;
+    await sessions().update({ look_at: far });
+    const seen = (await sessionsToLookAt(knex, far, 10_000)).filter(({ realmId }) => realmId === realm.id);
+    t.deepEqual(
+      seen.map(({ lookAt }) => lookAt),
+      [far],
+    );
+    await sessions().update({ look_at: far - 1 });
+    for (const session of seen) await lookAgain(knex, session, far + 1);
+    t.deepEqual(await sessions().pluck('look_at'), [far - 1]);
   });
 
   engine.test('a logout token is signed as the client’s ID tokens are, and by the newest key', async (t) => {
