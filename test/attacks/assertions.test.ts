@@ -2,7 +2,7 @@
 import { createPublicKey, randomUUID } from 'node:crypto';
 import { UnsecuredJWT } from 'jose';
 import { arena, at, basic, call, parallel, tally } from '../support/attack.ts';
-import type { Cardea } from '../support/cardea.ts';
+import type { Cardea, TestClient } from '../support/cardea.ts';
 import { ASSERTION_TYPE, assertionOf, byKey, issuerAt, keySetOf, ownKey, type Signing, serviceToken } from '../support/client-keys.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { listen } from '../support/listen.ts';
@@ -258,6 +258,24 @@ forEachEngine((engine) => {
     t.is(answers.size, 1);
     t.false([...answers][0]?.includes('hunter2'));
     t.is(open.requests.length, 1, 'the one that the installation allows');
+  });
+
+  engine.test('E09 keys at an address that two clients have are fetched once for each', async (t) => {
+    const [first, second] = [await ownKey(), await ownKey()];
+    let keys = [first.publicJwk];
+    const source = await listen((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys }));
+    });
+    const { server, realm } = await scene({ mfa: 'off' });
+    const client = () => server.client(realm, byKey({ 'use.jwks.url': 'true', 'jwks.url': `http://localhost:${source.port}/jwks` }));
+    const ask = async (of: TestClient, key: typeof first) =>
+      (await serviceToken(server, realm, await assertionOf(server, realm, of, { key }))).status;
+    const before = await client();
+    t.is(await ask(before, first), 200);
+    keys = [second.publicJwk];
+    t.is(await ask(await client(), second), 200, 'what was there for another one is old');
+    t.is(await ask(before, first), 200);
+    t.is(source.requests.length, 2);
   });
 
   engine.serial('E08 keys at an address: a new one is known soon, one that is gone is good no longer, and nobody is hammered', async (t) => {

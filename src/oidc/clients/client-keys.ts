@@ -11,7 +11,7 @@ import { decodeProtectedHeader, errors } from 'jose';
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
 import { SELF_SIGNED_METHOD } from '../../realms/client-credentials.ts';
 import type { RealmRoom } from '../room.ts';
-import { ASKED_AGAIN_MS } from './fetching.ts';
+import { ASKED_AGAIN_MS, fetchFor } from './fetching.ts';
 import { certificateOf, thumbprintOf } from './mtls.ts';
 
 /** While their owner's server does not answer, the keys of before are believed for so long. */
@@ -56,6 +56,7 @@ export function installClientKeys(provider: Provider, deps: Pick<RealmRoom, 'now
     const client = await find(id);
     const { ctx } = Provider;
     if (!client || !ctx || typeof client.jwksUri !== 'string') return client;
+    fetchFor(ctx, client.clientId);
     const keys = client.asymmetricKeyStore;
     if (!isKeyStore(keys)) throw new Error('A client of the library has other keys than expected.');
     const signed = signedIn(ctx);

@@ -4,11 +4,12 @@
  * must not be able to make us hammer somebody (security-tests E09).
  */
 import { LRUCache } from 'lru-cache';
+import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
 import type { GuardedAnswer } from '../../http/guarded-client.ts';
 import { Pace } from '../../http/pace.ts';
 import type { RealmRoom } from '../room.ts';
 
-/** An address is asked once in this time, whatever it answered; milliseconds. Also how soon a key that is not known yet is looked for again. */
+/** An address is asked once in this time for one client, whatever it answered; milliseconds. Also how soon a key that is not known yet is looked for again. */
 export const ASKED_AGAIN_MS = 10_000;
 /** How often one host is asked in a minute by one process, for all clients of a realm together. */
 const MOST_A_MINUTE = 60;
@@ -17,10 +18,18 @@ const MINUTE_MS = 60_000;
 const MAX_BYTES = 64 * 1024;
 /** A client waits for its answer meanwhile. */
 const TIMEOUT_MS = 3_000;
-/** Addresses that a process remembers. */
+/** Addresses of clients that a process remembers. */
 const REMEMBERED = 2_000;
 /** Of headers the library reads how long it may believe an answer; that is for us to say. */
 const PASSED = 'content-type';
+
+/** For which client something is fetched in a request, which the library tells nobody; its client_id. */
+const askedFor = new WeakMap<object, string>();
+
+/** Says whose address is about to be asked. */
+export function fetchFor({ oidc }: Partial<Pick<KoaContextWithOIDC, 'oidc'>>, clientId: string): void {
+  if (oidc) askedFor.set(oidc, clientId);
+}
 
 type LibraryFetch = (url: string | URL | Request, options?: RequestInit) => Promise<Response>;
 
@@ -40,9 +49,11 @@ export function libraryFetch({ fetchGuarded, log, now }: Pick<RealmRoom, 'fetchG
     // Nothing is sent by the library here; what we send has ways of its own.
     if ((options?.method ?? 'GET') !== 'GET') throw new Error(`The library wanted to send something to ${address}.`);
     const at = now();
-    const before = asked.get(address);
+    // What was there for another client, which may be gone by now, is old for one that has just registered the same address.
+    const key = `${(Provider.ctx && askedFor.get(Provider.ctx.oidc)) ?? ''} ${address}`;
+    const before = asked.get(key);
     const current = before && at - before.at < ASKED_AGAIN_MS ? before : { at, answer: ask(address) };
-    asked.set(address, current);
+    asked.set(key, current);
     try {
       return responseOf(await current.answer);
     } catch (err) {
