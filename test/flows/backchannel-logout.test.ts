@@ -241,7 +241,8 @@ forEachEngine((engine) => {
     t.is((await logoutOf(rp, receiver.received[0])).sid, sid(signedIn));
   });
 
-  engine.test('an address that is set while a session goes on is told of its end, also when it has lost its tokens before', async (t) => {
+  // By itself: other tests look at whatever sessions are to be looked at, this one's too.
+  engine.serial('an address that is set while a session goes on is told of its end, also when it has lost its tokens before', async (t) => {
     const stage = await scene();
     const { server, user, realm, logoutOf } = stage;
     const [receiver, client] = [await logoutReceiver(), await server.client(realm)];
