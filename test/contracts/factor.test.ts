@@ -2,7 +2,6 @@
  * The contract of a factor (src/factors/factor.ts), held against every factor of src/factors/index.ts.
  */
 import test from 'ava';
-import fc from 'fast-check';
 import type { Credential, Enrolment, Factor, FactorContext, Form, Verdict } from '../../src/factors/factor.ts';
 import { builtIn } from '../../src/factors/index.ts';
 import { isLevel, reaches } from '../../src/policy/assurance.ts';
@@ -10,6 +9,7 @@ import { defaultRealmSettings } from '../../src/realms/settings.ts';
 import { customCases } from '../support/custom-factors.ts';
 import type { FactorHarness } from '../support/factors.ts';
 import { Counters, factorContext, harnesses, Sent, stateOf } from '../support/factors.ts';
+import fc from '../support/property.ts';
 
 const LATER = 90_000;
 

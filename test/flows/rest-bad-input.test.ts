@@ -4,13 +4,13 @@
  * allowed; it is never a fault of ours, and never reaches into what all objects share.
  */
 import test from 'ava';
-import fc from 'fast-check';
 import { operations as declared } from '../../src/admin/rest/operations.ts';
 import { adminOf } from '../support/admin.ts';
 import { rawRequest } from '../support/attack.ts';
 import { type Cardea, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { type Documented, destructiveLast, documentedOperations, filled, inParallel, openApiOf, request } from '../support/document.ts';
+import fc from '../support/property.ts';
 import { placesOf, RestWorld } from '../support/rest-world.ts';
 import { BAD_TEXTS, type Broken, breaking, type Components } from '../support/schema-values.ts';
 

@@ -1,9 +1,10 @@
 /** Policies for the tests, and fast-check arbitraries of them: a small world on purpose, so that rules meet each other. */
-import fc from 'fast-check';
+
 import { LEVELS } from '../../src/policy/assurance.ts';
 import type { Facts } from '../../src/policy/decide.ts';
 import { type PolicyDocument, type PolicyInput, type PolicyRule, policyDocument, RISKS } from '../../src/policy/document.ts';
 import { DAY, FACTORS, HOUR, MINUTE, NOW } from './proofs.ts';
+import fc from './property.ts';
 
 /** A policy as an administrator would write it. */
 export const policyWith = (input: PolicyInput): PolicyDocument => policyDocument.parse(input);

@@ -4,11 +4,12 @@
  * The arbitraries make a small world on purpose (few factors, few credentials, few times), so that random cases meet:
  * the same credential twice, two proofs at one time, a proof exactly as old as it may be.
  */
-import fc from 'fast-check';
+
 import type { Proof } from '../../src/policy/assurance.ts';
 import { LEVELS } from '../../src/policy/assurance.ts';
 import type { Facts, OwnedFactor } from '../../src/policy/decide.ts';
 import { policyOf } from '../../src/policy/document.ts';
+import fc from './property.ts';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;

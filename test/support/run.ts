@@ -8,6 +8,7 @@
  * ava is read through its TAP output: one `ok` or `not ok` line a test, with the details of a failure indented below.
  */
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { findChromium } from './browser.ts';
@@ -98,6 +99,7 @@ async function runAll(tally: Tally): Promise<number> {
 }
 
 process.env.CARDEA_TEST_RUN = String(process.pid);
+process.env.PROPERTY_SEED ||= String(randomInt(2 ** 31));
 const tally: Tally = { passed: 0, failed: [], skipped: [], failures: [], detailsLeft: 0 };
 const status = await runAll(tally).catch((error: unknown) => {
   console.error(error);
@@ -107,6 +109,9 @@ const status = await runAll(tally).catch((error: unknown) => {
 if (status !== 0 && tally.failed.length === 0) tally.failed.push('ava itself');
 const { passed, failed, skipped, failures } = tally;
 if (skipped.length > 0) console.log(`\nSkipped:\n${skipped.map((title) => `  - ${title}`).join('\n')}`);
-if (failures.length > 0) console.log(`\nFailed, once more:\n${failures.join('\n')}`);
+if (failures.length > 0) {
+  console.log(`\nFailed, once more:\n${failures.join('\n')}`);
+  console.log(`\nThe properties were tried with PROPERTY_SEED=${process.env.PROPERTY_SEED}`);
+}
 console.log(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);
 process.exitCode = status === 0 && failed.length > 0 ? 1 : status;

@@ -2,8 +2,9 @@
  * Values made from JSON schemas: one that fits, and arbitraries of those that are wrong in one place. What a schema cannot
  * say, such as that a name is free, the server says.
  */
-import fc from 'fast-check';
+
 import type { JsonSchema } from './document.ts';
+import fc from './property.ts';
 
 let count = 0;
 

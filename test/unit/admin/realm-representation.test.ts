@@ -1,6 +1,5 @@
 /** A realm in Keycloak's words and back. */
 import test from 'ava';
-import fc from 'fast-check';
 import { settingsFrom, shownSettings } from '../../../src/admin/rest/realm-document.ts';
 import { levelsFrom, shownLevels } from '../../../src/admin/rest/realm-levels.ts';
 import { MASK, mailFrom, shownMail } from '../../../src/admin/rest/realm-mail.ts';
@@ -9,6 +8,7 @@ import type { MailAccount } from '../../../src/config/delivery.ts';
 import { AppError } from '../../../src/errors.ts';
 import { LEVELS } from '../../../src/policy/assurance.ts';
 import { defaultRealmSettings, type RealmSettings } from '../../../src/realms/settings.ts';
+import fc from '../../support/property.ts';
 
 const defaults = defaultRealmSettings();
 const changed = (given: object): RealmSettings => settingsFrom(defaults, { ...given }).settings;

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
-import fc from 'fast-check';
 import { forgetPerson, verifyAudit } from '../../../src/admin/resources/audit.ts';
 import { audit, type Operator } from '../../../src/admin/resources/context.ts';
 import { canonical, linked, numbersIn, rangesOf } from '../../../src/audit/chain.ts';
@@ -15,6 +14,7 @@ import { atEnd } from '../../support/cleanup.ts';
 import { forEachEngine, testOnEngines } from '../../support/databases.ts';
 import { quickHasher } from '../../support/factors.ts';
 import { keyringOn } from '../../support/keyring.ts';
+import fc from '../../support/property.ts';
 
 const NOW = Date.UTC(2030, 0, 15, 12);
 const ALICE = randomUUID();

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
 import { hmac, randomToken, readablePassword, safeEqual, sha256, timeOrderedId } from '../../../src/crypto/codes.ts';
+import fc from '../../support/property.ts';
 
 test('tokens are random, of the asked length, and safe in a URL', (t) => {
   t.regex(randomToken(), /^[\w-]{43}$/);

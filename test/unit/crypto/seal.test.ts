@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
 import { keyIdOf, openWith, type SealContext, sealWith } from '../../../src/crypto/seal.ts';
+import fc from '../../support/property.ts';
 
 const key = { id: 'k1', bytes: randomBytes(32) };
 const find = (id: string): Buffer | undefined => (id === key.id ? key.bytes : undefined);

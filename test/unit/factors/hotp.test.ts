@@ -1,10 +1,10 @@
 /** Hardware tokens: which counter may be used, and how one that is out of step is found again. */
 import test from 'ava';
-import fc from 'fast-check';
 import type { Credential, StockToken } from '../../../src/factors/factor.ts';
 import { hotp } from '../../../src/factors/hotp/hotp.ts';
 import type { OtpSecret } from '../../../src/factors/otp.ts';
 import { Counters, credentialOf, factorContext, hotpCode, hotpSecret, wrongHotpCode } from '../../support/factors.ts';
+import fc from '../../support/property.ts';
 
 /** A token whose last used counter is that. */
 function held(last: number | null, secret: OtpSecret = hotpSecret()) {

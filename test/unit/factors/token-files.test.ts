@@ -1,11 +1,11 @@
 /** Files of hardware tokens, as makers write them and as they should not be. */
 
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
 import { ScureBase32Plugin } from 'otplib';
 import { readCsv } from '../../../src/factors/hotp/import/csv.ts';
 import type { Entry, NewToken, TokenFile } from '../../../src/factors/hotp/import/entry.ts';
 import { readPskc } from '../../../src/factors/hotp/import/pskc.ts';
+import fc from '../../support/property.ts';
 
 /** The key of RFC 4226 appendix D. */
 const KEY = Buffer.from('12345678901234567890');

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
 import Koa from 'koa';
 import { z } from 'zod';
 import { AppError } from '../../../src/errors.ts';
 import { anyFields, parseForm, readForm } from '../../../src/http/input.ts';
+import fc from '../../support/property.ts';
 
 const FORM = 'application/x-www-form-urlencoded';
 const schema = z.object({

@@ -1,7 +1,7 @@
 /** Where a sign-in to a console may lead back to: nowhere but into that console. */
 import test from 'ava';
-import fc from 'fast-check';
 import { ownPath } from '../../../src/http/login-state.ts';
+import fc from '../../support/property.ts';
 
 const BASE = '/realms/acme/account';
 

@@ -3,7 +3,6 @@
  * or not. What must hold is said without `decide`: from the list of what was really verified.
  */
 import test from 'ava';
-import fc from 'fast-check';
 import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/machine.ts';
 import { decisionOf, next, start } from '../../../src/login/machine.ts';
 import type { Level, Proof } from '../../../src/policy/assurance.ts';
@@ -11,6 +10,7 @@ import { isLevel, reaches } from '../../../src/policy/assurance.ts';
 import type { OwnedFactor } from '../../../src/policy/decide.ts';
 import { policyOf, type Shorthand } from '../../../src/policy/document.ts';
 import { acrList, FACTORS, factor, HOUR, MINUTE, NOW, neutralFacts, password, proofOf } from '../../support/proofs.ts';
+import fc from '../../support/property.ts';
 
 interface World {
   mfa: Shorthand;

@@ -1,8 +1,8 @@
 /** The machine of a forgotten password: by example, and as random recoveries by whoever sits at the browser. */
 import test from 'ava';
-import fc from 'fast-check';
 import { ask, type Barrier, next, type RecoveryEvent, type RecoveryRules, type RecoveryState, waysOf } from '../../../src/login/recovery/machine.ts';
 import type { OwnedFactor } from '../../../src/policy/policy.ts';
+import fc from '../../support/property.ts';
 
 const owned = (factor: string, some: Partial<OwnedFactor> = {}): OwnedFactor => ({ factor, level: 'aal2', kinds: ['possession'], ...some });
 const FROM = { login: null, language: 'en' };

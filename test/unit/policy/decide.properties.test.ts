@@ -1,5 +1,4 @@
 import test from 'ava';
-import fc from 'fast-check';
 import type { Level, Proof } from '../../../src/policy/assurance.ts';
 import { LEVELS, reaches } from '../../../src/policy/assurance.ts';
 import type { Decision, Facts } from '../../../src/policy/decide.ts';
@@ -8,6 +7,7 @@ import { policyOf } from '../../../src/policy/document.ts';
 import { needOf } from '../../../src/policy/policy.ts';
 import { isPass, isRecovery } from '../../../src/policy/proofs.ts';
 import { acrList, DAY, facts, HOUR, NOW, proof } from '../../support/proofs.ts';
+import fc from '../../support/property.ts';
 
 const RUNS = { numRuns: 5_000 };
 

@@ -1,6 +1,5 @@
 /** What can be written down as a policy, what cannot, and what a change of one changes. */
 import test from 'ava';
-import fc from 'fast-check';
 import type { Level } from '../../../src/policy/assurance.ts';
 import { contradictionIn } from '../../../src/policy/check.ts';
 import { type Decision, decide } from '../../../src/policy/decide.ts';
@@ -8,6 +7,7 @@ import { differences } from '../../../src/policy/difference.ts';
 import { nameOf, type PolicyRule, policyDocument, policyOf, SHORTHANDS } from '../../../src/policy/document.ts';
 import { circumstances, policy, policyWith, ruleWith } from '../../support/policies.ts';
 import { FACTORS, facts } from '../../support/proofs.ts';
+import fc from '../../support/property.ts';
 
 const rule = (id: string, when: unknown, need: unknown) => ({ id, when, need });
 const level = { level: 'aal2' };

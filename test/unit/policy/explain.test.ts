@@ -1,6 +1,5 @@
 /** What an explanation says, and what a recorded sign-in is worth later: both walk with `decide` itself. */
 import test from 'ava';
-import fc from 'fast-check';
 import { sentenceOf, whyOf } from '../../../src/admin/resources/policy-words.ts';
 import { createFactors } from '../../../src/factors/index.ts';
 import { LANGUAGES, type Language } from '../../../src/languages/languages.ts';
@@ -12,6 +11,7 @@ import { actionToEnrol, requestFacts } from '../../../src/policy/request.ts';
 import { defaultRealmSettings } from '../../../src/realms/settings.ts';
 import { at, circumstances, policy, policyWith, realmNeeds, rule, ruleWith } from '../../support/policies.ts';
 import { DAY, FACTORS, facts, factsWith, HOUR, NOW, password, totp } from '../../support/proofs.ts';
+import fc from '../../support/property.ts';
 
 const { totp: TOTP, passkey: PASSKEY } = FACTORS;
 const AMR: Record<string, string[]> = { password: ['pwd'], totp: ['otp'], passkey: ['pop', 'hwk', 'user'] };

@@ -1,9 +1,9 @@
 /** Rules of a gate by path: by example, and by properties that no spelling of a path gets around. */
 import test from 'ava';
-import fc from 'fast-check';
 import { type GateRuleInput, gateRules } from '../../../src/policy/gate-document.ts';
 import { pathOfTarget, readGatePath } from '../../../src/policy/gate-paths.ts';
 import { gateNeed, isAllowed } from '../../../src/policy/gate-rules.ts';
+import fc from '../../support/property.ts';
 
 const needOf = (rules: GateRuleInput[], text: string) => {
   const path = readGatePath(text);

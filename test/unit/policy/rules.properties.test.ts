@@ -1,11 +1,11 @@
 /** What holds for every policy and every request, whoever writes the one and makes the other. */
 import test from 'ava';
-import fc from 'fast-check';
 import { LEVELS, reaches, strongest } from '../../../src/policy/assurance.ts';
 import { type Decision, decide, type Facts } from '../../../src/policy/decide.ts';
 import { graceOf, levelOfAcr, matchingRules, type Need, needOf, requestedLevel } from '../../../src/policy/policy.ts';
 import { circumstances, policy, ruleWith } from '../../support/policies.ts';
 import { acrList, facts, NOW, proof } from '../../support/proofs.ts';
+import fc from '../../support/property.ts';
 
 const RUNS = { numRuns: 10_000 };
 

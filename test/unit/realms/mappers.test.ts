@@ -1,6 +1,5 @@
 /** What protocol mappers make of what is known: pure functions, and what of their configs is refused. */
 import test from 'ava';
-import fc from 'fast-check';
 import { appliedMappers, askedMappers, type ClientMappers, scopesBeyond } from '../../../src/realms/mappers/applied.ts';
 import { claimPath, inJson, put, take } from '../../../src/realms/mappers/claim.ts';
 import { DEFAULT_MAPPERS } from '../../../src/realms/mappers/defaults.ts';
@@ -13,6 +12,7 @@ import { configProblem, describedMapperTypes, MAPPER_TYPES, mapperType } from '.
 import type { EffectiveRole } from '../../../src/store/effective-roles.ts';
 import type { About } from '../../../src/store/token-subject.ts';
 import type { UserRow } from '../../../src/store/users.ts';
+import fc from '../../support/property.ts';
 
 const USER: UserRow = {
   ...{ realmId: 'r', id: 'u', username: 'alice', email: 'alice@example.com', emailVerified: true, firstName: 'Alice', lastName: 'Ng' },

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { checkRealmName, validRealmName } from '../../../src/realms/names.ts';
+import fc from '../../support/property.ts';
 
 test('plain names are fine', (t) => {
   for (const name of [

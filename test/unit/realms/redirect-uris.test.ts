@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
 import { type MatchOptions, originOf, redirectUriAllowed, validRedirectUri } from '../../../src/realms/redirect-uris.ts';
+import fc from '../../support/property.ts';
 
 function allows(t: ExecutionContext, registered: string, asked: string[], options?: MatchOptions): void {
   for (const uri of asked) t.true(redirectUriAllowed([registered], uri, options), `${registered} must allow ${uri}`);

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { realmSettings } from '../../../src/realms/settings.ts';
 import { afterFailure as consequence, pausesOf } from '../../../src/sessions/attempts.ts';
+import fc from '../../support/property.ts';
 
 const { throttling } = realmSettings.parse({});
 const afterFailure = (of: 'password' | 'factor', failures: number) => consequence(of, failures, throttling);

@@ -1,12 +1,12 @@
 /** Who has which roles: whatever the roles, groups and memberships, the database counts as a plain walk over them does. */
 import { randomUUID } from 'node:crypto';
-import fc from 'fast-check';
 import { realmSettings } from '../../../src/realms/settings.ts';
 import type { Database } from '../../../src/store/database.ts';
 import { effectiveRoles, hasRealmRole, isHeldByUser, roleContains } from '../../../src/store/effective-roles.ts';
 import { insertRealm } from '../../../src/store/realms.ts';
 import { insertUser } from '../../../src/store/users.ts';
 import { testOnEngines } from '../../support/databases.ts';
+import fc from '../../support/property.ts';
 
 const ROLES = 8;
 const GROUPS = 6;

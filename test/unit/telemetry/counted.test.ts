@@ -1,8 +1,8 @@
 import test from 'ava';
-import fc from 'fast-check';
 import type { AuditEvent } from '../../../src/audit/event.ts';
 import { COUNTERS, countedAs } from '../../../src/telemetry/counted.ts';
 import { routeClass } from '../../../src/telemetry/route-class.ts';
+import fc from '../../support/property.ts';
 
 test('events count as what they say', (t) => {
   const expected: [AuditEvent, string | undefined][] = [

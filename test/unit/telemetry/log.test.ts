@@ -2,11 +2,11 @@ import { Buffer } from 'node:buffer';
 import { IncomingMessage } from 'node:http';
 import { type AddressInfo, Socket } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
 import Koa from 'koa';
 import { badInput, corrupted } from '../../../src/errors.ts';
 import { createLog, currentRequestId, requestLog } from '../../../src/telemetry/log.ts';
 import { pathShown, redact, scrub } from '../../../src/telemetry/redact.ts';
+import fc from '../../support/property.ts';
 
 const SECRET = 'hunter22hunter22';
 
