@@ -33,12 +33,12 @@ import { couriersOf, deliveriesOf, type Installation, metricsOf, operatorOf } fr
 import { ENGLISH } from './languages/languages.ts';
 import { say } from './languages/messages.ts';
 import { signInDirectly } from './login/direct.ts';
-import type { LoginState } from './login/machine.ts';
 import { inviteUser } from './login/recovery/invite.ts';
 import { Recoveries } from './login/recovery/recoveries.ts';
 import { handleRecovery } from './login/recovery/routes.ts';
 import type { LoginDeps } from './login/room.ts';
 import { handleLogin } from './login/routes.ts';
+import type { LoginState } from './login/state.ts';
 import { bearerOf, realmOfToken } from './oidc/bearer.ts';
 import { dispatch } from './oidc/dispatch.ts';
 import { handleImpersonation } from './oidc/impersonation.ts';

@@ -4,12 +4,13 @@ import { say } from '../languages/messages.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { UserRow } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
-import { challengeOf, type LoginRules } from './machine.ts';
 import { offersAfter } from './offers.ts';
 import { usePass } from './pass.ts';
 import type { Login, LoginRequest } from './room.ts';
+import type { LoginRules } from './state.ts';
 import { auditOrigin, contextOf, type Outcome, proofOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { answerQuestion, beginQuestion, isUnbegun, type Question } from './verification.ts';
+import { challengeOf } from './walk.ts';
 
 /** Whether the challenge at hand has still to be begun. */
 export function mustBegin(request: LoginRequest, { state }: Login): boolean {

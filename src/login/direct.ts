@@ -20,8 +20,8 @@ import type { DirectAnswer, DirectSignIn } from '../sessions/sign-ins.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import { type UserRow, userByLogin } from '../store/users.ts';
 import { rulesFor } from './facts.ts';
-import type { LoginRules } from './machine.ts';
 import type { LoginDeps, Proving } from './room.ts';
+import type { LoginRules } from './state.ts';
 import { auditOrigin, checkPassword, contextOf, deviceAt, proofOf, requireFactor, throttleOf } from './steps.ts';
 import { answerQuestion } from './verification.ts';
 

@@ -20,14 +20,15 @@ import { removeRequiredAction } from '../store/user-changes.ts';
 import { setUserNote } from '../store/user-notes.ts';
 import { confirmEmail, type UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
-import { decisionOf, type LoginRules, mayConfirm } from './machine.ts';
 import { offeredFactor, offerNote, offersAfter } from './offers.ts';
 import { lostWith, passOf, resetFactors } from './pass.ts';
 import { requiredHere } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
+import type { LoginRules } from './state.ts';
 import { auditOrigin, contextOf, type Outcome, proofOf, refusalOf, requireFactor, rulesOf, signingIn, throttleOf, wrong } from './steps.ts';
 import { requireStillProved } from './still-proved.ts';
 import { isUnavailable, tooSoon, unavailableOf } from './verification.ts';
+import { decisionOf, mayConfirm } from './walk.ts';
 
 const MAX_LABEL = 60;
 

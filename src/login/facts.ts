@@ -7,7 +7,7 @@ import type { RealmContext } from '../realms/registry.ts';
 import type { DeviceStanding } from '../sessions/devices.ts';
 import { clientFacts, factsOf, type KnownUser } from '../sessions/facts.ts';
 import type { SessionRow } from '../store/sessions.ts';
-import type { LoginRules } from './machine.ts';
+import type { LoginRules } from './state.ts';
 
 /** The rules for a user; those of nobody (sessions/facts.ts) while nobody is known. */
 export function rulesFor(

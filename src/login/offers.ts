@@ -6,8 +6,8 @@ import { enrollableFactors } from '../factors/owned.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import { userNotes } from '../store/user-notes.ts';
 import type { UserRow } from '../store/users.ts';
-import type { LoginRules, Offer } from './machine.ts';
 import type { LoginRequest } from './room.ts';
+import type { LoginRules, Offer } from './state.ts';
 
 /**
  * The factor, the proofs that it is offered after, and whether it needs a browser with scripts: a passkey is made by one,

@@ -16,13 +16,14 @@ import { userById } from '../store/users.ts';
 import { clientModel } from './application.ts';
 import { discoveryModel } from './discovery.ts';
 import { enrolling } from './enrolment.ts';
-import { challengeOf, decisionOf, type LoginState } from './machine.ts';
 import { offeredFactor } from './offers.ts';
 import { isOffered, recoveryAddress } from './recovery/room.ts';
 import { requiredPage } from './required-actions.ts';
 import type { Login, LoginRequest } from './room.ts';
+import type { LoginState } from './state.ts';
 import { contextOf, knownOf, requireFactor, rulesOf } from './steps.ts';
 import { questionPage, unavailabilityOf } from './verification.ts';
+import { challengeOf, decisionOf } from './walk.ts';
 
 export interface Shown {
   errors?: FormError[];

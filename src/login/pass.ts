@@ -11,8 +11,8 @@ import { type CredentialRow, deleteCredential } from '../store/credentials.ts';
 import { endEnrolmentPasses } from '../store/enrolment-passes.ts';
 import type { Transaction } from '../store/rows.ts';
 import type { UserRow } from '../store/users.ts';
-import type { LoginState } from './machine.ts';
 import type { Login, LoginRequest } from './room.ts';
+import type { LoginState } from './state.ts';
 import { auditOrigin } from './steps.ts';
 
 /** The pass that was typed in this sign-in. */

@@ -4,15 +4,16 @@
  * comes of it that the user does not send off there.
  */
 import type { LoginForm } from './form.ts';
-import { decisionOf, type LoginRules } from './machine.ts';
 import type { Shown } from './pages.ts';
 import { removeMethodPage, removeMethodStep } from './remove-method.ts';
 import { isWished, newPasswordPage, REMOVE_METHOD, UPDATE_PASSWORD, UPDATE_PROFILE, VERIFY_EMAIL } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
+import type { LoginRules } from './state.ts';
 import { type Outcome, rulesOf } from './steps.ts';
 import { updatePasswordStep } from './update-password.ts';
 import { updateProfilePage, updateProfileStep } from './update-profile.ts';
 import { beginVerifyEmail, verifyEmailPage, verifyEmailStep } from './verify-email.ts';
+import { decisionOf } from './walk.ts';
 
 interface Page {
   view: string;

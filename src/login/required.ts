@@ -10,8 +10,8 @@ import type { KnownUser } from '../sessions/facts.ts';
 import { pendingActions } from '../sessions/pending.ts';
 import { opennessOf } from '../sessions/wishes.ts';
 import { userById } from '../store/users.ts';
-import type { LoginRules, Offer } from './machine.ts';
 import type { Login, LoginRequest } from './room.ts';
+import type { LoginRules, Offer } from './state.ts';
 
 /** As the machine has it due, whoever wants it. */
 export const UPDATE_PASSWORD = 'required:UPDATE_PASSWORD';

@@ -20,7 +20,7 @@ import type { SignIn, SignIns } from '../sessions/sign-ins.ts';
 import type { ClientRow } from '../store/clients.ts';
 import type { Database } from '../store/database.ts';
 import type { LoginRow } from '../store/logins.ts';
-import type { LoginState } from './machine.ts';
+import type { LoginState } from './state.ts';
 
 /** What the sign-in needs to know of a request for it; oidc/interactions.ts provides it. */
 export interface AskedLogin {

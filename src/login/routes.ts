@@ -21,10 +21,11 @@ import { answerConsent, showConsent } from './consent.ts';
 import { beginDiscovery, discoveryStep, rediscover } from './discovery.ts';
 import { beginEnrolment, declineStep, enrolStep, skipStep } from './enrolment.ts';
 import { fieldsOf, hasAnswer, type LoginForm, type Posted, readPosted, retyped } from './form.ts';
-import { type LoginState, next, start } from './machine.ts';
+import { next, start } from './machine.ts';
 import { hasPage, problemOn, showLost, showPage } from './pages.ts';
 import { isRequiredDue, requiredBegin, requiredLeave, requiredStep } from './required-actions.ts';
 import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
+import type { LoginState } from './state.ts';
 import { auditOrigin, chooseStep, type Outcome, passwordStep, rulesOf } from './steps.ts';
 
 /** Answers `GET` and `POST /realms/{realm}/login/{uid}`. */

@@ -19,10 +19,10 @@ import type { Transaction } from '../store/rows.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
 import { type UserRow, userById, userByLogin } from '../store/users.ts';
 import { rulesFor } from './facts.ts';
-import type { LoginEvent, LoginRules } from './machine.ts';
 import type { Shown } from './pages.ts';
 import { actionOf, requiredOf } from './required.ts';
 import type { Login, LoginRequest, Proving } from './room.ts';
+import type { LoginEvent, LoginRules } from './state.ts';
 
 /** What a step leads to: an event for the machine, or an error to show on the same page. */
 export type Outcome =

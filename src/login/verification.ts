@@ -19,7 +19,7 @@ import type { Database } from '../store/database.ts';
 import type { Queries } from '../store/rows.ts';
 import type { UserRow } from '../store/users.ts';
 import { fieldsOf, type LoginForm } from './form.ts';
-import type { Unavailability } from './machine.ts';
+import type { Unavailability } from './state.ts';
 import { refusalOf, renew } from './steps.ts';
 
 /** Who is asked for what. */

@@ -74,8 +74,8 @@ const KEPT_IN: { packages: RegExp; places: RegExp; why: string }[] = [
 ];
 
 /** Files that depend on nothing but their arguments: no I/O, no clock, no chance, nothing to wait for. */
-const PURE = /^src\/(login\/(recovery\/)?machine|sessions\/attempts|policy\/[^/]+)\.ts$/;
-const PURE_IMPORTS = /^(src\/policy\/|src\/login\/machine\.ts$|src\/errors\.ts$)/;
+const PURE = /^src\/(login\/(state|walk|(recovery\/)?machine)|sessions\/attempts|policy\/[^/]+)\.ts$/;
+const PURE_IMPORTS = /^(src\/policy\/|src\/login\/(state|walk)\.ts$|src\/errors\.ts$)/;
 const IMPURE: [RegExp, string][] = [
   [/\bDate\.now\b|\bnew Date\b|\bperformance\b/, 'the clock'],
   [/\bMath\.random\b|\brandomUUID\b|\bcrypto\./, 'chance'],

@@ -14,7 +14,7 @@
  */
 import { type Level, reaches, strongest } from '../../policy/assurance.ts';
 import type { OwnedFactor } from '../../policy/policy.ts';
-import type { Unavailability } from '../machine.ts';
+import type { Unavailability } from '../state.ts';
 
 /** One recovery as it is stored. Plain JSON. */
 export interface RecoveryState {

@@ -3,8 +3,9 @@
  * or not. What must hold is said without `decide`: from the list of what was really verified.
  */
 import test from 'ava';
-import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/machine.ts';
-import { decisionOf, next, start } from '../../../src/login/machine.ts';
+import { next, start } from '../../../src/login/machine.ts';
+import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/state.ts';
+import { decisionOf } from '../../../src/login/walk.ts';
 import type { Level, Proof } from '../../../src/policy/assurance.ts';
 import { isLevel, reaches } from '../../../src/policy/assurance.ts';
 import type { OwnedFactor } from '../../../src/policy/decide.ts';

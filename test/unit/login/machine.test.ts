@@ -1,6 +1,7 @@
 import test from 'ava';
-import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/machine.ts';
-import { challengeOf, decisionOf, next, start } from '../../../src/login/machine.ts';
+import { next, start } from '../../../src/login/machine.ts';
+import type { LoginEvent, LoginRules, LoginState } from '../../../src/login/state.ts';
+import { challengeOf, decisionOf } from '../../../src/login/walk.ts';
 import type { OwnedFactor } from '../../../src/policy/decide.ts';
 import { policyOf } from '../../../src/policy/document.ts';
 import { FACTORS, factsWith, HOUR, MINUTE, NOW, password, proofOf, totp } from '../../support/proofs.ts';
