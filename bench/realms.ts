@@ -8,9 +8,9 @@
 import { randomBytes } from 'node:crypto';
 import { createClient } from '../src/admin/resources/clients.ts';
 import { createRealm } from '../src/admin/resources/realms.ts';
-import { startServer } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import { openInstallation, operatorOf } from '../src/installation.ts';
+import { startServer } from '../src/server.ts';
 import { LIGHTWEIGHT } from '../src/store/clients.ts';
 import { realmByName } from '../src/store/realms.ts';
 import { createLog } from '../src/telemetry/log.ts';

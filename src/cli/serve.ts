@@ -1,12 +1,12 @@
 /** `cardea serve`: the server and, where the settings ask for it, the demo application beside it, until a signal ends them. */
 import module from 'node:module';
 import type { Command } from 'commander';
-import { type RunningServer, startServer } from '../app.ts';
 import { bootstrap, DEMO_REALM, type FirstRun } from '../bootstrap.ts';
 import type { Config } from '../config.ts';
 import { cannotStart } from '../errors.ts';
 import { type Installation, openInstallation } from '../installation.ts';
 import { issuerOf } from '../realms/issuer.ts';
+import { type RunningServer, startServer } from '../server.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import { banner } from './banner.ts';
 import type { Invocation } from './cli.ts';
@@ -17,7 +17,7 @@ import { examples } from './output.ts';
  * the first signal, in milliseconds, is the same one.
  */
 const SAME_SIGNAL_MS = 500;
-/** Requests under way get ten seconds (app.ts); what still runs a little later is left behind. */
+/** Requests under way get ten seconds (server.ts); what still runs a little later is left behind. */
 const SHUTDOWN_MS = 12_000;
 
 export function describeServe(serve: Command, { terminal, output }: Invocation): void {

@@ -12,7 +12,7 @@ import { posix } from 'node:path';
  */
 const ROWS: { rooms: string[]; siblings: boolean }[] = [
   { rooms: ['main', 'cli'], siblings: true },
-  { rooms: ['app', 'bootstrap', 'installation'], siblings: true },
+  { rooms: ['server', 'app', 'bootstrap', 'installation'], siblings: true },
   { rooms: ['oidc', 'login', 'account', 'admin', 'gate'], siblings: false },
   { rooms: ['http', 'telemetry'], siblings: true },
   { rooms: ['realms', 'policy', 'sessions', 'factors', 'delivery', 'logos', 'audit'], siblings: true },

@@ -8,7 +8,6 @@ import { createClient, type NewClient } from '../../src/admin/resources/clients.
 import type { Operator } from '../../src/admin/resources/context.ts';
 import { createRealm } from '../../src/admin/resources/realms.ts';
 import { createUser, type NewUser } from '../../src/admin/resources/users.ts';
-import { startServer } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type Keyring, masterKeyProvider } from '../../src/crypto/keyring.ts';
 import { Argon2Hasher } from '../../src/crypto/passwords.ts';
@@ -17,6 +16,7 @@ import { builtIn } from '../../src/factors/index.ts';
 import { type Installation, installedFactors } from '../../src/installation.ts';
 import type { Shorthand } from '../../src/policy/document.ts';
 import type { RealmSettings } from '../../src/realms/settings.ts';
+import { startServer } from '../../src/server.ts';
 import type { ClientRow } from '../../src/store/clients.ts';
 import type { Database } from '../../src/store/database.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
