@@ -7,7 +7,8 @@ import type { ConsoleSession } from '../http/relying.ts';
 import { say, type Words } from '../languages/messages.ts';
 import { browserOf } from '../sessions/browser.ts';
 import { browserName } from '../sessions/device-names.ts';
-import { isTrusted, knownDevice, lookUp, revokeTrust } from '../sessions/devices.ts';
+import { knownDevice, lookUp } from '../sessions/devices.ts';
+import { isTrusted, revokeTrust } from '../sessions/trusted-devices.ts';
 import { type DeviceRow, deleteDevice, devicesOf } from '../store/devices.ts';
 import { type AccountRequest, auditOrigin, common, done, takeNotice } from './room.ts';
 

@@ -5,8 +5,9 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { type Decision, PASSWORD } from '../policy/decide.ts';
 import { browserOf, keepSeries, keepToken } from '../sessions/browser.ts';
-import { type DeviceStanding, deviceFacts, type LookedUp, rememberDevice, useTrust } from '../sessions/devices.ts';
+import { type DeviceStanding, deviceFacts, type LookedUp, rememberDevice } from '../sessions/devices.ts';
 import type { SignIn, SignInState } from '../sessions/sign-ins.ts';
+import { useTrust } from '../sessions/trusted-devices.ts';
 import type { CredentialRow } from '../store/credentials.ts';
 import type { RealmRoom } from './room.ts';
 

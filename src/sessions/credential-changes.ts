@@ -11,8 +11,8 @@ import { type CredentialRow, credentialSeal, deleteCredential, deletePassword, i
 import { endEnrolmentPasses } from '../store/enrolment-passes.ts';
 import { voidRecoveries } from '../store/recoveries.ts';
 import type { Transaction } from '../store/rows.ts';
-import { revokeTrust } from './devices.ts';
 import { endSessionsIn } from './sessions.ts';
+import { revokeTrust } from './trusted-devices.ts';
 
 interface Whose {
   realmId: string;

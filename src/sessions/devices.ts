@@ -1,61 +1,30 @@
 /**
- * The browsers that users sign in with: known ones, and trusted ones.
+ * The browsers that users sign in with, as those users know them.
  *
  * A **known** device is a browser with which a sign-in of this user was complete. Its cookie holds a random token, is never
  * read as proof of anything, and does three things: a browser without it is a new device to the policy; the user's password
  * has a counter of its own on it (throttle.ts); and the factor that was used here last is asked first. When somebody else
  * signs in with the same browser, it gets a new cookie for everybody: one that was planted is worth nothing after that.
  *
- * A **trusted** device is a known one whose user asked to be spared the second factor there. It raises nothing (mfa.md
- * section 3, rows 6 to 8). Its second cookie holds a token of a series, which moves on with each use:
- *
- *     T0 ─ use ─► T1 ─ use ─► T2      each is HMAC(the realm's secret, device and the token before)
- *
- * Only hashes are stored. A token that was used before says that somebody has a copy: the series ends, for the thief and
- * for the owner. Two requests of one browser at once both come with T0, though, and an answer may get lost on its way.
- * So for TOLERANCE_MS after a move the token before it is answered with the very same T1, which can be computed from it
- * and nothing else; a thief with a copy of T0 in those seconds gets the same T1 as its owner, and the series ends at the
- * next use by either.
+ * A known device may be a **trusted** one as well (trusted-devices.ts). Both are read with one query, and judged here.
  */
 import { randomUUID } from 'node:crypto';
 import type { AuditOrigin } from '../audit/event.ts';
-import { record } from '../audit/record.ts';
-import { hmac, randomToken, sha256 } from '../crypto/codes.ts';
-import { derive } from '../crypto/keyring.ts';
+import { randomToken, sha256 } from '../crypto/codes.ts';
 import type { Facts } from '../policy/policy.ts';
 import type { Database } from '../store/database.ts';
-import {
-  type At,
-  type DeviceRow,
-  devicesAt,
-  endTrust,
-  insertDevice,
-  newestTrust,
-  noteNetwork,
-  renameBrowser,
-  rotateTrust,
-  type SeenAt,
-  touchDevice,
-  trimDevices,
-  trustDevice,
-} from '../store/devices.ts';
-import type { Queries, Transaction } from '../store/rows.ts';
+import { type DeviceRow, insertDevice, noteNetwork, renameBrowser, touchDevice, trimDevices } from '../store/devices.ts';
+import type { Queries } from '../store/rows.ts';
+import { type At, devicesAt, type SeenAt } from '../store/seen-devices.ts';
 import { lockUser } from '../store/users.ts';
 import { networkOf } from './addresses.ts';
 import type { Browser, Series } from './browser.ts';
+import { basisOf, beginSeries, type CredentialShape, endCopied, isOfNow, type TrustedDevice, type Whom } from './trusted-devices.ts';
 
-const SECOND = 1_000;
-const DAY = 86_400 * SECOND;
-
-/** For how long the token before the newest is still that of the same browser: longer than a page takes to load, shorter than somebody takes to use a copy. */
-const TOLERANCE_MS = 10 * SECOND;
-/** Whatever the policy says. */
-const LONGEST_TRUST_MS = 30 * DAY;
-const MOST_TRUSTED = 5;
 /** Who signs in with private windows has a new one each time. */
 const MOST_KNOWN = 30;
-/** A network that is known is written once in this time. */
-const NETWORK_EVERY_MS = DAY;
+/** A network that is known is written once a day. */
+const NETWORK_EVERY_MS = 86_400_000;
 const MAX_USER_AGENT = 300;
 
 /** What is stored of a user at this browser. */
@@ -66,17 +35,12 @@ export interface DeviceStanding {
   /** Undefined for a browser that the user has not signed in with. */
   device: DeviceRow | undefined;
   /** The token of a device that is trusted now. */
-  trusted: { device: DeviceRow; token: string } | null;
+  trusted: TrustedDevice | null;
   /** A device whose token was used before, or came from another browser. */
   copied: DeviceRow | undefined;
   /** How many devices the user has. */
   count: number;
   facts: Pick<Facts, 'device' | 'risk'>;
-}
-
-interface Whom {
-  realmId: string;
-  userId: string;
 }
 
 /** What a browser is looked up by. */
@@ -138,25 +102,6 @@ export async function deviceFacts(
   if (!standing.copied) return standing;
   await endCopied(db, whom, standing.copied, browser, now);
   return { ...standing, trusted: null, facts: { ...standing.facts, device: null } };
-}
-
-/**
- * Uses the trust of a device: the token moves on. Undefined when it is worth nothing any more, because it was revoked, or
- * used by somebody else, since it was read.
- */
-export async function useTrust(
-  db: Database,
-  trusted: NonNullable<DeviceStanding['trusted']>,
-  browser: Browser,
-  origin: AuditOrigin,
-): Promise<Series | undefined> {
-  const { device, token } = trusted;
-  const next = nextToken(browser, device.id, token);
-  const hash = { newest: sha256(token), next: sha256(next) };
-  const moved = await rotateTrust(db.knex, device, hash, origin.at);
-  if (!moved && (await newestTrust(db.knex, device)) !== hash.next) return undefined;
-  await record(db.knex, origin, { type: 'mfa.trusted_device.used', details: { device: device.id } });
-  return { id: device.id, token: next };
 }
 
 /** A sign-in that is complete. */
@@ -223,72 +168,6 @@ export async function rememberDevice(
   });
 }
 
-/** The first token of a series. The oldest of a user's trusted devices makes room for a sixth. */
-async function beginSeries(
-  trx: Transaction,
-  { realmId, userId, credentials, id, seconds }: CompleteSignIn & { id: string; seconds: number },
-  origin: AuditOrigin,
-): Promise<Series> {
-  const now = origin.at;
-  const token = randomToken();
-  const until = now + Math.min(seconds * SECOND, LONGEST_TRUST_MS);
-  await trustDevice(trx, { realmId, id }, { hash: sha256(token), before: null, rotatedAt: now, trustedAt: now, until, basis: basisOf(credentials) });
-  await record(trx, origin, { type: 'mfa.trusted_device.added', details: { device: id, until } });
-  await revokeTrust(trx, { realmId, userId }, { butNewest: MOST_TRUSTED }, 'limit', origin);
-  return { id, token };
-}
-
-/**
- * Ends the trust of a user's devices, in the transaction of what it ends with: a password that is set, a factor that comes,
- * goes or is switched off, a sign-out everywhere. Also without it trust is worth nothing once the credentials are others;
- * this says so, and keeps it from coming back with a factor that is switched on again.
- */
-export async function revokeTrust(
-  queries: Queries,
-  { realmId, userId }: Whom,
-  which: { id?: string; hash?: string; butNewest?: number },
-  reason: 'user' | 'administrator' | 'credentials' | 'sign-out' | 'reuse' | 'limit',
-  origin: AuditOrigin,
-): Promise<string[]> {
-  const devices = await endTrust(queries, realmId, userId, which);
-  if (devices.length > 0) await record(queries, { ...origin, subject: userId }, { type: 'mfa.trusted_device.revoked', details: { devices, reason } });
-  return devices;
-}
-
-/** Whether a device is trusted as of now, for lists: the same as for a sign-in, but for the token. */
-export const isTrusted = ({ trust }: DeviceRow, credentials: readonly CredentialShape[], now: number): boolean =>
-  trust !== null && trust.until > now && trust.basis === basisOf(credentials);
-
-async function endCopied(
-  db: Database,
-  { realmId, userId, clientId = null }: Whom & { clientId?: string | null },
-  device: DeviceRow,
-  browser: Browser,
-  now: number,
-) {
-  const { id, trust } = device;
-  if (!trust) return;
-  const origin = { realmId, at: now, actor: userId, subject: userId, clientId, ip: browser.ip, userAgent: browser.userAgent };
-  await db.transaction(async (trx) => {
-    const ended = await revokeTrust(trx, { realmId, userId }, { id, hash: trust.hash }, 'reuse', origin);
-    if (ended.length > 0) await record(trx, origin, { type: 'mfa.trusted_device.reuse_detected', details: { device: id } });
-  });
-}
-
-/** What trust depends on. */
-export interface CredentialShape {
-  id: string;
-  enabled: boolean;
-}
-
-const basisOf = (credentials: readonly CredentialShape[]): string =>
-  sha256(JSON.stringify(credentials.map(({ id, enabled }) => `${id} ${enabled}`).sort()));
-
-function isOfNow(trust: NonNullable<DeviceRow['trust']>, token: string, now: number): boolean {
-  const hash = sha256(token);
-  return hash === trust.hash || (hash === trust.before && now - trust.rotatedAt <= TOLERANCE_MS);
-}
-
 /**
  * What is unusual. Until everything that a user has was shown once, a browser stays new: a password alone must not make it
  * known. The very first sign-in of a user is unlike nothing.
@@ -301,5 +180,3 @@ function risksOf({ networkIsKnown, hasHistory }: LookedUp, browser: Browser, dev
 }
 
 const hashOf = (browser: Browser): string | null => (browser.token === null ? null : sha256(browser.token));
-
-const nextToken = (browser: Browser, id: string, token: string): string => hmac(derive(browser.realm.rootSecret, 'trusted devices'), id, token);

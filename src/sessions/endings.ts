@@ -13,8 +13,8 @@ import type { Transaction } from '../store/rows.ts';
 import { deleteConsent, grantsAt, offlineGrants } from '../store/session-lists.ts';
 import { updateUser } from '../store/user-changes.ts';
 import { lockUser } from '../store/users.ts';
-import { revokeTrust } from './devices.ts';
 import { endSessionsIn } from './sessions.ts';
+import { revokeTrust } from './trusted-devices.ts';
 
 interface Whose {
   realmId: string;

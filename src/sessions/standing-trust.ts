@@ -3,9 +3,10 @@
  * a sign-in a question, and whether it would do so now.
  */
 import type { Facts } from '../policy/policy.ts';
-import { devicesAt, devicesOf } from '../store/devices.ts';
+import { devicesOf } from '../store/devices.ts';
 import type { Queries } from '../store/rows.ts';
-import { type CredentialShape, isTrusted } from './devices.ts';
+import { devicesAt } from '../store/seen-devices.ts';
+import { type CredentialShape, isTrusted } from './trusted-devices.ts';
 
 interface Whom {
   realmId: string;

@@ -4,7 +4,7 @@
  */
 import type { Knex } from 'knex';
 import { waysTo } from './effective-roles.ts';
-import { namedRoles } from './user-facts.ts';
+import { namedRoles } from './named-roles.ts';
 
 export const COVERAGE_STATES = ['none', 'grace', 'aal2', 'phr'] as const;
 export type CoverageState = (typeof COVERAGE_STATES)[number];

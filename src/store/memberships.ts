@@ -1,7 +1,7 @@
 /** Which roles and groups many users have, in two queries however many there are. */
 import type { Knex } from 'knex';
 import { waysTo } from './effective-roles.ts';
-import { namedRoles } from './user-facts.ts';
+import { namedRoles } from './named-roles.ts';
 
 export interface Memberships {
   username: string;

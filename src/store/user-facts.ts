@@ -11,10 +11,11 @@ import type { Knex } from 'knex';
 import { LRUCache } from 'lru-cache';
 import type { Level } from '../policy/assurance.ts';
 import { type CredentialRecord, type CredentialRow, credentialFrom } from './credentials.ts';
-import { type At, joinSeen, type SeenAt, type SeenRecord, seenFrom } from './devices.ts';
 import { givenRoles, groupsOf, isGiven, waysTo } from './effective-roles.ts';
+import { ofClients, rolesNamed } from './named-roles.ts';
 import { storedLevel } from './policies.ts';
 import { bool, fromJson, stringMap } from './rows.ts';
+import { type At, joinSeen, type SeenAt, type SeenRecord, seenFrom } from './seen-devices.ts';
 import { RESET_NOTE } from './user-notes.ts';
 import type { UserRow } from './users.ts';
 
@@ -281,23 +282,4 @@ function administers(isMaster: boolean): { sql: string; bindings: string[] } {
     sql: `${here} or clients.client_id like ? or (roles.client_id is null and roles.name in (?, ?))`,
     bindings: ['%-realm', 'admin', 'create-realm'],
   };
-}
-
-/** Roles by the names that a policy gives them. */
-export const namedRoles = (knex: Knex, realmId: string, names: readonly string[]): Knex.QueryBuilder =>
-  rolesNamed(knex, realmId, names, ofClients(names));
-
-/** The client_ids and role names that `client:role` may stand for. A client_id may have a colon in it, so each place is tried. */
-const ofClients = (names: readonly string[]): string[][] =>
-  names.flatMap((name) => [...name.matchAll(/:/g)].map(({ index }) => [name.slice(0, index), name.slice(index + 1)]));
-
-function rolesNamed(knex: Knex, realmId: string, names: readonly string[], pairs: readonly string[][]): Knex.QueryBuilder {
-  return knex('roles')
-    .leftJoin('clients', (on) => on.on('clients.realm_id', 'roles.realm_id').andOn('clients.id', 'roles.client_id'))
-    .where('roles.realm_id', realmId)
-    .where((either) => {
-      void either.where((ofRealm) => ofRealm.whereNull('roles.client_id').whereIn('roles.name', [...names]));
-      if (pairs.length > 0) void either.orWhereIn(['clients.client_id', 'roles.name'], [...pairs]);
-    })
-    .select({ id: 'roles.id', holder_id: 'roles.id' });
 }

@@ -5,7 +5,7 @@ import { createGroup } from '../../src/admin/resources/groups.ts';
 import { changePolicy } from '../../src/admin/resources/policy.ts';
 import { createRole } from '../../src/admin/resources/roles.ts';
 import { createFactors } from '../../src/factors/index.ts';
-import { revokeTrust } from '../../src/sessions/devices.ts';
+import { revokeTrust } from '../../src/sessions/trusted-devices.ts';
 import { assignRole } from '../../src/store/roles.ts';
 import { Agent, formsOf } from '../support/agent.ts';
 import { giveApp } from '../support/attack.ts';

@@ -1,7 +1,8 @@
 /** Known and trusted devices: what a browser's cookies are worth, to whom, and for how long. */
 import { randomUUID } from 'node:crypto';
 import { type Browser, browserOf, keepSeries, keepToken, type Series } from '../../../src/sessions/browser.ts';
-import { type CredentialShape, deviceFacts, isTrusted, lookUp, rememberDevice, revokeTrust, useTrust } from '../../../src/sessions/devices.ts';
+import { deviceFacts, lookUp, rememberDevice } from '../../../src/sessions/devices.ts';
+import { type CredentialShape, isTrusted, revokeTrust, useTrust } from '../../../src/sessions/trusted-devices.ts';
 import { auditEvents } from '../../../src/store/audit.ts';
 import { type Database, openDatabase } from '../../../src/store/database.ts';
 import { devicesOf } from '../../../src/store/devices.ts';
