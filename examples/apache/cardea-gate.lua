@@ -54,8 +54,18 @@ local function strip_cookie(r)
   r.headers_in['Cookie'] = #kept > 0 and table.concat(kept, '; ') or nil
 end
 
--- Written here, not taken from the request: the gate believes what this proxy says.
+-- What `Connection` names goes no further than the next server: by it, a browser would have the identity left out. And of
+-- upgrades a WebSocket alone, for nobody is asked about what follows one (h2c: whatever the site has).
+local function tidy_connection(r)
+  local is_socket = (r.headers_in['Upgrade'] or ''):lower() == 'websocket'
+  local is_last = (r.headers_in['Connection'] or ''):lower():find('close', 1, true)
+  r.headers_in['Upgrade'] = is_socket and 'websocket' or nil
+  r.headers_in['Connection'] = is_socket and 'Upgrade' or is_last and 'close' or nil
+end
+
+-- Written here, not taken from the request: the gate believes what this proxy says, and so does the site.
 local function say_where(r, site)
+  r.headers_in['Host'] = site.host
   r.headers_in['X-Forwarded-Host'] = site.host
   r.headers_in['X-Forwarded-Proto'] = site.proto
   r.headers_in['X-Forwarded-For'] = r.useragent_ip
@@ -86,6 +96,7 @@ local gate = {}
 -- What a virtual host calls for each request; `site` has `gate` (https://…/realms/NAME/gate), `host` and `proto`.
 function gate.check(r, site)
   strip_identity(r)
+  tidy_connection(r)
   if is_odd(r.unparsed_uri) or r.uri:find('%c') then return 400 end
   say_where(r, site)
   if OWN[r.uri] then return apache2.OK end

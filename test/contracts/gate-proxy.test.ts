@@ -150,6 +150,28 @@ for (const [name, { program, host, start }] of Object.entries(PROXIES)) {
     t.is(upgraded.headers['x-seen'], user.id);
   });
 
+  test(`${name}: nothing but a WebSocket is an upgrade, or the connection that it leaves would lead past the gate`, async (t) => {
+    const { cookie } = await signedIn();
+    const asked = { 'http2-settings': 'AAMAAABkAAQCAAAAAAIAAAAA', cookie };
+    for (const connection of ['Upgrade', 'Upgrade, HTTP2-Settings'])
+      for (const upgrade of ['h2c', 'H2C', 'websocket, h2c', 'h2c, websocket', 'TLS/1.0'])
+        for (const path of ['/open/x', '/x']) t.not((await raw(path, { ...asked, connection, upgrade })).status, 101, `${path} ${upgrade}`);
+  });
+
+  test(`${name}: identity headers in no spelling, nothing of the real ones taken away, and no host but the site’s own`, async (t) => {
+    const { cookie, user } = await signedIn();
+    // Every sign that a header's name may have and some server takes for a dash or an underscore.
+    const signs = Array.from("!#$%&'*+-.^_`|~");
+    const forged = signs.flatMap((sign) => [`X${sign}Auth${sign}Request${sign}User`, `X-Auth${sign}Request-Groups`, `x_auth${sign}request.roles`]);
+    const answer = await raw('/x', { ...Object.fromEntries(forged.map((header) => [header, 'root'])), cookie });
+    t.is(answer.status, 200);
+    t.false(answer.text.includes('root'), answer.text);
+    // What `Connection` names is for the next hop alone (RFC 9110 section 7.6.1): proxies leave it out.
+    const hidden = await raw('/x', { cookie, connection: 'close, X-Auth-Request-User, x-auth-request-acr' });
+    if (hidden.status !== 400) t.like(seenIn(hidden.text).headers, { 'x-auth-request-user': user.id, 'x-auth-request-acr': 'aal1' });
+    for (const told of ['evil.example', 'evil.example:443']) t.false((await raw('/x', { cookie, host: told })).text.includes('evil.example'), told);
+  });
+
   test(`${name}: a role opens its path from the next request on, and is told`, async (t) => {
     const { cardea, realm, role, cookie, user } = await signedIn();
     t.is((await raw('/admin/x', { cookie })).status, 403);

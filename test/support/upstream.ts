@@ -1,4 +1,4 @@
-/** A site behind a real proxy: it answers with the request that reached it, and takes any WebSocket. */
+/** A site behind a real proxy: it answers with the request that reached it, and takes any upgrade of a connection. */
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { atEnd } from './cleanup.ts';
 import { freePort } from './postgres.ts';
@@ -26,8 +26,8 @@ export async function startUpstream(): Promise<string> {
     });
   });
   server.on('upgrade', (incoming, socket) => {
-    const seen = `X-Seen: ${incoming.headers['x-auth-request-user']}`;
-    socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${seen}\r\n\r\n`);
+    const { upgrade, 'x-auth-request-user': user } = incoming.headers;
+    socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: ${upgrade}\r\nConnection: Upgrade\r\nX-Seen: ${user}\r\n\r\n`);
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   atEnd(() => {
