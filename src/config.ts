@@ -4,13 +4,29 @@
  *
  * An empty variable counts as absent, as compose files and unit files leave them.
  */
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { authoritiesFile, type ClientCertificates, certificateHeader } from './config/client-certificates.ts';
 import { type DeliveryConfig, readDelivery } from './config/delivery.ts';
-import { type AllowedTarget, allowedTargets, entriesOf } from './config/outbound.ts';
-import { type MasterKey, parseMasterKeys } from './crypto/keyring.ts';
+import { type AllowedTarget, allowedTargets } from './config/outbound.ts';
+import {
+  clientId,
+  databaseUrl,
+  EXAMPLE_ORIGIN,
+  hostName,
+  listed,
+  MAKE_KEY,
+  masterKeys,
+  metricsToken,
+  name,
+  oneOf,
+  onOrOff,
+  originOnly,
+  secretOf,
+  shown,
+  whole,
+} from './config/values.ts';
+import type { MasterKey } from './crypto/keyring.ts';
 
 export interface Config extends DeliveryConfig {
   /** 0 means any free port; then the origin was given. */
@@ -81,82 +97,6 @@ const [ARGON2_DEFAULT] = ARGON2_FLOORS;
 const PASSWORD_CHARACTERS = 8;
 /** Nobody has to remember it. */
 const SECRET_CHARACTERS = 16;
-
-const shown = (value: string): string => JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
-
-const whole = (min: number, max: number, example: number) =>
-  z
-    .string()
-    .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max, {
-      error: (issue) => `is ${shown(String(issue.input))}, not a whole number from ${min} to ${max}; for example ${example}`,
-    })
-    .transform(Number);
-
-const oneOf = <const Values extends readonly string[]>(values: Values, example: Values[number]) =>
-  z
-    .string()
-    .toLowerCase()
-    .pipe(z.enum(values, { error: (issue) => `is ${shown(String(issue.input))}, not one of ${values.join(', ')}; for example ${example}` }));
-
-const onOrOff = oneOf(['on', 'off', 'true', 'false', '1', '0'], 'off').transform((text) => ['on', 'true', '1'].includes(text));
-
-const hostName = z.string().refine((text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text), {
-  error: (issue) =>
-    `is ${shown(String(issue.input))}, not an address or name to listen on (without scheme or port); for example 127.0.0.1, or 0.0.0.0 for every interface`,
-});
-
-const EXAMPLE_ORIGIN = 'for example https://id.example.com';
-const originOnly = z.string().transform((text, context) => {
-  const wrong = (what: string): never => {
-    context.issues.push({ code: 'custom', message: `${what}; ${EXAMPLE_ORIGIN}`, input: text });
-    return z.NEVER;
-  };
-  const url = URL.parse(text);
-  // What may hold a password is not repeated.
-  if (text.includes('@')) return wrong('holds an @, and an origin has neither user name nor password');
-  if (url === null || !/^https?:\/\/[^/]/i.test(text)) return wrong(`is ${shown(text)}, not an http or https origin`);
-  if (!/^[^:]+:\/\/[^/?#\\]+\/?$/.test(text))
-    return wrong(`is ${shown(text)}, which has more than scheme, host and port: no path, query or fragment`);
-  return url.origin;
-});
-
-const listed = z.string().transform(entriesOf);
-
-const databaseUrl = z.string().refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text), {
-  error:
-    'is not the address of a PostgreSQL database; for example postgresql://user:password@db.example.com:5432/cardea (write @ : / ? # in the password as %40 %3A %2F %3F %23)',
-});
-
-const masterKeys = z.string().transform((text, context) => {
-  try {
-    return parseMasterKeys(text);
-  } catch (error) {
-    const what = error instanceof Error ? error.message : 'it cannot be read';
-    context.issues.push({
-      code: 'custom',
-      message: `cannot be used: ${what}; a right value is id:KEY[,older…], KEY made by ${MAKE_KEY}`,
-      input: undefined,
-    });
-    return z.NEVER;
-  }
-});
-const MAKE_KEY = `node -p "crypto.randomBytes(32).toString('base64url')"`;
-
-const name = z.string().refine((text) => text.length <= 255 && /^[^\p{C}]+$/u.test(text), {
-  error: 'is longer than 255 characters or holds control characters; for example admin',
-});
-const clientId = z.string().refine((text) => text.length <= 255 && /^[\x21-\x7e]+$/.test(text), {
-  error: 'may hold up to 255 visible ASCII characters without spaces; for example terraform',
-});
-const secretOf = (characters: number, example: string) =>
-  z.string().refine((text) => [...text].length >= characters && text.length <= 1024, {
-    error: `has fewer than ${characters} characters, or more than 1024; ${example}`,
-  });
-
-/** As RFC 6750 section 2.1 has tokens. */
-const metricsToken = z.string().refine((text) => /^[A-Za-z0-9._~+/-]{16,1024}=*$/.test(text), {
-  error: `is not a token of at least 16 letters, digits and . _ ~ + / -; make one by ${MAKE_KEY}`,
-});
 
 /**
  * Reads and checks all settings.

@@ -2,26 +2,24 @@
 import type Koa from 'koa';
 import type { AuditEvent } from '../audit/event.ts';
 import { record } from '../audit/record.ts';
-import { AppError, conflict, forbidden, gone } from '../errors.ts';
+import { AppError, conflict, forbidden } from '../errors.ts';
 import { alarmIsRecorded } from '../http/alarm.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { formActionOf, securityHeaders } from '../http/headers.ts';
 import { askLanguage } from '../http/language.ts';
 import { say } from '../languages/messages.ts';
-import { loginPath, realmPath } from '../realms/issuer.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { addressOf } from '../sessions/addresses.ts';
 import { browserOf } from '../sessions/browser.ts';
-import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
 import type { Transaction } from '../store/rows.ts';
-import { userById } from '../store/users.ts';
 import { currentRequestId } from '../telemetry/log.ts';
 import { beginChallenge, challengeStep, mustBegin } from './challenge.ts';
 import { answerConsent, showConsent } from './consent.ts';
-import { beginDiscovery, discoveryStep, rediscover } from './discovery.ts';
+import { currentLogin, requireNewestBrowser, selfOf, setCookie, signInAgain, storedLogin } from './current-login.ts';
+import { discoveryStep, rediscover } from './discovery.ts';
 import { beginEnrolment, declineStep, enrolStep, skipStep } from './enrolment.ts';
 import { fieldsOf, hasAnswer, type LoginForm, type Posted, readPosted, retyped } from './form.ts';
-import { next, start } from './machine.ts';
+import { next } from './machine.ts';
 import { hasPage, problemOn, showLost, showPage } from './pages.ts';
 import { isRequiredDue, requiredBegin, requiredLeave, requiredStep } from './required-actions.ts';
 import type { Login, LoginDeps, LoginPort, LoginRequest } from './room.ts';
@@ -252,68 +250,6 @@ async function refuse(request: LoginRequest, login: Login, status = 403): Promis
   if (ctx.method === 'POST') await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), ended);
   redirectTo(ctx, await port.deny(ctx, REFUSALS[refusal ?? 'cancelled']));
 }
-
-const storedLogin = ({ asked, realm, signIns, at }: LoginRequest): Promise<Login | undefined> =>
-  asked.login ? signIns.open(asked.login.row, at) : signIns.load(realm.realm.id, asked.cid, at);
-
-/** The sign-in of this interaction, begun when there is none; undefined when another request began it in this moment. */
-async function currentLogin(request: LoginRequest): Promise<Login | undefined> {
-  const { asked, realm, signIns, at } = request;
-  const login = await storedLogin(request);
-  if (login) {
-    await requireNewestBrowser(request, login);
-    if (login.row.uid === asked.uid) return login;
-    // The provider has asked once more within the same request, such as after consent: begin again in the same browser.
-    const state = await firstState(request, login.row.createdAt);
-    if (!(await signIns.advance(login, state, { renew: false, uid: asked.uid }))) return undefined;
-    return signIns.load(realm.realm.id, asked.cid, at);
-  }
-  const state = await firstState(request, at);
-  const begun = await signIns.begin({ realmId: realm.realm.id, id: asked.cid, uid: asked.uid, state, now: at, expiresAt: asked.expiresAt });
-  if (!begun) {
-    // It was begun in this moment, or long ago, and is over.
-    if (!(await signIns.load(realm.realm.id, asked.cid, at))) throw gone(say('error.signInOver'));
-    return undefined;
-  }
-  setCookie(request, begun.cookie);
-  return begun.signIn;
-}
-
-async function firstState(request: LoginRequest, startedAt: number): Promise<LoginState> {
-  const { asked, realm, db } = request;
-  const answers = asked.session && !asked.selects && (asked.subject === undefined || asked.subject === asked.session.accountId);
-  const user = asked.session && answers ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
-  const userId = user?.enabled ? user.id : null;
-  const rules = await rulesOf(request, { row: { createdAt: startedAt }, state: null }, userId);
-  return start(rules, { userId, discovery: await beginDiscovery(request) }, request.at);
-}
-
-async function requireNewestBrowser(request: LoginRequest, login: Login | undefined): Promise<void> {
-  if (!login || isNewestCookie(login.row, request.ctx.cookies.get(transactionCookie(request.asked.cid)))) return;
-  await record(request.db.knex, auditOrigin(request, login, undefined), { type: 'flow.refused', details: { reason: 'another browser' } });
-  throw new AppError({
-    code: 'other_browser',
-    status: 403,
-    message: say('error.otherBrowser'),
-    link: signInAgain(request),
-  });
-}
-
-function setCookie({ ctx, asked, realm, origin, at }: LoginRequest, value: string): void {
-  ctx.cookies.set(transactionCookie(asked.cid), value, {
-    path: realmPath(realm.realm.name),
-    httpOnly: true,
-    sameSite: 'lax',
-    secure: origin.startsWith('https:'),
-    signed: false,
-    overwrite: true,
-    maxAge: Math.max(0, asked.expiresAt - at),
-  });
-}
-
-const signInAgain = ({ asked }: LoginRequest) => ({ href: asked.again, label: say('login.signInAgain') });
-
-const selfOf = ({ origin, realm, asked }: LoginRequest): string => `${origin}${loginPath(realm.realm.name, asked.uid)}`;
 
 function redirectTo(ctx: Koa.Context, location: string): void {
   ctx.status = 303;

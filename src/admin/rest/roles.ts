@@ -1,77 +1,23 @@
-/** Roles over REST: of the realm and of its clients by their names, and each by its id; what they contain and who was given them. */
+/** Roles over REST: of the realm and of its clients by their names, and each by its id; who was given them. What they contain: role-composites.ts. */
 import { z } from 'zod';
 import { notFound } from '../../errors.ts';
 import { clientByClientId } from '../../store/clients.ts';
 import { groupsWithRole } from '../../store/group-lists.ts';
-import { containedRoles, findRoles, type ShownRole, usersWithRole } from '../../store/role-lists.ts';
-import {
-  addContained,
-  changeRole,
-  removeContained,
-  removeRoleById,
-  requireRoleById,
-  requireRoleByName,
-  rolesMeant,
-} from '../resources/role-changes.ts';
+import { findRoles, type ShownRole, usersWithRole } from '../../store/role-lists.ts';
+import { addContained, changeRole, removeRoleById, requireRoleById, rolesMeant } from '../resources/role-changes.ts';
 import { createRole } from '../resources/roles.ts';
 import { requireGrantable, requireTakeable } from './grantable.ts';
 import { namedOrWhole, representedGroup, shownName } from './group-representation.ts';
 import { flag, id, inRealm, type ManagementRole, type Operation, paging, type RealmCall } from './operation.ts';
 import { clientOfRealm } from './role-clients.ts';
-import { representedRole, roleIn, roleRepresentation, rolesIn } from './role-representation.ts';
+import { composites } from './role-composites.ts';
+import { BY_ID, byId, byName, CLIENT, type Door, ownerOf, place, REALM, roleOf } from './role-doors.ts';
+import { representedRole, roleIn, roleRepresentation } from './role-representation.ts';
 import { emptied, userRepresentation } from './user-representation.ts';
 import { representedMembers } from './users.ts';
 
-/** A role is reached by a name below the realm or a client, or by its id. */
-interface Door {
-  key: string;
-  path: string;
-  tag: string;
-  view: readonly ManagementRole[];
-  manage: readonly ManagementRole[];
-}
-
-const REALM: Door = { key: 'roles', path: '/realms/{realm}/roles', tag: 'Roles', view: ['view-realm', 'manage-realm'], manage: ['manage-realm'] };
-const CLIENT: Door = {
-  key: 'clients.roles',
-  path: '/realms/{realm}/clients/{id}/roles',
-  tag: 'Client roles',
-  view: ['view-clients', 'manage-clients'],
-  manage: ['manage-clients'],
-};
-const BY_ID: Door = {
-  key: 'roles-by-id',
-  path: '/realms/{realm}/roles-by-id',
-  tag: 'Roles by id',
-  view: [...REALM.view, ...CLIENT.view],
-  manage: [...REALM.manage, ...CLIENT.manage],
-};
-
 /** Whoever maps roles has to see which there are. */
 const LISTERS: readonly ManagementRole[] = ['view-users', 'manage-users', 'query-users', 'query-groups', 'query-clients'];
-
-/** Keycloak answers all of them unless asked otherwise; this is more than anybody reads. */
-const MOST = 10_000;
-const everything = { first: 0, max: MOST };
-const place = ({ first = 0, max = MOST }: { first?: number | undefined; max?: number | undefined }) => ({ first, max });
-
-type Named = { id?: string | undefined; name?: string | undefined };
-const byName = { id: id.optional(), name: id };
-const byId = { id };
-
-/** The row id of the client in a path; null for the realm. */
-async function ownerOf({ operator, realm }: RealmCall, door: Door, { id: client }: Named): Promise<string | null> {
-  return door === CLIENT ? (await clientOfRealm(operator, realm, client ?? '')).id : null;
-}
-
-/** The role of a path. By id it may be of either kind, and needs that kind's roles. */
-async function roleOf(call: RealmCall, door: Door, params: Named, purpose: 'view' | 'manage'): Promise<ShownRole> {
-  const { operator, realm, access } = call;
-  if (door !== BY_ID) return requireRoleByName(operator, realm, await ownerOf(call, door, params), params.name ?? '');
-  const role = await requireRoleById(operator, realm, params.id ?? '');
-  access.require(...(role.clientId === null ? REALM : CLIENT)[purpose]);
-  return role;
-}
 
 const containers = (door: Door): readonly Operation[] => [
   inRealm({
@@ -183,100 +129,6 @@ const single = (door: Door): readonly Operation[] => {
     ...composites(door, path, common),
   ];
 };
-
-function composites(
-  door: Door,
-  path: string,
-  common: { tag: string; params: { id: z.ZodOptional<z.ZodString> | z.ZodString; name: z.ZodOptional<z.ZodString> | z.ZodString } },
-): readonly Operation[] {
-  const { key } = door;
-  const query = { ...paging, search: z.string().max(255).optional() };
-  return [
-    inRealm({
-      ...common,
-      id: `${key}.composites.list`,
-      method: 'GET',
-      path: `${path}/composites`,
-      summary: 'What a role contains',
-      roles: door.view,
-      status: 200,
-      query,
-      answer: z.array(roleRepresentation),
-      async run(call, { params, query }) {
-        const role = await roleOf(call, door, params, 'view');
-        const found = await containedRoles(call.operator.db.knex, call.realm.id, role.id, undefined, place(query), query.search);
-        return { body: found.map((one) => representedRole(one, true)) };
-      },
-    }),
-    inRealm({
-      ...common,
-      id: `${key}.composites.add`,
-      method: 'POST',
-      path: `${path}/composites`,
-      summary: 'Make a role contain others, named by their ids',
-      roles: door.manage,
-      status: 204,
-      body: rolesIn,
-      async run(call, { params, body }) {
-        const role = await roleOf(call, door, params, 'manage');
-        const children = await rolesMeant(call.operator, call.realm, undefined, body);
-        await requireGrantable(call, children);
-        await addContained(call.operator, call.realm, role, children);
-        return {};
-      },
-    }),
-    inRealm({
-      ...common,
-      id: `${key}.composites.remove`,
-      method: 'DELETE',
-      path: `${path}/composites`,
-      summary: 'Take roles out of another, named by their ids',
-      roles: door.manage,
-      status: 204,
-      body: rolesIn,
-      async run(call, { params, body }) {
-        const role = await roleOf(call, door, params, 'manage');
-        const children = await rolesMeant(call.operator, call.realm, undefined, body);
-        await requireTakeable(call, children);
-        await removeContained(call.operator, call.realm, role, children);
-        return {};
-      },
-    }),
-    inRealm({
-      ...common,
-      id: `${key}.composites.realm`,
-      method: 'GET',
-      path: `${path}/composites/realm`,
-      summary: 'Realm roles that a role contains',
-      roles: door.view,
-      status: 200,
-      answer: z.array(roleRepresentation),
-      async run(call, { params }) {
-        const role = await roleOf(call, door, params, 'view');
-        const found = await containedRoles(call.operator.db.knex, call.realm.id, role.id, null, everything);
-        return { body: found.map((one) => representedRole(one, true)) };
-      },
-    }),
-    inRealm({
-      ...common,
-      params: { ...common.params, client: id },
-      id: `${key}.composites.client`,
-      method: 'GET',
-      path: `${path}/composites/clients/{client}`,
-      summary: 'Roles of a client that a role contains',
-      roles: door.view,
-      status: 200,
-      answer: z.array(roleRepresentation),
-      async run(call, { params }) {
-        const { operator, realm } = call;
-        const role = await roleOf(call, door, params, 'view');
-        const client = await clientOfRealm(operator, realm, params.client);
-        const found = await containedRoles(operator.db.knex, realm.id, role.id, client.id, everything);
-        return { body: found.map((one) => representedRole(one, true)) };
-      },
-    }),
-  ];
-}
 
 const holders = (door: Door): readonly Operation[] => [
   inRealm({
