@@ -14,6 +14,7 @@ import type { Keyring } from '../crypto/keyring.ts';
 import type { Notices } from '../delivery/notices.ts';
 import type { PasswordHasher } from '../factors/factor.ts';
 import type { Factors } from '../factors/index.ts';
+import { redirectTo } from '../http/redirect.ts';
 import type { ConsoleSession, Relying } from '../http/relying.ts';
 import { type MessageKey, say, type Words } from '../languages/messages.ts';
 import type { RealmContext } from '../realms/registry.ts';
@@ -92,8 +93,7 @@ const COOKIE = 'cardea_account_notice';
 /** Back to the front page, which says what was done. A cookie, not the address: a link cannot make the page say it. */
 export function done({ ctx, base, origin }: AccountRequest, notice: Notice | null, path: string = base): void {
   if (notice !== null) setNotice(ctx, base, origin, notice);
-  ctx.status = 303;
-  ctx.redirect(path);
+  redirectTo(ctx, path);
 }
 
 /** The notice for this page, once. */

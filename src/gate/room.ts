@@ -66,8 +66,3 @@ export function jarOf({ ctx, realm }: GateRequest, { id, origin }: Pick<GateRow,
   ctx.cookies.secure = secure;
   return { ctx, realm, owner: id, prefix: sessionCookie(origin), path: '/', secure };
 }
-
-export function redirectTo(ctx: Koa.Context, location: string): void {
-  ctx.status = 303;
-  ctx.redirect(location);
-}

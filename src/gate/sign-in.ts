@@ -8,6 +8,7 @@ import { randomToken, sha256 } from '../crypto/codes.ts';
 import { forbidden, notFound } from '../errors.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { setCookie, takeLoginState } from '../http/login-state.ts';
+import { redirectTo } from '../http/redirect.ts';
 import { say } from '../languages/messages.ts';
 import { isLevel, type Level, strongest } from '../policy/assurance.ts';
 import { type GateNeed, gateNeed } from '../policy/gate-rules.ts';
@@ -16,7 +17,7 @@ import { Throttle } from '../sessions/throttle.ts';
 import { deleteGateSession, type GateStanding, gateStanding, insertGateSession } from '../store/gate-sessions.ts';
 import { type GateRow, gateByOrigin } from '../store/gates.ts';
 import { type Verdict, verdictOf } from './check.ts';
-import { type GateRequest, jarOf, partyOf, redirectTo, sessionCookie } from './room.ts';
+import { type GateRequest, jarOf, partyOf, sessionCookie } from './room.ts';
 import { originAsked, ownTarget } from './site.ts';
 import { reasonOf, stopped } from './stopped.ts';
 

@@ -30,6 +30,7 @@ import { type UserRow, userById } from '../store/users.ts';
 import { createCodeFlow, type Party } from './code-flow.ts';
 import { type CookieJar, ownPath, setCookie, takeLoginState } from './login-state.ts';
 import { askRecent, isRecent } from './recent.ts';
+import { redirectTo } from './redirect.ts';
 
 export interface RelyingDeps {
   db: Database;
@@ -248,8 +249,3 @@ const REFUSALS = new Map<string, { title: MessageKey; message: MessageKey }>(
 );
 
 const sessionCookie = (console: ConsoleName): string => `cardea_${console}_session`;
-
-function redirectTo(ctx: Koa.Context, location: string): void {
-  ctx.status = 303;
-  ctx.redirect(location);
-}

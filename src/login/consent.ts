@@ -1,6 +1,7 @@
 /** Consent: the library's second prompt, for applications that are not the company's own. */
 import { record } from '../audit/record.ts';
 import type { AppError } from '../errors.ts';
+import { redirectTo } from '../http/redirect.ts';
 import { scopeWords } from '../realms/scope-words.ts';
 import { clientByClientId } from '../store/clients.ts';
 import { allowScopes } from '../store/consents.ts';
@@ -43,7 +44,7 @@ export async function answerConsent(request: LoginRequest, answer: string | unde
   };
   if (answer !== 'allow' || userId === null) {
     await record(db.knex, origin, { type: 'consent.denied', details: {} });
-    return redirect(request, await port.deny(ctx, { error: 'access_denied', error_description: 'the user did not allow it' }));
+    return redirectTo(ctx, await port.deny(ctx, { error: 'access_denied', error_description: 'the user did not allow it' }));
   }
   const client = await clientByClientId(db.knex, realm.realm.id, asked.clientId);
   if (client) {
@@ -52,10 +53,5 @@ export async function answerConsent(request: LoginRequest, answer: string | unde
       await record(trx, origin, { type: 'consent.given', details: { scopes: asked.scopes } });
     });
   }
-  return redirect(request, await port.allow(ctx));
-}
-
-function redirect({ ctx }: LoginRequest, location: string): void {
-  ctx.status = 303;
-  ctx.redirect(location);
+  return redirectTo(ctx, await port.allow(ctx));
 }

@@ -7,6 +7,7 @@ import { alarmIsRecorded } from '../http/alarm.ts';
 import { sameOrigin } from '../http/csrf.ts';
 import { formActionOf, securityHeaders } from '../http/headers.ts';
 import { askLanguage } from '../http/language.ts';
+import { redirectTo } from '../http/redirect.ts';
 import { say } from '../languages/messages.ts';
 import type { RealmContext } from '../realms/registry.ts';
 import { addressOf } from '../sessions/addresses.ts';
@@ -249,9 +250,4 @@ async function refuse(request: LoginRequest, login: Login, status = 403): Promis
       : { type: 'login.cancelled', details: {} };
   if (ctx.method === 'POST') await record(request.db.knex, auditOrigin(request, login, login.state.userId ?? undefined), ended);
   redirectTo(ctx, await port.deny(ctx, REFUSALS[refusal ?? 'cancelled']));
-}
-
-function redirectTo(ctx: Koa.Context, location: string): void {
-  ctx.status = 303;
-  ctx.redirect(location);
 }

@@ -7,6 +7,7 @@
  */
 import type { Configuration, ErrorOut, KoaContextWithOIDC } from 'oidc-provider';
 import { askedLanguage } from '../http/language.ts';
+import { redirectTo } from '../http/redirect.ts';
 import type { FormError } from '../http/render.ts';
 import { say } from '../languages/messages.ts';
 import { logoOf } from '../logos/shown.ts';
@@ -78,8 +79,7 @@ function problemOf(ctx: KoaContextWithOIDC, error: Error): FormError | undefined
 function reload(ctx: KoaContextWithOIDC, typed: unknown): void {
   const query = new URLSearchParams({ ...(typeof typed === 'string' ? { user_code: typed.slice(0, MOST_TYPED) } : {}), [STALE]: 'true' });
   const { action } = form(ctx);
-  ctx.status = 303;
-  ctx.redirect(`${action}${action.includes('?') ? '&' : '?'}${query}`);
+  redirectTo(ctx, `${action}${action.includes('?') ? '&' : '?'}${query}`);
 }
 
 async function showConfirmation(

@@ -13,6 +13,7 @@ import { forPrograms } from '../http/errors.ts';
 import { securityHeaders } from '../http/headers.ts';
 import { readFormText } from '../http/input.ts';
 import { askLanguage } from '../http/language.ts';
+import { redirectTo } from '../http/redirect.ts';
 import { say } from '../languages/messages.ts';
 import { loginPath, realmPath } from '../realms/issuer.ts';
 import { isNewestCookie, transactionCookie } from '../sessions/sign-ins.ts';
@@ -117,11 +118,6 @@ function asQuery(form: string): string {
     status: 413,
     message: say('error.requestTooLong'),
   });
-}
-
-function redirectTo(ctx: Koa.Context, location: string): void {
-  ctx.status = 303;
-  ctx.redirect(location);
 }
 
 const partsOf = (origin: string): { origin: string; host: string; scheme: string } => {

@@ -5,6 +5,7 @@
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { AppError } from '../errors.ts';
+import { redirectTo } from '../http/redirect.ts';
 import { say } from '../languages/messages.ts';
 import { COOKIES } from './names.ts';
 
@@ -24,8 +25,7 @@ export async function signOutAtOnce(ctx: KoaContextWithOIDC, cookie: { path: str
   ctx.cookies.set(COOKIES.session, null, cookie);
   const target = new URL(typeof back === 'string' ? back : ctx.oidc.urlFor('end_session_success'));
   if (typeof back === 'string' && typeof state === 'string') target.searchParams.set('state', state);
-  ctx.status = 303;
-  ctx.redirect(target.href);
+  redirectTo(ctx, target.href);
 }
 
 /**

@@ -4,6 +4,7 @@ import { forbidden, notFound } from '../../errors.ts';
 import { sameOrigin } from '../../http/csrf.ts';
 import { securityHeaders } from '../../http/headers.ts';
 import { setLanguage } from '../../http/language.ts';
+import { redirectTo } from '../../http/redirect.ts';
 import type { ConsoleSession } from '../../http/relying.ts';
 import { ENGLISH } from '../../languages/languages.ts';
 import { say } from '../../languages/messages.ts';
@@ -58,6 +59,5 @@ async function asAdministrator(request: AdminRequest, page: (request: AdminReque
 async function arrive({ relying, ctx, master }: AdminRequest): Promise<void> {
   const arrival = await relying.callback(ctx, master, 'admin');
   if (!arrival) return;
-  ctx.status = 303;
-  ctx.redirect(arrival.returnTo);
+  redirectTo(ctx, arrival.returnTo);
 }

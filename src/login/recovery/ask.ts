@@ -11,6 +11,7 @@ import { sayPlainly } from '../../delivery/letter.ts';
 import { AppError } from '../../errors.ts';
 import { readForm } from '../../http/input.ts';
 import { languageOf } from '../../http/language.ts';
+import { redirectTo } from '../../http/redirect.ts';
 import type { FormError } from '../../http/render.ts';
 import { say } from '../../languages/messages.ts';
 import { issuerOf } from '../../realms/issuer.ts';
@@ -19,7 +20,7 @@ import { type UserRow, userByLogin } from '../../store/users.ts';
 import { addressOf, queryOf } from './answers.ts';
 import { ask, next } from './machine.ts';
 import type { Recovery } from './recoveries.ts';
-import { auditOrigin, LIFETIME_MS, type RecoveryRequest, realmModel, redirectTo, setCookie, throttleOf, uidOf, wayBack } from './room.ts';
+import { auditOrigin, LIFETIME_MS, type RecoveryRequest, realmModel, setCookie, throttleOf, uidOf, wayBack } from './room.ts';
 
 const form = z.object({ username: z.string().default(''), login: z.string().optional() });
 const MOST = 255;

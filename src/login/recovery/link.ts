@@ -6,12 +6,13 @@ import { z } from 'zod';
 import { record } from '../../audit/record.ts';
 import { notFound } from '../../errors.ts';
 import { readForm } from '../../http/input.ts';
+import { redirectTo } from '../../http/redirect.ts';
 import { say } from '../../languages/messages.ts';
 import { explain, type Told } from './answers.ts';
 import { laterOf, settleInvitation, todoOf } from './invite.ts';
 import { next, type RecoveryState } from './machine.ts';
 import { isLink, type Recovery } from './recoveries.ts';
-import { auditOrigin, cookieOf, isOffered, LIFETIME_MS, type RecoveryRequest, realmModel, redirectTo, setCookie } from './room.ts';
+import { auditOrigin, cookieOf, isOffered, LIFETIME_MS, type RecoveryRequest, realmModel, setCookie } from './room.ts';
 import { rulesOf } from './rules.ts';
 
 const KEY = /^[A-Za-z0-9_-]{43}$/;

@@ -95,8 +95,3 @@ export const auditOrigin = ({ realm, at, ctx }: RecoveryRequest, recovery: Pick<
   ip: ctx.ip,
   userAgent: ctx.get('user-agent') || null,
 });
-
-export function redirectTo(ctx: Koa.Context, location: string): void {
-  ctx.status = 303;
-  ctx.redirect(location);
-}

@@ -6,6 +6,7 @@ import { securityHeaders } from '../../http/headers.ts';
 import { readForm } from '../../http/input.ts';
 import { askLanguage, setLanguage } from '../../http/language.ts';
 import { newPasswordFields } from '../../http/new-password.ts';
+import { redirectTo } from '../../http/redirect.ts';
 import { isLanguage } from '../../languages/languages.ts';
 import { say } from '../../languages/messages.ts';
 import type { RealmContext } from '../../realms/registry.ts';
@@ -18,7 +19,7 @@ import { followLink, showLink } from './link.ts';
 import { isUnderway } from './machine.ts';
 import { showLost, showPage } from './pages.ts';
 import type { Recovery } from './recoveries.ts';
-import { basePath, cookieOf, isOffered, type RecoveryDeps, type RecoveryRequest, redirectTo, setCookie } from './room.ts';
+import { basePath, cookieOf, isOffered, type RecoveryDeps, type RecoveryRequest, setCookie } from './room.ts';
 import { beginStep, mustBegin, problemOf, type Stepped, stepOf } from './steps.ts';
 
 type Handler = (request: RecoveryRequest) => Promise<void>;
