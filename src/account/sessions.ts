@@ -119,7 +119,7 @@ export async function endAway(request: AccountRequest, clientRowId: string): Pro
 }
 
 /** Who presses a button of these pages. */
-export async function sessionFor(request: AccountRequest): Promise<ConsoleSession | undefined> {
+async function sessionFor(request: AccountRequest): Promise<ConsoleSession | undefined> {
   const { ctx, realm, relying, base } = request;
   await readForm(ctx, z.object({}));
   return relying.requireSession(ctx, realm, 'account', { returnTo: `${base}/sessions` });

@@ -26,7 +26,7 @@ export async function withProgress<T>(terminal: Terminal, label: string, work: (
 }
 
 /** `Re-encrypting staff  ████░░░░  12 of 48`; the whole is never less than what is done. */
-export function bar(label: string, done: number, all: number): string {
+function bar(label: string, done: number, all: number): string {
   const whole = Math.max(done, all, 1);
   const full = Math.floor((done / whole) * WIDTH);
   return `${printable(label)}  ${'█'.repeat(full)}${'░'.repeat(WIDTH - full)}  ${done} of ${Math.max(done, all)}`;

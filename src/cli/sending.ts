@@ -17,7 +17,7 @@ export interface RealmOptions {
 }
 
 /** Runs `work` with what sends, and lets go of its connections afterwards. */
-export function withDeliveries<T>(terminal: Terminal, work: (operator: Operator, deliveries: Deliveries) => Promise<T>): Promise<T> {
+function withDeliveries<T>(terminal: Terminal, work: (operator: Operator, deliveries: Deliveries) => Promise<T>): Promise<T> {
   return withOperator(terminal, async (operator, installation) => {
     const deliveries = deliveriesOf(installation, commandLog(terminal));
     try {

@@ -18,7 +18,7 @@ export interface Discovery {
   state: unknown;
 }
 
-export function discoveryOf(value: unknown): Discovery | undefined {
+function discoveryOf(value: unknown): Discovery | undefined {
   if (typeof value !== 'object' || value === null || !('factor' in value) || typeof value.factor !== 'string') return undefined;
   return { factor: value.factor, state: 'state' in value ? value.state : null };
 }

@@ -22,7 +22,7 @@ const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const turns = new Turns({ concurrency: 2, limit: 100 });
 
 /** Whether the bytes begin like a PNG, a JPEG, a WebP or a GIF. What a server says that they are is not looked at. */
-export function looksLikePicture(bytes: Buffer): boolean {
+function looksLikePicture(bytes: Buffer): boolean {
   const start = bytes.toString('latin1', 0, 12);
   return bytes.subarray(0, PNG.length).equals(PNG) || start.startsWith('\xff\xd8\xff') || /^GIF8[79]a/.test(start) || /^RIFF.{4}WEBP$/s.test(start);
 }

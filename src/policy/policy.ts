@@ -203,7 +203,7 @@ function combined(rules: readonly PolicyRule[]): Part {
 }
 
 /** Null stands for all. */
-export function intersection(sets: readonly (ReadonlySet<string> | null)[]): ReadonlySet<string> | null {
+function intersection(sets: readonly (ReadonlySet<string> | null)[]): ReadonlySet<string> | null {
   let all: ReadonlySet<string> | null = null;
   for (const one of sets) {
     if (one !== null) all = all === null ? one : all.intersection(one);

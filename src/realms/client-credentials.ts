@@ -256,7 +256,7 @@ export function authenticationOf(
 }
 
 /** Whether there can be certificates among a client's keys. */
-export const hasCertificates = (keys: ClientKeys | undefined): boolean =>
+const hasCertificates = (keys: ClientKeys | undefined): boolean =>
   keys !== undefined && ('jwks_uri' in keys || keys.jwks.keys.some(({ x5c }) => Array.isArray(x5c) && x5c.length > 0));
 
 /** With the one algorithm that a client allows, if it says so; undefined when it is none of these. */

@@ -41,7 +41,7 @@ const common = {
 };
 
 /** A module of the installation that this realm uses. */
-export const moduleEntry = z.object({ source: z.literal('module'), id: z.string().regex(/^custom-[a-z]/), ...common });
+const moduleEntry = z.object({ source: z.literal('module'), id: z.string().regex(/^custom-[a-z]/), ...common });
 
 /** An HTTPS service of this realm. Its secrets are in a table of their own, sealed. */
 export const webhookEntry = z.object({

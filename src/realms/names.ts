@@ -5,7 +5,7 @@
  */
 import { badInput } from '../errors.ts';
 
-export const REALM_NAME_LENGTH = 63;
+const REALM_NAME_LENGTH = 63;
 const SHAPE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/;
 
 /** Parts of our own URLs and of Keycloak's, and what crawlers and browsers ask for. Any of them as a realm would mislead. */

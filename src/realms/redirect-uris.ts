@@ -12,7 +12,6 @@
  * The star is where open redirects come from, so below it only what every parser reads alike is let through: a URI that
  * is already in the form in which a browser would write it, without anything a server might decode into another path.
  */
-import { badInput } from '../errors.ts';
 
 export interface RedirectOptions {
   /** What a relative pattern stands behind: an http or https URL. */
@@ -79,18 +78,6 @@ export function redirectUriAllowed(registered: readonly string[], asked: string,
 export function validRedirectUri(pattern: string, options: RedirectOptions = {}): string | undefined {
   const parsed = parsePattern(pattern, options);
   return parsed.kind === 'none' ? parsed.problem : undefined;
-}
-
-/**
- * What a CSP `form-action` needs so that a browser follows a redirect to this URI after a form was sent: the origin, or
- * the scheme of an app's own URI. A CSP cannot name an IPv6 address (its host-source has no brackets), so there it is
- * the scheme too.
- */
-export function originOf(uri: string): string {
-  const problem = explainUri(uri);
-  if (problem !== undefined) throw badInput('redirect_uri', problem);
-  const { protocol, hostname, origin } = new URL(uri);
-  return isWeb(protocol) && !hostname.startsWith('[') ? origin : protocol;
 }
 
 function matches(pattern: Pattern, asked: string): boolean {

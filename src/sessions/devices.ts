@@ -62,7 +62,7 @@ export const knownDevice = (looked: LookedUp | undefined, browser: Browser): Dev
  *
  * @param credentials all of the user's, as they are stored now: trust ends with any change of them
  */
-export function judge(looked: LookedUp, browser: Browser, credentials: readonly CredentialShape[], now: number): DeviceStanding {
+function judge(looked: LookedUp, browser: Browser, credentials: readonly CredentialShape[], now: number): DeviceStanding {
   const device = knownDevice(looked, browser);
   const basis = basisOf(credentials);
   const standing: DeviceStanding = {

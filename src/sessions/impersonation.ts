@@ -12,7 +12,7 @@ import { userById } from '../store/users.ts';
 import { endSessionsOf } from './sessions.ts';
 
 /** As long as it takes to see what a user sees; the realm's own limit where that is shorter. */
-export const IMPERSONATION_MS = 60 * 60_000;
+const IMPERSONATION_MS = 60 * 60_000;
 
 /** When one that begins now ends by itself. */
 export const impersonationEnds = ({ settings }: Pick<RealmRow, 'settings'>, now: number): number =>

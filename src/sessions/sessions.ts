@@ -20,7 +20,7 @@ import { isAlive, isRemembered, lifetimeOf } from './lifetimes.ts';
 const ACTIVITY_MS = 60_000;
 
 /** The newest proof of each credential: a session does not grow with every step-up. */
-export function mergeProofs(before: readonly Proof[], added: readonly Proof[]): Proof[] {
+function mergeProofs(before: readonly Proof[], added: readonly Proof[]): Proof[] {
   const newest = new Map<string, Proof>();
   for (const proof of [...before, ...added]) {
     const known = newest.get(proof.credentialId);

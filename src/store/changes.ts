@@ -11,7 +11,7 @@ import pg from 'pg';
 import { onceCommitted } from './lastly.ts';
 
 /** The topic that says that something unknown changed: drop all caches. */
-export const EVERYTHING = '*';
+const EVERYTHING = '*';
 
 export interface Changes {
   /**

@@ -120,15 +120,6 @@ export async function spendBudget(
   return rows.length === 1;
 }
 
-/** What a realm has spent in this hour and this day. */
-export async function budgetSpent(knex: Knex, realmId: string, channel: 'mail' | 'sms', now: number): Promise<{ hour: number; day: number }> {
-  const row = await knex('delivery_budgets').where({ realm_id: realmId, channel }).first();
-  return {
-    hour: row && Number(row.hour) >= Math.floor(now / HOUR_MS) ? Number(row.hour_spent) : 0,
-    day: row && Number(row.day) >= Math.floor(now / DAY_MS) ? Number(row.day_spent) : 0,
-  };
-}
-
 const written = (at: number): string => String(Math.max(0, at)).padStart(DIGITS, '0');
 /** Where in the text the time stands of which there may be `most` at the most; SQL counts from 1. */
 const place = (most: number): number => (most - 1) * DIGITS + 1;

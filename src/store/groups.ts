@@ -46,11 +46,6 @@ export async function insertGroup(trx: Knex, group: GroupRow): Promise<void> {
   });
 }
 
-export async function groupById(knex: Knex, realmId: string, id: string): Promise<GroupRow | undefined> {
-  const row = await knex<GroupRecord>('groups').where({ realm_id: realmId, id }).first();
-  return row && groupFromRecord(row);
-}
-
 export async function groupByPath(knex: Knex, realmId: string, path: string): Promise<GroupRow | undefined> {
   const row = await knex<GroupRecord>('groups').where({ realm_id: realmId, path }).first();
   return row && groupFromRecord(row);

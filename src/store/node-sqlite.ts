@@ -50,7 +50,7 @@ export function sqliteCode(error: unknown): number | undefined {
 }
 
 /** Whether another connection held the lock that was needed. */
-export function isSqliteBusy(error: unknown): boolean {
+function isSqliteBusy(error: unknown): boolean {
   const code = sqliteCode(error);
   return code !== undefined && (code & 0xff) === SQLITE_BUSY;
 }

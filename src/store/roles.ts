@@ -43,11 +43,6 @@ export async function insertRoles(trx: Knex, roles: RoleRow[]): Promise<void> {
   );
 }
 
-export async function roleById(knex: Knex, realmId: string, id: string): Promise<RoleRow | undefined> {
-  const row = await knex<RoleRecord>('roles').where({ realm_id: realmId, id }).first();
-  return row && roleFromRecord(row);
-}
-
 /** @param clientId the row id of the client that the role belongs to; null for a realm role */
 export async function roleByName(knex: Knex, realmId: string, clientId: string | null, name: string): Promise<RoleRow | undefined> {
   const row = await knex<RoleRecord>('roles').where({ realm_id: realmId, client_id: clientId, name }).first();
@@ -88,24 +83,20 @@ export async function deleteRole(trx: Knex, realmId: string, id: string): Promis
   return (await trx('roles').where({ realm_id: realmId, id }).delete()) === 1;
 }
 
-/** Makes a role contain others; what it contains already stays as it is. */
-export async function insertComposites(trx: Knex, realmId: string, roleId: string, childIds: readonly string[]): Promise<void> {
-  if (childIds.length === 0) return;
-  await trx('role_composites')
+/** Makes a role contain others; what it contains already stays as it is. Answers the ids of those that it did not contain. */
+export async function insertComposites(trx: Knex, realmId: string, roleId: string, childIds: readonly string[]): Promise<string[]> {
+  if (childIds.length === 0) return [];
+  const inserted: { child_id: string }[] = await trx('role_composites')
     .insert(childIds.map((child_id) => ({ realm_id: realmId, role_id: roleId, child_id })))
     .onConflict(['realm_id', 'role_id', 'child_id'])
-    .ignore();
+    .ignore()
+    .returning('child_id');
+  return inserted.map(({ child_id }) => child_id);
 }
 
 /** False when it was not contained. */
 export async function deleteComposite(trx: Knex, realmId: string, roleId: string, childId: string): Promise<boolean> {
   return (await trx('role_composites').where({ realm_id: realmId, role_id: roleId, child_id: childId }).delete()) === 1;
-}
-
-/** The roles that a role contains itself, not by way of others; by name. */
-export async function compositesOf(knex: Knex, realmId: string, roleId: string): Promise<RoleRow[]> {
-  const contained = knex('role_composites').where({ realm_id: realmId, role_id: roleId }).select('child_id');
-  return (await knex<RoleRecord>('roles').where('realm_id', realmId).whereIn('id', contained).orderBy('name')).map(roleFromRecord);
 }
 
 /** Gives a role to a user; false when the user was given it before. */

@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { createClient } from '../../src/admin/resources/clients.ts';
 import { createGroup, giveGroupRoles } from '../../src/admin/resources/groups.ts';
-import { addToComposite, createRole, type RoleName } from '../../src/admin/resources/roles.ts';
+import { createRole, type RoleName } from '../../src/admin/resources/roles.ts';
 import { adminWorld, callAdmin, serviceToken } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { limitedClient } from '../support/keycloak.ts';
+import { contain } from '../support/roles.ts';
 
 const SECRET = 'a secret of sixteen characters';
 
@@ -63,7 +64,7 @@ forEachEngine((engine) => {
     t.is(await status('PUT', `/users/${alice.id}/reset-password`, { type: 'password', value: 'four words without relation' }), 403);
 
     await createRole(operator, realm, { name: 'lead' });
-    await addToComposite(operator, realm, { name: 'lead' }, role);
+    await contain(operator, realm, { name: 'lead' }, role);
     const { id: contained } = await server.db.knex('roles').where({ realm_id: realm.id, name: 'realm-admin' }).first('id');
     t.is(await status('DELETE', '/roles/lead/composites', [{ id: contained }]), 403);
     t.is(await status('DELETE', '/roles/lead'), 403);

@@ -1,9 +1,10 @@
 /** Scope mappings through Keycloak's own client, and their effect on the tokens of clients without the full scope. */
 import { decodeJwt } from 'jose';
-import { addToComposite, createRole, giveRoles } from '../../src/admin/resources/roles.ts';
+import { createRole, giveRoles } from '../../src/admin/resources/roles.ts';
 import { adminWorld } from '../support/admin.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { keycloakClient, limitedClient, refusal } from '../support/keycloak.ts';
+import { contain } from '../support/roles.ts';
 import { openid, relyingParty, signIn } from '../support/sign-in.ts';
 
 const names = (list: { name?: string }[]) => list.map(({ name }) => name);
@@ -24,7 +25,7 @@ forEachEngine((engine) => {
     const operator = server.operator();
     const [outer, inner, hidden] = await Promise.all(['outer', 'inner', 'hidden'].map((name) => createRole(operator, realm, { name })));
     if (!outer || !inner || !hidden) return t.fail();
-    await addToComposite(operator, realm, { name: 'outer' }, { name: 'inner' });
+    await contain(operator, realm, { name: 'outer' }, { name: 'inner' });
     const shop = await server.client(realm);
     const buyer = await createRole(operator, realm, { name: 'buyer', client: shop.clientId });
     const user = await server.user(realm);

@@ -4,12 +4,13 @@ import { addMember, createGroup, removeMember } from '../../src/admin/resources/
 import { realmOverview } from '../../src/admin/resources/overview.ts';
 import { changePolicy, readPolicy } from '../../src/admin/resources/policy.ts';
 import { createRealm } from '../../src/admin/resources/realms.ts';
-import { addToComposite, createRole, giveRoles } from '../../src/admin/resources/roles.ts';
+import { createRole, giveRoles } from '../../src/admin/resources/roles.ts';
 import { requireUser } from '../../src/admin/resources/users.ts';
 import { createFactors } from '../../src/factors/index.ts';
 import { Person, patient } from '../support/account.ts';
 import { ALL_BUT_APPS, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { contain } from '../support/roles.ts';
 import { text } from '../support/sign-in.ts';
 
 forEachEngine((engine) => {
@@ -112,7 +113,7 @@ forEachEngine((engine) => {
     await createGroup(operator, realm, { name: 'operations' }, [{ name: 'admin' }]);
     await createGroup(operator, realm, { name: 'night', parent: '/operations' });
     await createRole(operator, realm, { name: 'owner' });
-    await addToComposite(operator, realm, { name: 'owner' }, { name: 'admin' });
+    await contain(operator, realm, { name: 'owner' }, { name: 'admin' });
     const owner = await join(['owner']);
     t.is((await owner.open(console)).status, 200);
 

@@ -1,11 +1,12 @@
 /** Roles in tokens over real HTTP, where Keycloak's clients look for them. */
 import { decodeJwt } from 'jose';
 import { addMember, createGroup } from '../../src/admin/resources/groups.ts';
-import { addToComposite, createRole, giveRoles, takeRoles } from '../../src/admin/resources/roles.ts';
+import { createRole, giveRoles, takeRoles } from '../../src/admin/resources/roles.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import { serviceAccountUser } from '../../src/store/users.ts';
 import { type Cardea, startCardea } from '../support/cardea.ts';
 import { forEachEngine } from '../support/databases.ts';
+import { contain } from '../support/roles.ts';
 import { openid, relyingParty, signIn } from '../support/sign-in.ts';
 
 const ACCOUNT = { roles: ['manage-account', 'manage-account-links', 'view-profile'] };
@@ -44,7 +45,7 @@ forEachEngine((engine) => {
     t.false('resource_access' in (tokens.claims() ?? {}));
 
     // What changes shows in the next token.
-    await addToComposite(server.operator(), realm, { name: 'seller' }, { name: 'buyer', client: shop.clientId });
+    await contain(server.operator(), realm, { name: 'seller' }, { name: 'buyer', client: shop.clientId });
     await takeRoles(server.operator(), realm, user, [{ name: 'editor', client: wiki.clientId }]);
     const refreshed = await openid.refreshTokenGrant(rp.configuration, tokens.refresh_token ?? '');
     const next = decodeJwt(refreshed.access_token);
@@ -72,7 +73,7 @@ forEachEngine((engine) => {
     const scoped = await createRole(server.operator(), realm, { name: `scoped-${narrow.clientId}` });
     const inside = await createRole(server.operator(), realm, { name: `inside-${narrow.clientId}` });
     const hidden = await createRole(server.operator(), realm, { name: `hidden-${narrow.clientId}` });
-    await addToComposite(server.operator(), realm, mapped, inside);
+    await contain(server.operator(), realm, mapped, inside);
     await knex('clients').where({ id: narrow.row.id }).update({ full_scope: false });
     const scope = await knex('client_scopes').where({ realm_id: realm.id, name: 'roles' }).first('id');
     const mapping = { realm_id: realm.id, client_id: null, scope_id: null };

@@ -41,7 +41,7 @@ export interface Flow {
 }
 
 /** An id that is the same whenever it is asked for: a UUID of version 8 (RFC 9562 section 5.8) out of the realm's and a name. */
-export function derivedId(realmId: string, ...names: string[]): string {
+function derivedId(realmId: string, ...names: string[]): string {
   const bytes = createHash('sha256')
     .update(JSON.stringify([realmId, ...names]), 'utf8')
     .digest()

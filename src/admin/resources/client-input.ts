@@ -16,10 +16,10 @@ import { plainText } from './context.ts';
 export const clientIdInput = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters without spaces');
 
 /** Those that we make have 43 characters; shorter ones come along with what was set up elsewhere, and guessing is throttled. */
-export const secretInput = z.string().regex(/^[\x20-\x7e]{8,255}$/, 'must be 8 to 255 characters of visible ASCII (RFC 6749 appendix A.2)');
+const secretInput = z.string().regex(/^[\x20-\x7e]{8,255}$/, 'must be 8 to 255 characters of visible ASCII (RFC 6749 appendix A.2)');
 
 /** Keycloak's names for our own address; exported realms hold them. */
-export const OWN_ADDRESS = /^\$\{auth(?:Base|Admin)Url\}/;
+const OWN_ADDRESS = /^\$\{auth(?:Base|Admin)Url\}/;
 
 /** An http or https address, or a path behind the root URL. */
 const address = z

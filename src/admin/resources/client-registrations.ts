@@ -28,7 +28,7 @@ import { createClient } from './clients.ts';
 import { audit, type Operator, validated } from './context.ts';
 
 /** More than anybody hands out at a time. */
-export const MOST_INITIAL_ACCESS = 1_000;
+const MOST_INITIAL_ACCESS = 1_000;
 
 const newInitialAccess = z.object({
   count: z.number().int().min(1).max(10_000).default(1),

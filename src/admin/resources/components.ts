@@ -20,7 +20,7 @@ import { audit, type Operator, validated } from './context.ts';
 import { createKey, isKeyProvider, KEY_PROVIDER, keyComponent, keyComponents, removeKey, updateKey } from './key-components.ts';
 
 /** Shown in the place of what is secret; sent again, it stays. */
-export const MASK = '**********';
+const MASK = '**********';
 /** All are shown at once. */
 const MOST = 1_000;
 const SECRET = /credential$|password|secret|private_?key/i;
@@ -29,7 +29,7 @@ const config = z.record(z.string().min(1).max(255), z.array(z.string().max(20_00
   error: 'must have at most 200 names',
 });
 
-export const newComponent = z.object({
+const newComponent = z.object({
   name: z.string().max(255).optional(),
   providerId: z.string().min(1).max(255),
   providerType: z.string().min(1).max(255),

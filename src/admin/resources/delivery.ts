@@ -83,7 +83,7 @@ export async function setMail(operator: Operator, realm: RealmRow, input: NewMai
 export const mailAccountAt = ({ host, port }: MailAccount): string => `${host}:${port}`;
 
 /** @throws AppError 400 naming the field */
-export function mailAccountOf(input: NewMail): MailAccount {
+function mailAccountOf(input: NewMail): MailAccount {
   const { host, port, tls, login, from, replyTo, ca } = validated(newMail, input);
   const implicit = tls === 'implicit' || (tls === undefined && port === 465);
   return validated(mailAccount, {

@@ -44,7 +44,7 @@ export type NewGate = Omit<z.input<typeof newGate>, 'rules'> & { rules?: GateRul
 export type GateChanges = Omit<z.input<typeof changeable>, 'rules'> & { rules?: GateRuleInput[] | undefined };
 
 /** What a gate's addresses end in, on the host that it protects. */
-export const CALLBACK = '/.cardea/callback';
+const CALLBACK = '/.cardea/callback';
 
 /**
  * Makes a gate and its client.

@@ -46,7 +46,7 @@ export const PROVIDER_KINDS: Readonly<Record<string, string>> = {
 };
 
 /** What stands for a secret that is not shown. */
-export const MASK = '**********';
+const MASK = '**********';
 const SECRET = 'clientSecret';
 
 export interface ProviderInput {

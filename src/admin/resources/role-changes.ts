@@ -102,7 +102,7 @@ function requireUnneeded(realm: RealmRow, role: ShownRole): void {
     throw conflict(`Realm "${realm.name}" cannot do without its role "${role.name}".`, 'name');
 }
 
-/** Makes a role contain others; 409 for one that contains it. */
+/** Makes a role contain others; 409 for one that contains it. What it contains already is passed over. */
 export async function addContained(operator: Operator, realm: RealmRow, role: ShownRole, children: readonly ShownRole[]): Promise<void> {
   if (children.length === 0) return;
   const { db } = operator;
@@ -118,13 +118,9 @@ export async function addContained(operator: Operator, realm: RealmRow, role: Sh
           `Role "${role.name}" cannot contain "${child.name}", which ${role.id === child.id ? 'is itself' : 'contains it'}.`,
           'contained',
         );
-    await insertComposites(
-      trx,
-      realm.id,
-      role.id,
-      children.map(({ id }) => id),
-    );
-    for (const child of children)
+    const ids = children.map(({ id }) => id);
+    const added = await insertComposites(trx, realm.id, role.id, ids);
+    for (const child of children.filter(({ id }) => added.includes(id)))
       await audit(operator, { realmId: realm.id }, { type: 'role.composite-added', details: { ...named(role), contained: named(child) } }, trx);
   });
 }

@@ -1,25 +1,13 @@
-/** Roles of a realm and of its clients: made, put into one another, given to users and taken. */
+/** Roles of a realm and of its clients by their names: made, given to users and taken. What is done with them by their ids: role-changes.ts. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { conflict, notFound } from '../../errors.ts';
 import { clientByClientId } from '../../store/clients.ts';
 import { isUniqueViolation } from '../../store/database.ts';
-import { type EffectiveRole, effectiveRoles, roleContains } from '../../store/effective-roles.ts';
-import { lockRealm, type RealmRow } from '../../store/realms.ts';
+import { type EffectiveRole, effectiveRoles } from '../../store/effective-roles.ts';
+import type { RealmRow } from '../../store/realms.ts';
 import { updateRole } from '../../store/role-lists.ts';
-import {
-  assignRole,
-  compositesOf,
-  deleteComposite,
-  deleteRole,
-  insertComposites,
-  insertRoles,
-  listRoles,
-  type RoleRow,
-  roleById,
-  roleByName,
-  unassignRole,
-} from '../../store/roles.ts';
+import { assignRole, insertRoles, listRoles, type RoleRow, roleByName, unassignRole } from '../../store/roles.ts';
 import type { UserRow } from '../../store/users.ts';
 import { audit, type Operator, plainText, validated } from './context.ts';
 import { defaultRoleName } from './realm-defaults.ts';
@@ -66,17 +54,6 @@ export async function createRole(operator: Operator, realm: RealmRow, input: New
   return role;
 }
 
-/** Deletes a role; nobody has it any more. 404 when it is not there, 409 for one that the realm cannot do without. */
-export async function removeRole(operator: Operator, realm: RealmRow, name: RoleName): Promise<void> {
-  const role = await requireRole(operator, realm, name);
-  if (isNeeded(realm, role)) throw conflict(`Realm "${realm.name}" cannot do without its role "${role.name}".`, 'name');
-  const { db } = operator;
-  await db.transaction(async (trx) => {
-    if (!(await deleteRole(trx, realm.id, role.id))) throw noRole(realm, name);
-    await audit(operator, { realmId: realm.id }, { type: 'role.deleted', details: detailsOf(name) }, trx);
-  });
-}
-
 /** The role of that name, or a 404. */
 export async function requireRole(operator: Pick<Operator, 'db'>, realm: RealmRow, name: RoleName): Promise<RoleRow> {
   const role = await roleByName(operator.db.knex, realm.id, await ownerOf(operator, realm, name.client), name.name);
@@ -94,37 +71,6 @@ export async function* allRoles(operator: Pick<Operator, 'db'>, realm: RealmRow,
     if (page.length < limit) return;
     after = page.at(-1)?.name;
   }
-}
-
-/** Makes a role contain another: whoever has it has that one, too. 409 when the other contains it, at whatever depth. */
-export async function addToComposite(operator: Operator, realm: RealmRow, composite: RoleName, contained: RoleName): Promise<void> {
-  const role = await requireRole(operator, realm, composite);
-  const child = await requireRole(operator, realm, contained);
-  const { db } = operator;
-  await db.transaction(async (trx) => {
-    await lockRealm(trx, realm.id);
-    // One of them may have been deleted while the lock was waited for.
-    if (!(await roleById(trx, realm.id, role.id))) throw noRole(realm, composite);
-    if (!(await roleById(trx, realm.id, child.id))) throw noRole(realm, contained);
-    if (await roleContains(trx, realm.id, child.id, role.id))
-      throw conflict(`Role "${role.name}" cannot contain "${child.name}", which ${role.id === child.id ? 'is itself' : 'contains it'}.`, 'contained');
-    if ((await compositesOf(trx, realm.id, role.id)).some(({ id }) => id === child.id)) return;
-    await insertComposites(trx, realm.id, role.id, [child.id]);
-    const details = { ...detailsOf(composite), contained: detailsOf(contained) };
-    await audit(operator, { realmId: realm.id }, { type: 'role.composite-added', details }, trx);
-  });
-}
-
-/** Takes a role out of another. 404 when it is not in there. */
-export async function removeFromComposite(operator: Operator, realm: RealmRow, composite: RoleName, contained: RoleName): Promise<void> {
-  const role = await requireRole(operator, realm, composite);
-  const child = await requireRole(operator, realm, contained);
-  const { db } = operator;
-  await db.transaction(async (trx) => {
-    if (!(await deleteComposite(trx, realm.id, role.id, child.id))) throw notFound(`Role "${role.name}" does not contain "${child.name}".`);
-    const details = { ...detailsOf(composite), contained: detailsOf(contained) };
-    await audit(operator, { realmId: realm.id }, { type: 'role.composite-removed', details }, trx);
-  });
 }
 
 /** Gives roles to a user; those that the user was given before stay as they are. All of them or, with a 404, none. */

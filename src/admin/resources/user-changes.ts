@@ -51,7 +51,7 @@ export async function detailsOfUsers(
   return ({ id }) => ({ attributes: attributes.get(id) ?? {}, requiredActions: actions.get(id) ?? [], otp: otp.has(id) });
 }
 
-export const changedUser = z.object({
+const changedUser = z.object({
   username: usernameInput.optional(),
   email: emailInput.nullable().optional(),
   /** An address that changes is not verified, unless this says so. */

@@ -10,7 +10,7 @@ import { mapperRepresentation, mappersIn, representedMapper } from './protocol-m
 import { emptied } from './user-representation.ts';
 
 /** In the place of a secret, for whoever may not have it. */
-export const MASKED = '**********';
+const MASKED = '**********';
 
 const POST_LOGOUT = 'post.logout.redirect.uris';
 /** Shown among the attributes, as in Keycloak, and not kept there. */

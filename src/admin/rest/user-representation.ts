@@ -131,7 +131,7 @@ export const emptied = (value: string | null | undefined): string | null | undef
   value == null ? undefined : value.trim() === '' ? null : value;
 
 /** Others are ignored, as in Keycloak where they are switched off. */
-export const knownActions = (actions: readonly string[]): RequiredAction[] => REQUIRED_ACTIONS.filter((action) => actions.includes(action));
+const knownActions = (actions: readonly string[]): RequiredAction[] => REQUIRED_ACTIONS.filter((action) => actions.includes(action));
 
 /** What a user is given to sign in with. */
 export interface GivenCredentials {

@@ -185,7 +185,7 @@ export const userOperations: readonly Operation[] = [
 ];
 
 /** A user of a representation, with what it names to sign in with; `left` are types of credentials that cannot be taken over. */
-export async function makeUser(call: RealmCall, body: z.output<typeof userIn>): Promise<{ user: UserRow; left: string[] }> {
+async function makeUser(call: RealmCall, body: z.output<typeof userIn>): Promise<{ user: UserRow; left: string[] }> {
   const { operator, realm } = call;
   const { password, temporary, imported, left } = credentialsOf(body.credentials);
   const groups = body.groups ?? [];

@@ -63,7 +63,7 @@ export const secretsIn = async (keyring: Keyring, row: Pick<WebhookRow, 'realmId
   fromJson(secretsSchema, await keyring.openText(webhookSeal(row), row.secrets), `webhook ${row.id}`);
 
 /** @param at milliseconds since the epoch */
-export function signedHeaders(secrets: WebhookSecrets, message: { id: string; body: string }, at: number): Record<string, string> {
+function signedHeaders(secrets: WebhookSecrets, message: { id: string; body: string }, at: number): Record<string, string> {
   const timestamp = String(Math.floor(at / 1000));
   const signatures = secrets
     .filter(({ until }) => until === null || until > at)

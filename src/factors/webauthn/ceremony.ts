@@ -56,7 +56,7 @@ export type Authenticated =
 
 const CHALLENGE_BYTES = 32;
 /** How long a challenge is good for, in milliseconds (WebAuthn section 15.1 recommends five to ten minutes). */
-export const CHALLENGE_LIFETIME_MS = 5 * 60_000;
+const CHALLENGE_LIFETIME_MS = 5 * 60_000;
 
 /** By the names of the IANA registry (RFC 9053, RFC 8812). */
 const ALGORITHMS = {

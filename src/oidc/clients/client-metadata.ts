@@ -61,7 +61,7 @@ export function metadataOf(row: ClientRow, { secret, rotated, scopes, authentica
 export const isOn = (row: ClientRow, attribute: string): boolean => row.attributes[attribute] === 'true';
 
 /** Keycloak's switch; a public client has nothing to show that it is itself. */
-export const mayExchange = (row: ClientRow): boolean => isOn(row, 'standard.token.exchange.enabled') && !row.publicClient;
+const mayExchange = (row: ClientRow): boolean => isOn(row, 'standard.token.exchange.enabled') && !row.publicClient;
 
 /** What a client may ask tokens for; one that only receives them may ask for none. */
 function grantTypesOf(row: ClientRow, responseTypes: readonly ResponseType[]): string[] {

@@ -14,10 +14,10 @@ import type { Clients } from '../clients/clients.ts';
 import { DEFAULT_AUDIENCE, DEFAULT_RESOURCE } from '../room.ts';
 
 /** Ours: the addresses of a resource server, and the client_ids of the resource servers that a client may ask tokens for. */
-export const RESOURCE = 'cardea.resource';
-export const RESOURCES = 'cardea.resources';
+const RESOURCE = 'cardea.resource';
+const RESOURCES = 'cardea.resources';
 /** Ours: `jwt`, which everybody can read, or `opaque`, which only introspection can. */
-export const FORMAT = 'cardea.access.token.format';
+const FORMAT = 'cardea.access.token.format';
 
 /** Keycloak's way to write several values into one attribute. */
 const listed = (row: ClientRow, attribute: string): string[] => (row.attributes[attribute] ?? '').split('##').filter(Boolean);

@@ -20,7 +20,7 @@ const PLACES: readonly (readonly [Use, string])[] = [
 ];
 
 /** All fields of a type's config: its own, and one for each place where it may stand. */
-export const propertiesOf = (type: MapperType): readonly Property[] => [
+const propertiesOf = (type: MapperType): readonly Property[] => [
   ...type.properties,
   ...PLACES.filter(([use]) => type.uses.includes(use)).map(([use, label]) => flag(FLAGS[use], label, 'Whether it stands there.', 'true')),
 ];

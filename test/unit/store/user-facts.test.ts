@@ -5,7 +5,7 @@ import type { Operator } from '../../../src/admin/resources/context.ts';
 import { addMember, createGroup, giveGroupRoles } from '../../../src/admin/resources/groups.ts';
 import { addException } from '../../../src/admin/resources/policy-exceptions.ts';
 import { createRealm } from '../../../src/admin/resources/realms.ts';
-import { addToComposite, createRole, giveRoles } from '../../../src/admin/resources/roles.ts';
+import { createRole, giveRoles } from '../../../src/admin/resources/roles.ts';
 import { createUser } from '../../../src/admin/resources/users.ts';
 import type { Database } from '../../../src/store/database.ts';
 import { insertDevice, noteNetwork } from '../../../src/store/devices.ts';
@@ -18,6 +18,7 @@ import { forEachEngine, testOnEngines } from '../../support/databases.ts';
 import { quickHasher } from '../../support/factors.ts';
 import { keyringOn } from '../../support/keyring.ts';
 import { policyWith } from '../../support/policies.ts';
+import { contain } from '../../support/roles.ts';
 import { realmRow, userRow } from '../../support/rows.ts';
 
 const NOW = Date.UTC(2030, 0, 15);
@@ -109,8 +110,8 @@ testOnEngines('roles that were asked for, however they come; groups with all abo
   await createClient(operator, realm, { clientId: 'urn:shop', redirectUris: ['https://shop.example/'] });
   for (const name of ['seller', 'buyer', 'trader', 'a:b']) await createRole(operator, realm, { name });
   await createRole(operator, realm, { client: 'urn:shop', name: 'clerk' });
-  await addToComposite(operator, realm, { name: 'trader' }, { name: 'seller' });
-  await addToComposite(operator, realm, { name: 'seller' }, { client: 'urn:shop', name: 'clerk' });
+  await contain(operator, realm, { name: 'trader' }, { name: 'seller' });
+  await contain(operator, realm, { name: 'seller' }, { client: 'urn:shop', name: 'clerk' });
   await createGroup(operator, realm, { name: 'sales' });
   await createGroup(operator, realm, { name: 'north', parent: '/sales' });
   await createGroup(operator, realm, { name: 'it' });
@@ -146,8 +147,8 @@ testOnEngines('who manages a realm administers it, by any way', async (t, db) =>
   t.true(await made('by-composite', (user) => giveRoles(operator, realm, user, [management('realm-admin')])));
   await createRole(operator, realm, { name: 'boss' });
   await createRole(operator, realm, { name: 'chief' });
-  await addToComposite(operator, realm, { name: 'chief' }, { name: 'boss' });
-  await addToComposite(operator, realm, { name: 'boss' }, management('query-users'));
+  await contain(operator, realm, { name: 'chief' }, { name: 'boss' });
+  await contain(operator, realm, { name: 'boss' }, management('query-users'));
   t.true(await made('by-two-composites', (user) => giveRoles(operator, realm, user, [{ name: 'chief' }])));
   await createGroup(operator, realm, { name: 'bosses' }, [{ name: 'chief' }]);
   await createGroup(operator, realm, { name: 'deputies', parent: '/bosses' });

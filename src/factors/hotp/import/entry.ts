@@ -50,7 +50,7 @@ export interface RawToken {
 }
 
 /** Hundreds of bytes a token: a hundred thousand of them. */
-export const MAX_FILE_BYTES = 32 * 1024 * 1024;
+const MAX_FILE_BYTES = 32 * 1024 * 1024;
 export const MAX_TOKENS = 100_000;
 /** RFC 4226 section 4, R6: at least 128 bits. More than the longest of the three hashes is no key of a token. */
 const KEY_BYTES = { least: 16, most: 64 };
