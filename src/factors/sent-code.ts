@@ -24,15 +24,17 @@ export interface Sending {
   digits: number;
   /** Seconds. */
   lifetime: number;
+  /** What the code is to show besides, such as the address it was sent to: as the code for anything else it is wrong. */
+  shows?: string;
 }
 
 /** Makes a code and sends it. */
-export async function sendCode(cx: FactorContext, { digits, lifetime, ...sending }: Sending): Promise<Begun<SentCode>> {
+export async function sendCode(cx: FactorContext, { digits, lifetime, shows, ...sending }: Sending): Promise<Begun<SentCode>> {
   const code = randomDigits(digits);
   const validMs = lifetime * 1_000;
   const delivered = await cx.deliver({ ...sending, code, validMs });
   if (!delivered.ok) return delivered;
-  await cx.codes.issue(liveOf(sending), code, validMs);
+  await cx.codes.issue(liveOf(sending), boundTo(shows, code), validMs);
   return { ok: true, state: { digits, until: cx.now + validMs, nextAt: cx.now + (delivered.nextAfterMs ?? 0) } };
 }
 
@@ -40,11 +42,11 @@ export async function sendCode(cx: FactorContext, { digits, lifetime, ...sending
 export async function checkCode(
   cx: FactorContext,
   sent: SentCode,
-  of: Pick<Sending, 'factor' | 'purpose'>,
+  of: Pick<Sending, 'factor' | 'purpose' | 'shows'>,
   typed: unknown,
 ): Promise<'ok' | Extract<Refusal, 'wrong' | 'expired' | 'malformed' | 'replayed'>> {
   const code = codeOf(typed, [sent.digits]);
-  return code === undefined ? 'malformed' : cx.codes.check(liveOf(of), code);
+  return code === undefined ? 'malformed' : cx.codes.check(liveOf(of), boundTo(of.shows, code));
 }
 
 /** What a page says of it, in seconds. */
@@ -58,6 +60,9 @@ const secondsUntil = (at: number, now: number): number => Math.max(0, Math.ceil(
 
 /** The purpose of the live code: that of a sign-in and that of an enrolment do not take each other's place. */
 const liveOf = ({ factor, purpose }: Pick<Sending, 'factor' | 'purpose'>): string => `${factor} ${purpose}`;
+
+/** As the code is kept, under an HMAC. */
+const boundTo = (shows: string | undefined, code: string): string => (shows === undefined ? code : `${code} ${shows}`);
 
 /** Every number of that many digits as likely as any other, the ones that begin with zeros too. */
 export const randomDigits = (count: number): string => String(randomInt(10 ** count)).padStart(count, '0');

@@ -7,7 +7,7 @@ import { readForm } from '../http/input.ts';
 import { newPasswordFields } from '../http/new-password.ts';
 
 /** The buttons of these pages; one that is none of ours was not pressed. */
-const BUTTONS = ['cancel', 'another', 'switch', 'allow', 'deny', 'resend', 'resync', 'skip', 'never', 'accept'] as const;
+const BUTTONS = ['cancel', 'another', 'switch', 'allow', 'deny', 'resend', 'resync', 'skip', 'never', 'accept', 'change'] as const;
 
 /**
  * Field names that scripts and password managers rely on (experience.md), and what factors ask for besides. How long a

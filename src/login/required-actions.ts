@@ -6,10 +6,11 @@
 import type { LoginForm } from './form.ts';
 import type { Shown } from './pages.ts';
 import { removeMethodPage, removeMethodStep } from './remove-method.ts';
-import { isWished, newPasswordPage, REMOVE_METHOD, UPDATE_PASSWORD, UPDATE_PROFILE, VERIFY_EMAIL } from './required.ts';
+import { isWished, newPasswordPage, REMOVE_METHOD, UPDATE_EMAIL, UPDATE_PASSWORD, UPDATE_PROFILE, VERIFY_EMAIL } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 import type { LoginRules } from './state.ts';
 import { type Outcome, rulesOf } from './steps.ts';
+import { updateEmailPage, updateEmailStep } from './update-email.ts';
 import { updatePasswordStep } from './update-password.ts';
 import { updateProfilePage, updateProfileStep } from './update-profile.ts';
 import { beginVerifyEmail, verifyEmailPage, verifyEmailStep } from './verify-email.ts';
@@ -39,6 +40,10 @@ const ACTIONS: Readonly<Record<string, RequiredAction>> = {
   [UPDATE_PROFILE]: {
     page: (request, login, { profile = {} }) => updateProfilePage(request, login, profile),
     step: updateProfileStep,
+  },
+  [UPDATE_EMAIL]: {
+    page: (request, login, { profile }) => updateEmailPage(request, login, profile?.email),
+    step: updateEmailStep,
   },
   [VERIFY_EMAIL]: {
     begin: beginVerifyEmail,

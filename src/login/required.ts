@@ -1,7 +1,7 @@
 /**
  * What an administrator wants of a user at the next sign-in (Keycloak's required actions), and after it what the application
  * wishes (`kc_action`). An enrolment is asked for alike, whoever wants it: what the user owns is shown first. A new password,
- * the profile, a verified address and a method to be removed are actions of their own, after the last proof (required-actions.ts).
+ * the profile, another address, a verified one and a method to be removed are actions of their own, after the last proof (required-actions.ts).
  */
 import { enrollableFactors } from '../factors/owned.ts';
 import { actionFactor } from '../policy/request.ts';
@@ -16,6 +16,7 @@ import type { LoginRules, Offer } from './state.ts';
 /** As the machine has it due, whoever wants it. */
 export const UPDATE_PASSWORD = 'required:UPDATE_PASSWORD';
 export const UPDATE_PROFILE = 'required:UPDATE_PROFILE';
+export const UPDATE_EMAIL = 'required:UPDATE_EMAIL';
 export const VERIFY_EMAIL = 'required:VERIFY_EMAIL';
 export const REMOVE_METHOD = 'wished:delete_credential';
 
@@ -23,6 +24,7 @@ export const REMOVE_METHOD = 'wished:delete_credential';
 const ACTIONS: readonly [name: string, action: string][] = [
   ['UPDATE_PASSWORD', UPDATE_PASSWORD],
   ['UPDATE_PROFILE', UPDATE_PROFILE],
+  ['UPDATE_EMAIL', UPDATE_EMAIL],
   ['VERIFY_EMAIL', VERIFY_EMAIL],
 ];
 

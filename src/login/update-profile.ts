@@ -1,14 +1,11 @@
 /** The user's own name and address, looked over because an administrator or the application asked for it. */
-import { isMailAddress } from '../delivery/channel.ts';
 import { conflict } from '../errors.ts';
 import type { FormError } from '../http/render.ts';
 import { say, type Words } from '../languages/messages.ts';
-import { isUniqueViolation } from '../store/database.ts';
-import { voidRecoveries } from '../store/recoveries.ts';
-import { normalise } from '../store/rows.ts';
-import { removeRequiredAction, type UserChanges, updateUser } from '../store/user-changes.ts';
+import { removeRequiredAction, type UserChanges } from '../store/user-changes.ts';
 import { type UserRow, userById } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
+import { addressErrors, changing, isAnother, UNSEEN } from './new-address.ts';
 import { UPDATE_PROFILE } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 import { type Outcome, rulesOf, signingIn } from './steps.ts';
@@ -16,9 +13,6 @@ import { requireStillProved } from './still-proved.ts';
 
 const ACTION = 'UPDATE_PROFILE';
 const MAX_NAME = 255;
-const MAX_ADDRESS = 254;
-/** Control characters and direction marks have no business in a name that others read (security-tests D04). */
-const UNSEEN = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
 
 /** What the page shows, and the form sends. */
 export interface Profile {
@@ -43,11 +37,9 @@ export async function updateProfileStep(request: LoginRequest, login: Login, for
   const profile = { firstName: form.firstName.trim(), lastName: form.lastName.trim(), email: form.email.trim() };
   const errors = errorsOf(user, profile);
   if (errors.length > 0) return { errors, status: 400 };
-  const { at } = request;
   const changes = changesOf(user, profile);
-  const moved = changes.email !== undefined;
-  const then = moved ? { ...known, email: changes.email ?? null, emailVerified: false } : known;
-  const tell = moved ? await request.tell(user, { kind: 'emailChanged' }, at) : undefined;
+  const then = changes.email === undefined ? known : { ...known, email: changes.email, emailVerified: false };
+  const change = await changing(request, user, changes);
   return {
     event: { type: 'answered', action: UPDATE_PROFILE },
     rules: await rulesOf(request, login, user.id, then, ACTION),
@@ -57,14 +49,7 @@ export async function updateProfileStep(request: LoginRequest, login: Login, for
     within: async (trx) => {
       await requireStillProved(trx, request, login, user);
       if (!(await removeRequiredAction(trx, user, ACTION)) && !wished) throw conflict(say('login.stepDone'));
-      try {
-        await updateUser(trx, user, changes, at);
-      } catch (error) {
-        if (isUniqueViolation(error)) throw conflict(say('login.profile.taken'), 'email');
-        throw error;
-      }
-      if (moved) await voidRecoveries(trx, { realmId: user.realmId, userId: user.id, but: '' }, 'all');
-      await tell?.(trx);
+      await change(trx);
     },
   };
 }
@@ -76,22 +61,18 @@ function errorsOf(user: UserRow, { firstName, lastName, email }: Profile): FormE
     if (value.length > MAX_NAME) return wrong(field, say('login.profile.tooLong', { most: MAX_NAME }));
     return UNSEEN.test(value) || !value.isWellFormed() ? wrong(field, say('login.profile.unseen')) : [];
   };
-  const addressed = (): FormError[] => {
-    if (email === '') return user.email === null ? [] : wrong('email', say('login.profile.email.type'));
-    return email.length > MAX_ADDRESS || UNSEEN.test(email) || !isMailAddress(email) ? wrong('email', say('login.profile.email.wrong')) : [];
-  };
   return [
     ...named('firstName', firstName, say('login.profile.firstName.type')),
     ...named('lastName', lastName, say('login.profile.lastName.type')),
-    ...addressed(),
+    // Whoever has none may leave it so.
+    ...(email === '' && user.email === null ? [] : addressErrors(email)),
   ];
 }
 
 function changesOf(user: UserRow, { firstName, lastName, email }: Profile): UserChanges {
-  const moved = normalise(email) !== normalise(user.email ?? '');
   return {
     ...(firstName === user.firstName ? {} : { firstName }),
     ...(lastName === user.lastName ? {} : { lastName }),
-    ...(moved ? { email: email === '' ? null : email, emailVerified: false } : {}),
+    ...(isAnother(user, email) ? { email: email === '' ? null : email, emailVerified: false } : {}),
   };
 }

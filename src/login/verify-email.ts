@@ -7,6 +7,7 @@ import { record } from '../audit/record.ts';
 import { isSame, maskedAddress } from '../factors/email-otp/email-otp.ts';
 import { checkCode, sendCode, shownOf } from '../factors/sent-code.ts';
 import { say } from '../languages/messages.ts';
+import { normalise } from '../store/rows.ts';
 import { removeRequiredAction } from '../store/user-changes.ts';
 import { confirmEmail } from '../store/users.ts';
 import type { LoginForm } from './form.ts';
@@ -18,7 +19,8 @@ import { tooSoon, unavailabilityOf } from './verification.ts';
 /** Under which codes and attempts are counted, beside those of the factors. */
 const ID = 'verify-email';
 const ACTION = 'VERIFY_EMAIL';
-const OF = { factor: ID, purpose: 'enrol' } as const;
+/** The code shows this very address: whatever comes between, it confirms no other. */
+const shownBy = (address: string) => ({ factor: ID, purpose: 'enrol' as const, shows: normalise(address) });
 
 /** What the page remembers: where the code was sent, or why there is none. */
 const kept = z.object({
@@ -40,7 +42,7 @@ export async function beginVerifyEmail(request: LoginRequest, login: Login): Pro
   const event = (step: z.infer<typeof kept>) => ({ type: 'begun', step, again }) as const;
   const address = user.email ?? '';
   const { digits, lifetime } = request.realm.realm.settings.emailOtp;
-  const sent = await sendCode(contextOf(request, login.row, user, rules), { ...OF, channel: 'mail', to: address, digits, lifetime });
+  const sent = await sendCode(contextOf(request, login.row, user, rules), { ...shownBy(address), channel: 'mail', to: address, digits, lifetime });
   if (sent.ok) {
     const audit = { type: 'mfa.challenge.issued', details: { factor: ID, ...(again ? { resent: true } : {}) } } as const;
     const shown = again ? { shown: { notice: say('login.code.sentAgain') } } : {};
@@ -70,7 +72,7 @@ export async function verifyEmailStep(request: LoginRequest, login: Login, form:
   const { user, known } = await signingIn(request, login);
   const cx = contextOf(request, login.row, user);
   const counted = await throttleOf(request).factor(ID, user.id, login.row.id, request.at);
-  const checked = await counted.comparing(() => checkCode(cx, sent, OF, form.code));
+  const checked = await counted.comparing(() => checkCode(cx, sent, shownBy(sent.address), form.code));
   if (checked !== 'ok' || !isSame(sent.address, user.email)) {
     await counted.failed();
     await record(request.db.knex, auditOrigin(request, login, user.id), { type: 'mfa.challenge.failed', details: { factor: ID } });

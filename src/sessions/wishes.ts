@@ -27,6 +27,8 @@ export type Openness = 'open' | 'done' | 'closed';
 export function opennessOf(wish: Wish, known: KnownUser, { factors, on, now }: { factors: Factors; on: RealmContext; now: number }): Openness {
   if (wish.enrols !== undefined || known.user === null) return 'closed';
   if (wish.alias === 'VERIFY_EMAIL') return known.emailVerified ? 'done' : known.email === null ? 'closed' : 'open';
+  // The new address shows itself by a code that is mailed there.
+  if (wish.alias === 'UPDATE_EMAIL') return factors.channels(on.realm.settings).mail ? 'open' : 'closed';
   if (wish.removes === undefined) return 'open';
   const row = known.credentials.find(({ id }) => id === wish.removes);
   const isSecond = row !== undefined && factors.in(on.realm.settings).get(row.factor)?.role === 'second';

@@ -84,6 +84,12 @@ export async function userByLogin(knex: Knex, realmId: string, typed: string): P
   return found && userFromRecord(found);
 }
 
+/** Whether somebody of the realm has this address. */
+export async function userHasEmail(knex: Knex, realmId: string, email: string): Promise<boolean> {
+  const users = knex('users').where({ realm_id: realmId, email: normalise(email) });
+  return (await users.first('id')) !== undefined;
+}
+
 export async function userByUsername(knex: Knex, realmId: string, username: string): Promise<UserRow | undefined> {
   const row = await knex<UserRecord>('users')
     .where({ realm_id: realmId, username: normalise(username) })

@@ -32,10 +32,15 @@ forEachEngine((engine) => {
     const { id } = await giveApp(stage.server, user);
     const { browser } = await afterPassword(stage, user);
     await age(stage, user, 6 * MINUTE);
-    for (const action of ['UPDATE_PASSWORD', 'UPDATE_PROFILE', 'VERIFY_EMAIL', `delete_credential:${id}`, 'CONFIGURE_TOTP']) {
+    for (const action of ['UPDATE_PASSWORD', 'UPDATE_PROFILE', 'UPDATE_EMAIL', 'VERIFY_EMAIL', `delete_credential:${id}`, 'CONFIGURE_TOTP']) {
       const page = await ask(stage, browser, action);
       t.regex(text(page), /Enter your password again/, action);
-      const forms: Record<string, string>[] = [NEW, { do: 'accept' }, { firstName: 'E', lastName: 'V', email: 'evil@example.com' }];
+      const forms: Record<string, string>[] = [
+        NEW,
+        { do: 'accept' },
+        { email: 'evil@example.com' },
+        { firstName: 'E', lastName: 'V', email: 'evil@example.com' },
+      ];
       for (const fields of forms) t.is((await browser.send(page, fields)).headers.get('location'), null, action);
       t.is(statusOf(await browser.send(await browser.visit(page.url), { do: 'cancel' })), 'cancelled', action);
     }
@@ -107,7 +112,7 @@ forEachEngine((engine) => {
 
   engine.test('B48 to go back from the wish is no way to what an administrator requires', async (t) => {
     const stage = await scene({ mfa: 'off' });
-    for (const action of ['UPDATE_PASSWORD', 'CONFIGURE_TOTP', 'UPDATE_PROFILE', 'VERIFY_EMAIL']) {
+    for (const action of ['UPDATE_PASSWORD', 'CONFIGURE_TOTP', 'UPDATE_PROFILE', 'UPDATE_EMAIL', 'VERIFY_EMAIL']) {
       const user = await stage.server.user(stage.realm);
       const { browser } = await afterPassword(stage, user);
       // An administrator wants a new password, and somebody has found the session.

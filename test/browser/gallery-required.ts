@@ -14,6 +14,18 @@ export const requiredExhibits: Exhibit[] = [
   { name: 'new password, wished', view: 'login/recovery/password', model: { ...wished, least: 8 } },
   { name: 'profile, wished', view: 'login/update-profile', model: { ...wished, ...profile } },
   { name: 'verify an address, wished', view: 'login/verify-email', model: { ...wished, ...code } },
+  { name: 'another address, wished', view: 'login/update-email', model: { ...wished, now: 'ada@example.com', email: '' } },
+  {
+    name: 'another address, the code, wished',
+    view: 'login/verify-email',
+    model: { ...wished, ...code, address: 'ada.lindqvist@example.org', moves: true },
+  },
+  {
+    name: 'another address, taken',
+    view: 'login/update-email',
+    model: { ...login, username: 'ada', now: null, email: '', errors: [{ field: 'email', message: say('login.profile.taken') }] },
+    status: 409,
+  },
   { name: 'remove a method, wished', view: 'login/remove-method', model: { ...wished, method } },
   {
     name: 'remove a method, wished, awkward',

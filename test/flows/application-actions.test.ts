@@ -162,7 +162,14 @@ forEachEngine((engine) => {
     const user = await server.user(realm);
     const { id } = await giveApp(server, user);
     const { browser } = await afterPassword(stage, user);
-    for (const kc_action of ['UPDATE_PASSWORD', 'CONFIGURE_TOTP', `delete_credential:${id}`, 'UPDATE_EMAIL', 'delete_account', 'unheard of']) {
+    for (const kc_action of [
+      'UPDATE_PASSWORD',
+      'CONFIGURE_TOTP',
+      `delete_credential:${id}`,
+      'TERMS_AND_CONDITIONS',
+      'delete_account',
+      'unheard of',
+    ]) {
       const { page } = await ask(stage, browser, { kc_action });
       t.like(answerOf(page), { code: true, error: null, status: 'error' }, kc_action);
     }

@@ -27,6 +27,7 @@ const KNOWN: readonly { alias: string; name: string; priority: number; config?: 
   { alias: 'UPDATE_PROFILE', name: 'Update Profile', priority: 40 },
   { alias: 'VERIFY_EMAIL', name: 'Verify Email', priority: 50 },
   { alias: 'delete_account', name: 'Delete Account', priority: 60 },
+  { alias: 'UPDATE_EMAIL', name: 'Update Email', priority: 70 },
   { alias: 'webauthn-register', name: 'Webauthn Register', priority: 70 },
   { alias: 'webauthn-register-passwordless', name: 'Webauthn Register Passwordless', priority: 80 },
   { alias: 'VERIFY_PROFILE', name: 'Verify Profile', priority: 90 },

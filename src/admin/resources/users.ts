@@ -35,6 +35,7 @@ export const REQUIRED_ACTIONS = [
   'CONFIGURE_TOTP',
   'VERIFY_EMAIL',
   'UPDATE_PROFILE',
+  'UPDATE_EMAIL',
   'webauthn-register',
   'webauthn-register-passwordless',
   'CONFIGURE_RECOVERY_AUTHN_CODES',

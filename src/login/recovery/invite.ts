@@ -21,6 +21,7 @@ const IN_WORDS: Readonly<Record<string, MessageKey>> = {
   UPDATE_PASSWORD: 'recovery.invited.todo.password',
   VERIFY_EMAIL: 'recovery.invited.todo.email',
   UPDATE_PROFILE: 'recovery.invited.todo.profile',
+  UPDATE_EMAIL: 'recovery.invited.todo.newEmail',
   CONFIGURE_TOTP: 'recovery.invited.todo.app',
   'webauthn-register': 'recovery.invited.todo.key',
   'webauthn-register-passwordless': 'recovery.invited.todo.passkey',

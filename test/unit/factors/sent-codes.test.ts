@@ -2,6 +2,7 @@
 import test from 'ava';
 import { emailOtp, maskedAddress } from '../../../src/factors/email-otp/email-otp.ts';
 import type { FactorContext } from '../../../src/factors/factor.ts';
+import { checkCode, sendCode } from '../../../src/factors/sent-code.ts';
 import { maskedNumber, readNumber } from '../../../src/factors/sms-otp/numbers.ts';
 import { smsOtp } from '../../../src/factors/sms-otp/sms-otp.ts';
 import { DEFAULT_COUNTRIES } from '../../../src/realms/delivery-settings.ts';
@@ -50,6 +51,17 @@ test('enrolling proves the address on file, and no other', async (t) => {
   });
   t.deepEqual(await emailOtp.enrol?.resend?.({ ...cx, user: userWith('eve@example.com') }, state), { ok: false, reason: 'no-address' });
   t.deepEqual(await emailOtp.enrol?.begin(cxWith({ user: userWith(null) })), { ok: false, reason: 'no-address' });
+});
+
+test('a code that shows an address shows no other, whatever the page says by then', async (t) => {
+  const sent = new Sent();
+  const cx = cxWith({ sent, user: userWith('alice@example.com') });
+  const to = (address: string) => ({ factor: 'update-email', purpose: 'enrol' as const, shows: address });
+  const state = stateOf(await sendCode(cx, { ...to('eve@example.com'), channel: 'mail', to: 'eve@example.com', digits: 8, lifetime: 300 }));
+  if (!state) throw new Error('not begun');
+  t.is(await checkCode(cx, state, to('victim@example.com'), sent.code), 'wrong');
+  t.is(await checkCode(cx, state, { factor: 'update-email', purpose: 'enrol' }, sent.code), 'wrong');
+  t.is(await checkCode(cx, state, to('eve@example.com'), sent.code), 'ok');
 });
 
 test('the code of an enrolment is none for signing in, nor the other way round', async (t) => {
