@@ -11,7 +11,7 @@ import { emailOtp, isSame, maskedAddress } from '../factors/email-otp/email-otp.
 import { openCredentials } from '../factors/held.ts';
 import { checkCode, sendCode, shownOf } from '../factors/sent-code.ts';
 import { say } from '../languages/messages.ts';
-import { revokeTrust } from '../sessions/devices.ts';
+import { revokeTrust } from '../sessions/trusted-devices.ts';
 import { type CredentialRow, credentialSeal, renameCredential, replaceSecret } from '../store/credentials.ts';
 import { normalise, type Transaction } from '../store/rows.ts';
 import { removeRequiredAction } from '../store/user-changes.ts';
