@@ -18,6 +18,7 @@ import {
   credentialsOf,
   getFrom,
   giveApp,
+  inOneStep,
   parallel,
   postTo,
   sessionsOf,
@@ -33,8 +34,9 @@ const STEP_MS = 30_000;
 
 forEachEngine((engine) => {
   const { scene, nodes } = arena(engine);
+  const withinAStep = inOneStep(engine);
 
-  engine.test('A01 the same code twice in one step: the second is refused as a replay', async (t) => {
+  withinAStep('A01 the same code twice in one step: the second is refused as a replay', async (t) => {
     const stage = await scene();
     const first = await atCode(stage);
     const code = codeAt(first.secret);
@@ -69,7 +71,7 @@ forEachEngine((engine) => {
     });
   });
 
-  engine.test('A03 the code of the next step was accepted: the present one no longer is', async (t) => {
+  withinAStep('A03 the code of the next step was accepted: the present one no longer is', async (t) => {
     const stage = await scene();
     const first = await atCode(stage);
     const [before = '', present = '', next = ''] = [-1, 0, 1].map((step) => codeAt(first.secret, step));
@@ -83,7 +85,7 @@ forEachEngine((engine) => {
     t.true((await audited(stage, 'mfa.replay', { user: first.user.id })).length >= 1);
   });
 
-  engine.test('A04 the code that confirmed an enrolment does not sign in', async (t) => {
+  withinAStep('A04 the code that confirmed an enrolment does not sign in', async (t) => {
     const stage = await scene({ mfa: 'required' });
     const user = await stage.server.user(stage.realm);
     const enrolling = await afterPassword(stage, user);
@@ -97,7 +99,7 @@ forEachEngine((engine) => {
     t.is((await audited(stage, 'mfa.replay', { transaction: transactionOf(next.browser) })).length, 1);
   });
 
-  engine.test('A05 fifty right codes at once: one success, one session, one code', async (t) => {
+  withinAStep('A05 fifty right codes at once: one success, one session, one code', async (t) => {
     const stage = await scene();
     const processes = await nodes();
     for (let round = 0; round < 3; round += 1) {
@@ -133,14 +135,13 @@ forEachEngine((engine) => {
     }
   });
 
-  engine.test('A05 one right code in eight sign-ins at once: one of them gets in', async (t) => {
+  withinAStep('A05 one right code in eight sign-ins at once: one of them gets in', async (t) => {
     const stage = await scene();
     const processes = await nodes();
     for (let round = 0; round < 3; round += 1) {
       const user = await stage.server.user(stage.realm);
       const { secret } = await giveApp(stage.server, user);
       const signIns = await parallel(8, () => afterPassword(stage, user));
-      // That of the next step: it is good for as long as a busy machine may take.
       const code = codeAt(secret, 1);
       const answers = await Promise.all(
         signIns.map(({ browser, page }, index) =>
@@ -402,7 +403,7 @@ forEachEngine((engine) => {
     t.is((await storedCredentials(required.server.db.knex, required.realm.id, user.id)).length, 2);
   });
 
-  engine.test('A21 two tabs confirm an enrolment in one moment: one app is bound', async (t) => {
+  withinAStep('A21 two tabs confirm an enrolment in one moment: one app is bound', async (t) => {
     const stage = await scene({ mfa: 'required' });
     const processes = await nodes();
     const user = await stage.server.user(stage.realm);

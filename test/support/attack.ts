@@ -7,6 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
+import type { ExecutionContext } from 'ava';
 import { generateSecret } from 'otplib';
 import type { NewClient } from '../../src/admin/resources/clients.ts';
 import { realmSettings } from '../../src/realms/settings.ts';
@@ -319,6 +320,25 @@ export const withoutOwnScripts = (html: string): string =>
   html.replaceAll(/<script type="module" src="\/resources\/[0-9a-f]{16}\/[a-z-]+\.js"><\/script>/g, '');
 
 const realNow = Date.now.bind(Date);
+const STEP_MS = 30_000;
+
+/**
+ * Registers tests that run alone and in one step of the codes: the clock of this process, and of every server in it, stands before
+ * the step would be over. What is a code now is that code until the test is over, however long a busy machine takes.
+ */
+export const inOneStep =
+  (engine: EngineUnderTest) =>
+  (title: string, body: (t: ExecutionContext) => Promise<void>): void =>
+    engine.serial(title, async (t) => {
+      const before = Date.now;
+      const last = (Math.floor(realNow() / STEP_MS) + 1) * STEP_MS - 1;
+      Date.now = () => Math.min(realNow(), last);
+      try {
+        await body(t);
+      } finally {
+        Date.now = before;
+      }
+    });
 
 /** Moves this process, and every server in it, along in time; for tests that run alone. Back again when the work is over. */
 export async function at<T>(offsetMs: number, work: () => Promise<T>): Promise<T> {
