@@ -29,7 +29,8 @@ import { realmSettings } from '../src/realms/settings.ts';
 import { credentialSeal, insertCredential } from '../src/store/credentials.ts';
 import type { RealmRow } from '../src/store/realms.ts';
 import { createLog } from '../src/telemetry/log.ts';
-import { createDatabase, findPostgres, freePort, startPostgres } from '../test/support/postgres.ts';
+import { freePort } from '../test/support/ports.ts';
+import { createDatabase, findPostgres, startPostgres } from '../test/support/postgres.ts';
 import { Browser, text } from '../test/support/sign-in.ts';
 import { machine, printTable, type Server, startServer, withSpread } from './measure.ts';
 

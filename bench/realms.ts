@@ -14,7 +14,7 @@ import { startServer } from '../src/server.ts';
 import { LIGHTWEIGHT } from '../src/store/clients.ts';
 import { realmByName } from '../src/store/realms.ts';
 import { createLog } from '../src/telemetry/log.ts';
-import { freePort } from '../test/support/postgres.ts';
+import { freePort } from '../test/support/ports.ts';
 import { onEngines } from './engines.ts';
 import { machine, printTable, withSpread } from './measure.ts';
 

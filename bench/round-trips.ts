@@ -20,7 +20,7 @@ import { credentialSeal, insertCredential } from '../src/store/credentials.ts';
 import type { RealmRow } from '../src/store/realms.ts';
 import type { UserRow } from '../src/store/users.ts';
 import { createLog } from '../src/telemetry/log.ts';
-import { freePort } from '../test/support/postgres.ts';
+import { freePort } from '../test/support/ports.ts';
 import { authorizationRequest, Browser, exchange, openid, type RelyingParty } from '../test/support/sign-in.ts';
 import { onEngines } from './engines.ts';
 import { machine, printTable } from './measure.ts';

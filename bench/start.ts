@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../test/support/postgres.ts';
+import { freePort } from '../test/support/ports.ts';
 import { machine, printTable, startServer, withSpread } from './measure.ts';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));

@@ -20,7 +20,7 @@ import { REDIRECT_URI } from '../support/cardea.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { type Ended, runCardea, settingsFor, startCommand } from '../support/command.ts';
 import { type EngineUnderTest, forEachEngine } from '../support/databases.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { authorizationRequest, Browser, exchange, type RelyingParty, relyingParty, text } from '../support/sign-in.ts';
 
 const newKey = (id: string): string => `${id}:${randomBytes(32).toString('base64url')}`;
@@ -103,7 +103,7 @@ async function startNode(world: Pick<World, 'settings' | 'balancer'>, keys: stri
       )
     )
       break;
-    if (tries > 300) throw new Error(`The server does not start: ${JSON.stringify(await Promise.race([server.ended, pause(1)]))}`);
+    if (tries > 900) throw new Error(`The server does not start: ${JSON.stringify(await Promise.race([server.ended, pause(1)]))}`);
     await pause(100);
   }
   world.balancer.nodes.push(node);
@@ -135,10 +135,10 @@ async function underway({ balancer, rp }: World, user: User): Promise<{ finish(t
   };
 }
 
-/** Until it is so. */
+/** Until it is so, looking at short intervals: what comes about is to be caught in the middle. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await holds()); tries += 1) {
-    if (tries > 3_000) throw new Error('It does not come to be.');
+    if (tries > 10_000) throw new Error('It does not come to be.');
     await pause(5);
   }
 }

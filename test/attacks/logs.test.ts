@@ -24,7 +24,7 @@ import { REDIRECT_URI, type TestClient } from '../support/cardea.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { runCardea, settingsFor, startCommand } from '../support/command.ts';
 import { onSqlite, temporaryFolder } from '../support/databases.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { Secrets, secretsIn, secretsSeen, watchFetch } from '../support/secrets-seen.ts';
 import { authorizationRequest, Browser, exchange, keyOf, openid, type RelyingParty, relyingParty, signIn } from '../support/sign-in.ts';
 
@@ -78,7 +78,7 @@ async function start(more: Record<string, string>): Promise<Server> {
     ));
     tries += 1
   ) {
-    if (tries > 200) throw new Error(`The server does not start:\n${written}`);
+    if (tries > 600) throw new Error(`The server does not start:\n${written}`);
     await pause(100);
   }
   const of = ({ client, secret }: typeof application): TestClient => ({ row: client, clientId: client.clientId, secret, redirectUri: REDIRECT_URI });
@@ -146,7 +146,7 @@ async function forgetPassword({ origin, rp, user }: Server): Promise<boolean> {
   if (ask === undefined) return false;
   const form = await browser.visit(new URL(unescapeHtml(ask), page.url).href);
   await browser.send(form, { username: user.username });
-  for (let tries = 0; tries < 40; tries += 1, await pause(50)) {
+  for (let tries = 0; tries < 600; tries += 1, await pause(50)) {
     const inbox = await (await fetch(`${origin}/inbox`)).text();
     const link = /https?:\/\/[^\s"<]*action-token\?key=[\w.-]+/.exec(unescapeHtml(inbox))?.[0];
     if (link === undefined) continue;

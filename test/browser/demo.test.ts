@@ -10,7 +10,7 @@ import { axe, browserTest, launch } from '../support/browser.ts';
 import { startCardea } from '../support/cardea.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { onSqlite } from '../support/databases.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { readQrOnScreen } from '../support/qr-screen.ts';
 
 const inBrowser = browserTest(test);

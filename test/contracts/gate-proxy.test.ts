@@ -15,7 +15,7 @@ import { onSqlite } from '../support/databases.ts';
 import { cookiesFor, open, startSite } from '../support/gate.ts';
 import { type Answer, NAVIGATION, navigator, sendTo } from '../support/navigator.ts';
 import { NGINX, type ProxyPlaces, startNginx } from '../support/nginx.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { type Program, programTest } from '../support/programs.ts';
 import { CERTIFICATE, startTlsFront, tlsFiles } from '../support/tls.ts';
 import { seenIn, startUpstream } from '../support/upstream.ts';

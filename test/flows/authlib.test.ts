@@ -13,7 +13,7 @@ import { startCardea } from '../support/cardea.ts';
 import { onSqlite, temporaryFolder } from '../support/databases.ts';
 import { open } from '../support/gate.ts';
 import { navigator } from '../support/navigator.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import type { Body } from '../support/programs.ts';
 import { CERTIFICATE, startTlsFront, tlsFiles } from '../support/tls.ts';
 

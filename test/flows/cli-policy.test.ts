@@ -6,7 +6,7 @@ import * as client from 'openid-client';
 import { atEnd } from '../support/cleanup.ts';
 import { type Ended, runHere, settingsFor, startCommand } from '../support/command.ts';
 import { forEachEngine, temporaryFolder } from '../support/databases.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { type relyingParty, signIn } from '../support/sign-in.ts';
 
 type Env = Record<string, string>;

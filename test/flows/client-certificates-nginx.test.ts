@@ -6,7 +6,7 @@ import { startCardea } from '../support/cardea.ts';
 import { type Made, makeAuthority } from '../support/certificates.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { NGINX, runNginx } from '../support/nginx.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { programTest } from '../support/programs.ts';
 
 /** As docs/clients.md has it, but for places. */

@@ -10,8 +10,9 @@ import { codeAt, giveApp } from '../support/attack.ts';
 import { startCardea } from '../support/cardea.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { onSqlite } from '../support/databases.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { text } from '../support/sign-in.ts';
+import { until } from '../support/until.ts';
 
 async function startDemo(options: { issuer: string; clientId?: string; clientSecret?: string; port?: number }) {
   const demo = await startDemoApp({ clientId: 'demo', clientSecret: 'a secret of the demo', port: 0, host: '127.0.0.1', ...options });
@@ -124,8 +125,7 @@ test('whoever is signed out at Cardea is signed out here, in every browser of th
   const [session] = await server.db.knex('sessions').where({ realm_id: realm.id }).orderBy('created_at');
   await endSession(server.operator(), realm, session.id, { offline: false });
   const isOver = async (): Promise<boolean> => heading(await one.get(demo.url)) === 'A demo application';
-  for (let tries = 0; tries < 200 && !(await isOver()); tries += 1) await new Promise((resolve) => setTimeout(resolve, 50));
-  t.true(await isOver());
+  t.true(await until(isOver));
   t.is(heading(await other.get(demo.url)), `You are ${user.username}`);
 });
 

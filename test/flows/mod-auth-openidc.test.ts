@@ -16,9 +16,10 @@ import { startCardea } from '../support/cardea.ts';
 import { onSqlite } from '../support/databases.ts';
 import { open } from '../support/gate.ts';
 import { navigator, sendTo } from '../support/navigator.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { exampleWith, programTest } from '../support/programs.ts';
 import { CERTIFICATE, startTlsFront } from '../support/tls.ts';
+import { until } from '../support/until.ts';
 import { type Seen, seenIn, startUpstream } from '../support/upstream.ts';
 
 const HOST = '127.0.0.21';
@@ -286,7 +287,7 @@ test('mod_auth_openidc: back-channel logout ends the session of whoever was sign
   t.is(await is(other.agent), 200);
 
   await endAll(stage, stage.user);
-  for (let tries = 0; tries < 200 && (await is(stage.agent)) === 200; tries += 1) await pause(50);
+  await until(async () => (await is(stage.agent)) !== 200);
   t.is(await is(stage.agent), 302, stage.errors().slice(-500));
   t.is(await is(other.agent), 200);
   const told = await cardea.db.knex('audit_events').where({ realm_id: realm.id, type: 'logout.untold' });

@@ -12,7 +12,7 @@ import { formsOf, type Page } from '../support/agent.ts';
 import { arena, type Scene } from '../support/attack.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { text } from '../support/sign-in.ts';
 import { startWebsite, Visitor } from '../support/website.ts';
 

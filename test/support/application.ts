@@ -7,7 +7,7 @@ import type { NewClient } from '../../src/admin/resources/clients.ts';
 import type { RealmRow } from '../../src/store/realms.ts';
 import type { Cardea } from './cardea.ts';
 import { atEnd } from './cleanup.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from './ports.ts';
 import { authorizationRequest, openid, type Request, relyingParty, type Tokens } from './sign-in.ts';
 
 export interface Application {

@@ -2,7 +2,7 @@
 import { createServer, request } from 'node:http';
 import type { Cardea } from './cardea.ts';
 import { atEnd } from './cleanup.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from './ports.ts';
 
 export interface Balancer<Node extends { url: string } = Cardea> {
   origin: string;

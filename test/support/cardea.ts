@@ -25,7 +25,7 @@ import { createLog } from '../../src/telemetry/log.ts';
 import { checkAnswers } from './answers.ts';
 import { atEnd } from './cleanup.ts';
 import { keyringOn, MASTER_KEY } from './keyring.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from './ports.ts';
 import { watchLog } from './secrets-seen.ts';
 
 export interface TestClient {

@@ -9,7 +9,7 @@ import type { RealmRow } from '../../src/store/realms.ts';
 import { type Agent, formsOf, type Page } from './agent.ts';
 import type { Cardea } from './cardea.ts';
 import { atEnd } from './cleanup.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from './ports.ts';
 import { codeOf, keyOf, text } from './sign-in.ts';
 
 export interface Site {

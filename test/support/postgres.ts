@@ -5,13 +5,13 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { openDatabase } from '../../src/store/database.ts';
+import { freePort } from './ports.ts';
 
 export interface PostgresServer {
   /** Of the database to connect to for making others; the role may make databases. */
@@ -39,15 +39,6 @@ function ordinaryUser(): { uid: number; gid: number } | undefined {
   const user = ['postgres', 'nobody'].map((wanted) => accounts.find(([name]) => name === wanted)).find((account) => account !== undefined);
   if (!user) throw new Error('PostgreSQL needs an ordinary user to run as: make one called postgres.');
   return { uid: Number(user[2]), gid: Number(user[3]) };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('No port is free.');
-  return address.port;
 }
 
 /** Tests may lose what they stored when the machine goes down, and are quicker for it. */

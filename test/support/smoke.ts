@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Agent, type Form, formsOf, type Page, unescapeHtml } from './agent.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from './ports.ts';
 
 /** Milliseconds until the banner must be there; the goal is two seconds, on a machine with nothing else to do. */
 const START_LIMIT = 60_000;

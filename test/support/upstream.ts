@@ -1,7 +1,7 @@
 /** A site behind a real proxy: it answers with the request that reached it, and takes any upgrade of a connection. */
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { atEnd } from './cleanup.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from './ports.ts';
 
 export interface Seen {
   method: string;

@@ -2,7 +2,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import { Agent, formsOf, type Page } from './agent.ts';
 import { atEnd } from './cleanup.ts';
-import { freePort } from './postgres.ts';
+import { freePort } from './ports.ts';
 import { codeOf, keyOf, text } from './sign-in.ts';
 
 /** Starts a website; it is closed after the last test of the file. */

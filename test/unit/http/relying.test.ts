@@ -23,7 +23,7 @@ import { atEnd } from '../../support/cleanup.ts';
 import { onSqlite } from '../../support/databases.ts';
 import { quickHasher } from '../../support/factors.ts';
 import { keyringOn } from '../../support/keyring.ts';
-import { freePort } from '../../support/postgres.ts';
+import { freePort } from '../../support/ports.ts';
 
 /** What the provider does otherwise than it should. */
 interface Lies {
