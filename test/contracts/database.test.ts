@@ -7,6 +7,7 @@ import { startChild } from '../support/children.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { type EngineUnderTest, forEachEngine } from '../support/databases.ts';
 import { altered, broken, original } from '../support/schema.ts';
+import { until } from '../support/until.ts';
 
 /** A database with the small schema of the tests. */
 async function fixture(engine: EngineUnderTest, migrations: Knex.MigrationSource<string> = original) {
@@ -21,11 +22,6 @@ async function fixture(engine: EngineUnderTest, migrations: Knex.MigrationSource
 }
 
 const parent = (id: string) => ({ realm_id: 'r', id, name: `parent ${id}` });
-
-/** Waits for what another connection is about to bring about. */
-async function eventually(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds() && tries < 500; tries += 1) await pause(10);
-}
 
 forEachEngine((engine) => {
   engine.test('a transaction keeps all of its work or none of it', async (t) => {
@@ -269,14 +265,14 @@ forEachEngine((engine) => {
       await trx('parents').insert(parent('a'));
       await db.changes.announce('realm:a', trx);
     });
-    await eventually(() => {
+    await until(() => {
       other.changes.poll();
       return heard.length > 0;
     });
     t.deepEqual(heard, [engine.engine === 'sqlite' ? '*' : 'realm:a']);
     const statement = engine.engine === 'sqlite' ? "UPDATE parents SET name = 'other'" : "SELECT pg_notify('cardea', 'realm:b')";
     t.is((await startChild('./store-child.ts', { config: settings, do: 'write', statement }).ended).status, 0);
-    await eventually(() => {
+    await until(() => {
       other.changes.poll();
       return heard.length > 1;
     });

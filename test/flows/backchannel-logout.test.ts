@@ -1,6 +1,5 @@
 /** Back-channel logout: however a session ends, the applications that it was at hear of it; on both engines. */
 import { readFileSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
 import express from 'express';
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { changeClient } from '../../src/admin/resources/client-changes.ts';
@@ -19,6 +18,7 @@ import { quickHasher } from '../support/factors.ts';
 import { listen } from '../support/listen.ts';
 import { type LogoutReceiver, logoutReceiver, verifyLogout } from '../support/logouts.ts';
 import { authorizationRequest, Browser, openid, type RelyingParty, relyingParty, type SignedIn, signIn } from '../support/sign-in.ts';
+import { until } from '../support/until.ts';
 
 interface World {
   server: Cardea;
@@ -357,8 +357,7 @@ forEachEngine((engine) => {
     for (const token of ['x', String(signedIn.tokens.id_token), signedIn.tokens.access_token]) t.is((await post(token)).status, 400);
     await confirm(signedIn.browser, `${issuer}/protocol/openid-connect/logout`);
     const isTold = async () => (await server.db.knex('logout_notices').where({ realm_id: realm.id, state: 'delivered' }).first('id')) !== undefined;
-    for (let tries = 0; tries < 200 && !(await isTold()); tries += 1) await pause(50);
-    t.true(await isTold());
+    t.true(await until(isTold));
     t.deepEqual(ended, [sid(signedIn)]);
   });
 

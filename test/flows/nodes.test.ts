@@ -1,5 +1,4 @@
 /** Two processes on one database, and no sticky sessions: whoever is asked knows what the other has done. */
-import { setTimeout as pause } from 'node:timers/promises';
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { createClient } from '../../src/admin/resources/clients.ts';
@@ -14,6 +13,7 @@ import { type Cardea, REDIRECT_URI, startCardea } from '../support/cardea.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { type EngineUnderTest, forEachEngine } from '../support/databases.ts';
 import { authorizationRequest, Browser, codeOf, exchange, openid, type RelyingParty, relyingParty, signIn } from '../support/sign-in.ts';
+import { until } from '../support/until.ts';
 
 const keySet = z.object({ keys: z.array(z.object({ alg: z.string(), kid: z.string() })) });
 
@@ -36,15 +36,6 @@ async function start(engine: EngineUnderTest): Promise<Installation> {
   return { balancer, one, two };
 }
 
-/** Until it is so; a notice takes its time from one process to the other, but no second. */
-async function soon(check: () => Promise<boolean>): Promise<boolean> {
-  for (let tries = 0; tries < 20; tries += 1) {
-    if (await check()) return true;
-    await pause(50);
-  }
-  return false;
-}
-
 forEachEngine((engine) => {
   let started: Promise<Installation> | undefined;
   const installation = () => {
@@ -63,9 +54,9 @@ forEachEngine((engine) => {
     t.is(await answer(two), 200);
     await two.user(realm);
     await removeRealm(one.operator(), realm);
-    t.true(await soon(async () => (await answer(two)) === 404));
+    t.true(await until(async () => (await answer(two)) === 404));
     const again = await createRealm(one.operator(), { name: realm.name, id: realm.id });
-    t.true(await soon(async () => (await answer(two)) === 200));
+    t.true(await until(async () => (await answer(two)) === 200));
     const { client } = await createClient(two.operator(), again, { clientId: 'app', serviceAccount: true });
     t.regex(client.secret ?? '', /^v1/, 'sealed with the new key');
     t.truthy(await one.keyring.openText(clientSeal(client), client.secret ?? ''));
@@ -101,7 +92,7 @@ forEachEngine((engine) => {
     t.deepEqual([await status(one), await status(two)], [404, 404], 'and are remembered as unknown');
     const realm = await createRealm(one.operator(), { name, mfa: 'off' });
     t.is(await status(one), 200);
-    t.true(await soon(async () => (await status(two)) === 200));
+    t.true(await until(async () => (await status(two)) === 200));
 
     const authorize = '/protocol/openid-connect/auth?client_id=fresh&response_type=code&scope=openid&state=x&redirect_uri=';
     t.deepEqual([await status(one, authorize), await status(two, authorize)], [400, 400]);
@@ -117,7 +108,7 @@ forEachEngine((engine) => {
       .update({ enabled: false, updated_at: Date.now() + 1 });
     await one.db.changes.announce(`client:${realm.id}`);
     t.is(await status(one, authorize + encodeURIComponent(REDIRECT_URI)), 400);
-    t.true(await soon(async () => (await status(two, authorize + encodeURIComponent(REDIRECT_URI))) === 400), 'switched off here, and there');
+    t.true(await until(async () => (await status(two, authorize + encodeURIComponent(REDIRECT_URI))) === 400), 'switched off here, and there');
   });
 
   engine.serial('keys are published, sign and retire by the clock, on both, and a sign-in under way is not broken', async (t) => {
@@ -153,7 +144,7 @@ forEachEngine((engine) => {
     const [fresh] = await rotateKeys(one.operator(), realm, { publishAheadMs: 600_000, keepMs: 1_800_000 });
     const next = fresh?.id ?? '';
     for (const node of [one, two])
-      t.true(await soon(async () => (await kids(node, realm.name)).join() === [old, next].join()), 'published on both, behind the one that signs');
+      t.true(await until(async () => (await kids(node, realm.name)).join() === [old, next].join()), 'published on both, behind the one that signs');
     await at(300_000, async () => t.is(kidOf((await issue()).access_token), old, 'published, and does not sign yet'));
     await at(601_000, async () => {
       for (const node of [one, two]) t.deepEqual(await kids(node, realm.name), [next, old], 'signs, and the old one is still there');

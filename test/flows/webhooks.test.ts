@@ -19,6 +19,7 @@ import { quickHasher } from '../support/factors.ts';
 import { limitedClient } from '../support/keycloak.ts';
 import { keyringOn } from '../support/keyring.ts';
 import { listen } from '../support/listen.ts';
+import { until } from '../support/until.ts';
 
 const HOUR = 3_600_000;
 
@@ -244,13 +245,13 @@ forEachEngine((engine) => {
     const { webhook } = await hook(quick.url, ['login.*']);
     for (let count = 0; count < 10; count += 1) await happen();
     const working = worker.deliverDue();
-    for (let tries = 0; tries < 200 && quick.received.length < 10; tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => quick.received.length >= 10);
     t.is(quick.received.length, 10);
     const claimed = (await rows(slow.webhook)).filter((row) => row.claimed_until !== null);
     t.is(claimed.length, 4, 'so many at a time');
     // What happens meanwhile waits for no slow answer either.
     await happen();
-    for (let tries = 0; tries < 300 && quick.received.length < 11; tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => quick.received.length >= 11);
     t.is(quick.received.length, 11);
     free.resolve();
     await working;
@@ -340,12 +341,14 @@ forEachEngine((engine) => {
       t.false(JSON.stringify((await admin.call('GET', `${path}${rest}`)).body).includes('whsec_'), rest);
 
     await server.user(realm, { username: 'erin' });
-    for (let tries = 0; tries < 500 && received.length < 1; tries += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => received.length >= 1);
     t.like(received[0]?.json, { type: 'user.created', details: { name: 'erin' } });
     t.is(received[0]?.signature, received[0] && signatureOf(made.body.secret, received[0]));
     let listed = await admin.call('GET', `${path}/${id}/deliveries`);
-    for (let tries = 0; tries < 100 && listed.body.deliveries[0]?.state !== 'delivered'; tries += 1)
+    await until(async () => {
       listed = await admin.call('GET', `${path}/${id}/deliveries`);
+      return listed.body.deliveries[0]?.state === 'delivered';
+    });
     t.like(listed.body.deliveries[0], {
       eventId: received[0]?.id,
       type: 'user.created',
@@ -415,22 +418,21 @@ forEachEngine((engine) => {
     const { id } = (await admin.call('POST', path, { body: { url, events: ['user.*'] } })).body;
     await server.user(realm);
     const deliveries = async () => (await admin.call('GET', `${path}/${id}/deliveries`)).body.deliveries;
-    const until = async (fits: (row: { state: string; attempts: number }) => boolean): Promise<void> => {
-      for (let tries = 0; tries < 300; tries += 1) {
+    const comesTo = async (fits: (row: { state: string; attempts: number }) => boolean): Promise<void> => {
+      const is = async () => {
         const [row] = await deliveries();
-        if (row && fits(row)) return;
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-      t.fail();
+        return row !== undefined && fits(row);
+      };
+      t.true(await until(is));
     };
-    await until(({ attempts }) => attempts === 1);
+    await comesTo(({ attempts }) => attempts === 1);
     await admin.call('PUT', `${path}/${id}`, { body: { enabled: false } });
-    await until(({ state }) => state === 'failed');
+    await comesTo(({ state }) => state === 'failed');
     const [row] = await deliveries();
     t.is((await admin.call('POST', `${path}/${id}/deliveries/${row.id}/retry`)).status, 409);
     await admin.call('PUT', `${path}/${id}`, { body: { enabled: true } });
     t.is((await admin.call('POST', `${path}/${id}/deliveries/${row.id}/retry`)).status, 204);
-    await until(({ state }) => state === 'delivered');
+    await comesTo(({ state }) => state === 'delivered');
     t.is(received[0]?.id, received[1]?.id);
   });
 

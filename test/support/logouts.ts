@@ -43,7 +43,7 @@ export interface LogoutReceiver {
   /** The logout tokens that came, in their order. */
   received: string[];
   requests: IncomingMessage[];
-  /** Resolves when so many have come, or after ten seconds. */
+  /** Resolves when so many have come, or after half a minute. */
   until(count: number): Promise<string[]>;
 }
 
@@ -71,7 +71,7 @@ export async function logoutReceiver(
     url: `http://localhost:${port}/backchannel`,
     ...{ port, received, requests },
     async until(count) {
-      for (let tries = 0; tries < 1_000 && received.length < count; tries += 1) await pause(10);
+      for (let tries = 0; tries < 3_000 && received.length < count; tries += 1) await pause(10);
       return received;
     },
   };

@@ -58,7 +58,7 @@ export async function runProgram(program: Program, args: readonly string[], at: 
   });
   const [host = '', port = ''] = at.split(':');
   for (let tries = 0; !(await answers(host, Number(port))); tries += 1) {
-    if (tries > 200 || child.exitCode !== null) throw new Error(`${program.name} does not listen: ${said}`);
+    if (tries > 1_200 || child.exitCode !== null) throw new Error(`${program.name} does not listen: ${said}`);
     await pause(50);
   }
   return child;

@@ -26,7 +26,7 @@ export async function mailsTo(server: Cardea, realm: RealmRow, address: string):
 
 /** The link of the newest mail that has one, once there are so many; the mail is written after the answer. */
 export async function linkFor(server: Cardea, realm: RealmRow, address: string, count = 1): Promise<string> {
-  for (let tries = 0; tries < 400; tries += 1) {
+  for (let tries = 0; tries < 1_600; tries += 1) {
     const links = (await mailsTo(server, realm, address)).flatMap((mail) => /https?:\S+action-token\?key=\S+/.exec(mail.text)?.[0] ?? []);
     const newest = links.at(-1);
     if (newest !== undefined && links.length >= count) return newest;
@@ -37,7 +37,7 @@ export async function linkFor(server: Cardea, realm: RealmRow, address: string, 
 
 /** Waits until everything that follows answers is recorded: so many requests of this realm. */
 export async function settled(server: Cardea, realm: RealmRow, requests: number): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
+  for (let tries = 0; tries < 1_600; tries += 1) {
     const rows = await server.db.knex('audit_events').where({ realm_id: realm.id, type: 'recovery.requested' });
     if (rows.length >= requests) return;
     await pause(25);

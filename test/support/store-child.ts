@@ -2,12 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type DatabaseConfig, openDatabase } from '../../src/store/database.ts';
 
-type Task = { config: DatabaseConfig } & (
-  | { do: 'migrate' }
-  | { do: 'hold'; lock: string }
-  | { do: 'write'; statement: string }
-  | { do: 'block'; milliseconds: number }
-);
+type Task = { config: DatabaseConfig } & ({ do: 'migrate' } | { do: 'hold'; lock: string } | { do: 'write'; statement: string } | { do: 'block' });
 
 const task: Task = JSON.parse(process.argv.at(-1) ?? '');
 const db = await openDatabase(task.config);
@@ -24,7 +19,7 @@ if (task.do === 'migrate') {
 } else {
   await db.transaction(async () => {
     console.log('blocking');
-    await pause(task.milliseconds);
+    await pause(600_000);
   });
 }
 await db.close();

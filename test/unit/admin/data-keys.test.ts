@@ -19,6 +19,7 @@ import { atEnd } from '../../support/cleanup.ts';
 import { forEachEngine, onPostgres } from '../../support/databases.ts';
 import { quickHasher } from '../../support/factors.ts';
 import { keyringOn, MASTER_KEY } from '../../support/keyring.ts';
+import { until } from '../../support/until.ts';
 
 const NOW = Date.UTC(2030, 0, 15, 12);
 
@@ -212,7 +213,7 @@ onPostgres.test('a row that somebody holds is left for the next time around', as
   const rotation = rotateDataKeys(made.operator, made.realm);
   const left = async (): Promise<string[]> =>
     (await made.db.knex('credentials').where({ realm_id: made.realm.id }).where('secret', 'like', `v1|${old}|%`).pluck('id')).sort();
-  for (let tries = 0; tries < 100 && (await left()).length > 1; tries += 1) await pause(20);
+  await until(async () => (await left()).length <= 1);
   t.deepEqual(await left(), [made.rows[0]?.id ?? ''], 'all others have gone on');
   letGo();
   await holder;

@@ -14,6 +14,7 @@ import { runHere, settingsFor } from '../../support/command.ts';
 import { onSqlite, temporaryFolder, testOnEngines } from '../../support/databases.ts';
 import { quickHasher } from '../../support/factors.ts';
 import { keyringOn } from '../../support/keyring.ts';
+import { until } from '../../support/until.ts';
 
 const NOW = Date.UTC(2030, 0, 15);
 
@@ -48,8 +49,7 @@ testOnEngines('settings are merged, recorded with their difference, and every no
   t.is(updated.version, realm.version + 1);
   t.is(updated.settings.totp.period, 30, 'what was not named stays');
   t.deepEqual(await audited(), [{ changes }]);
-  for (let waited = 0; waited < 40 && !heard.includes(`realm:${realm.id}`); waited += 1) await new Promise((resolve) => setTimeout(resolve, 50));
-  t.true(heard.includes(`realm:${realm.id}`));
+  t.true(await until(() => heard.includes(`realm:${realm.id}`)));
 
   const back = await updateRealmSettings(operator, updated, { totp: null, hotp: { claim: null } });
   t.deepEqual(back.realm.settings, defaultRealmSettings());

@@ -7,6 +7,7 @@ import type { Database } from '../../../src/store/database.ts';
 import { insertOutboxRow } from '../../../src/store/outbox.ts';
 import { forEachEngine } from '../../support/databases.ts';
 import { type DeliveryWorld, deliveriesFor, deliveryWorld, DELIVERY_NOW as NOW, WatchedChannel } from '../../support/delivery.ts';
+import { until } from '../../support/until.ts';
 
 const MINUTE = 60_000;
 
@@ -32,14 +33,6 @@ const clock = (start = NOW) => {
   return { now: () => now, advance: (ms: number) => (now += ms) };
 };
 
-async function until(t: ExecutionContext, what: () => Promise<boolean> | boolean): Promise<void> {
-  for (let tries = 0; tries < 200; tries += 1) {
-    if (await what()) return;
-    await pause(20);
-  }
-  t.fail('it did not happen');
-}
-
 alone('what is due is sent once, by however many processes, and its text is gone', async (t, db) => {
   const world = await deliveryWorld(db);
   await notices(world, 35);
@@ -61,7 +54,7 @@ alone('a committed row wakes the sender at once, an uncommitted one does not', a
     await pause(50);
     const began = performance.now();
     await notices(world, 1, Date.now());
-    await until(t, () => sms.sent.length === 1);
+    t.true(await until(() => sms.sent.length === 1));
     t.true(performance.now() - began < 4_500, 'the next look would come after five seconds');
     const tell = await enqueue(world, [noticeFor(world, 1)], Date.now());
     await t.throwsAsync(
@@ -143,7 +136,7 @@ alone('what a killed process had claimed is sent by another, once the claim has 
   const killed = new WatchedChannel();
   killed.before = () => new Promise(() => undefined);
   void deliveriesFor(world, { sms: killed, now }).postman.deliverDue();
-  await until(t, async () => (await world.rows())[0]?.claimed_until !== null);
+  t.true(await until(async () => (await world.rows())[0]?.claimed_until !== null));
   const sms = new WatchedChannel();
   const { postman } = deliveriesFor(world, { sms, now });
   await postman.deliverDue();
@@ -160,16 +153,16 @@ alone('a process that comes back after its claim changes nothing any more', asyn
   const { now, advance } = clock();
   await notices(world, 1);
   const slow = new WatchedChannel();
-  let goOn: () => void = () => undefined;
+  let goOn: (() => void) | undefined;
   slow.before = () =>
     new Promise<void>((_, reject) => {
       goOn = () => reject(new DeliveryError('ETIMEDOUT', { permanent: true }));
     });
   const first = deliveriesFor(world, { sms: slow, now }).postman.deliverDue();
-  await until(t, async () => (await world.rows())[0]?.claimed_until !== null);
+  t.true(await until(() => goOn !== undefined), 'it has begun to send');
   advance(3 * MINUTE);
   await deliveriesFor(world, { sms: new WatchedChannel(), now }).postman.deliverDue();
-  goOn();
+  goOn?.();
   await first;
   const [row] = await world.rows();
   t.truthy(row?.delivered_at);

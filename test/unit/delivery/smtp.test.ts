@@ -17,7 +17,7 @@ const message = (some: Partial<Message> = {}): Message => ({
   ...some,
 });
 const to = (value: string): Address => ({ kind: 'mail', value });
-const patience = (ms = 5_000): AbortSignal => AbortSignal.timeout(ms);
+const patience = (ms = 30_000): AbortSignal => AbortSignal.timeout(ms);
 
 const opened = (...account: Parameters<typeof createSmtp>): ReturnType<typeof createSmtp> => {
   const smtp = createSmtp(...account);

@@ -72,7 +72,7 @@ async function failure(t: ExecutionContext, sending: Promise<void>): Promise<Del
   return error;
 }
 
-const patience = (ms = 5_000): AbortSignal => AbortSignal.timeout(ms);
+const patience = (ms = 30_000): AbortSignal => AbortSignal.timeout(ms);
 
 test('a message is sent once, by the account and from its number', async (t) => {
   const { asked, origin } = await provider(accepted);
@@ -118,7 +118,7 @@ test('a provider that does not answer, or is not there, is not waited for', asyn
   const began = performance.now();
   const late = await failure(t, sendsTo(silent.origin).deliver(NUMBER, TEXT, patience(300)));
   t.is(late.message, 'ETIMEDOUT');
-  t.true(performance.now() - began < 4_000);
+  t.true(performance.now() - began < 7_500);
 
   const gone = await failure(t, sendsTo('http://127.0.0.1:1').deliver(NUMBER, TEXT, patience()));
   t.is(gone.message, 'ECONNREFUSED');

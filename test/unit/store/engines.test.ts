@@ -1,8 +1,8 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import { openDatabase } from '../../../src/store/database.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { onPostgres, temporaryFolder } from '../../support/databases.ts';
+import { until } from '../../support/until.ts';
 
 onPostgres.test('the connection that hears of changes comes back, and says that something may have been missed', async (t) => {
   const warnings: string[] = [];
@@ -13,13 +13,13 @@ onPostgres.test('the connection that hears of changes comes back, and says that 
   const end = () => db.knex.raw("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'");
   for (const times of [1, 2]) {
     await end();
-    for (let tries = 0; heard.length < times && tries < 500; tries += 1) await pause(10);
+    await until(() => heard.length >= times);
     t.deepEqual(heard, Array(times).fill('*'));
   }
   t.is(warnings.length, 2);
   heard.length = 0;
   await db.knex.raw("SELECT pg_notify('cardea', 'realm:a')");
-  for (let tries = 0; heard.length < 1 && tries < 500; tries += 1) await pause(10);
+  await until(() => heard.length >= 1);
   t.deepEqual(heard, ['realm:a']);
   // Closing while it is away must end its tries.
   await end();

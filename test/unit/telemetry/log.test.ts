@@ -7,6 +7,7 @@ import { badInput, corrupted } from '../../../src/errors.ts';
 import { createLog, currentRequestId, requestLog } from '../../../src/telemetry/log.ts';
 import { pathShown, redact, scrub } from '../../../src/telemetry/redact.ts';
 import fc from '../../support/property.ts';
+import { until } from '../../support/until.ts';
 
 const SECRET = 'hunter22hunter22';
 
@@ -227,7 +228,7 @@ test('a request is one line, and every line of its work carries its id', async (
   const answer = await fetch(`${url}/realms/demo?code=${SECRET}`, { headers: { cookie: SECRET } });
   const id = answer.headers.get('x-request-id') ?? '';
   t.is(await answer.text(), id);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.true(await until(() => lines.length > 1));
   t.like(parsed(t, lines[0]), { msg: 'at work', requestId: id });
   t.like(parsed(t, lines[1]), { msg: 'request', requestId: id, method: 'GET', path: '/realms/demo', status: 200 });
   t.false(lines.join('').includes(SECRET));
@@ -237,7 +238,7 @@ test('a request is one line, and every line of its work carries its id', async (
 test('a request that fails is logged with the status that went out', async (t) => {
   const { lines, url } = await serve(t, (ctx) => ctx.throw(503));
   t.is((await fetch(url)).status, 503);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.true(await until(() => lines.length > 0));
   t.like(parsed(t, lines[0]), { status: 503 });
 });
 
