@@ -11,7 +11,7 @@ import { onSqlite } from '../support/databases.ts';
 import { cookiesFor, open } from '../support/gate.ts';
 import { type Answer, NAVIGATION, navigator, sendTo } from '../support/navigator.ts';
 import type { ProxyPlaces } from '../support/nginx.ts';
-import { freePort } from '../support/postgres.ts';
+import { freePort } from '../support/ports.ts';
 import { exampleWith } from '../support/programs.ts';
 import { CERTIFICATE, startTlsFront, tlsFiles } from '../support/tls.ts';
 import { startTraefik } from '../support/traefik.ts';
