@@ -17,7 +17,7 @@ import { handleGate } from './gate/routes.ts';
 import { createAlarm } from './http/alarm.ts';
 import { answerLogo, LOGOS } from './http/client-logo.ts';
 import { createCodeFlow } from './http/code-flow.ts';
-import { answerErrors, underRealm } from './http/errors.ts';
+import { answerErrors, forPrograms, underRealm } from './http/errors.ts';
 import { createGuardedClient } from './http/guarded-client.ts';
 import { securityHeaders } from './http/headers.ts';
 import { setLanguage } from './http/language.ts';
@@ -36,7 +36,7 @@ import type { LoginDeps } from './login/room.ts';
 import { handleLogin } from './login/routes.ts';
 import type { LoginState } from './login/state.ts';
 import { bearerOf, realmOfToken } from './oidc/bearer.ts';
-import { dispatch } from './oidc/dispatch.ts';
+import { answerPrograms, dispatch } from './oidc/dispatch.ts';
 import { handleImpersonation } from './oidc/impersonation.ts';
 import { interactionsOf } from './oidc/interactions.ts';
 import { FRAMES, handleFrames } from './oidc/login-status.ts';
@@ -208,6 +208,7 @@ function toAdministration(router: Router, rooms: Rooms): void {
   router.get('/admin/api', (ctx) => handleReference(shown, ctx));
   router.all(/^\/realms\/([^/]+)\/clients-registrations(\/.+)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
+    forPrograms(ctx);
     const { room } = await requireRealm(ctx, name);
     await handleRegistration(rest, ctx, room.context.realm, path);
   });
@@ -254,9 +255,11 @@ function restOf({ options, installation, shown, recovery, alarm, fetchGuarded, r
 /** OpenID Connect and OAuth 2.0, which the provider of the realm answers. */
 function toProtocol(router: Router, { statics, requireRealm }: Rooms): void {
   // RFC 8414 section 3.1 puts the issuer's path last.
-  router.get('/.well-known/oauth-authorization-server/realms/:realm', async (ctx) =>
-    dispatch(ctx, await requireRealm(ctx, param(ctx, 'realm')), '/.well-known/oauth-authorization-server'),
-  );
+  router.get('/.well-known/oauth-authorization-server/realms/:realm', async (ctx) => {
+    const path = '/.well-known/oauth-authorization-server';
+    answerPrograms(ctx, path);
+    await dispatch(ctx, await requireRealm(ctx, param(ctx, 'realm')), path);
+  });
   const frames = { loginStatus: statics.url('login-status.js'), thirdPartyCookies: statics.url('third-party-cookies.js') };
   router.get(FRAMES, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
@@ -264,6 +267,7 @@ function toProtocol(router: Router, { statics, requireRealm }: Rooms): void {
   });
   router.all(/^\/realms\/([^/]+)(\/(?:protocol\/openid-connect|\.well-known|device)\/.+|\/device)$/, async (ctx) => {
     const [name = '', path = ''] = ctx.captures ?? [];
+    answerPrograms(ctx, path);
     await dispatch(ctx, await requireRealm(ctx, name), `${path}${ctx.search}`);
   });
 }

@@ -16,9 +16,9 @@ const GRANT_IS_INVALID = 'grant request is invalid';
 /** Of what a client holds, by grant type: all that may be wrong with it, and what to do. */
 const HELD: Readonly<Record<string, string>> = {
   authorization_code:
-    'the code is unknown, belongs to another client, was used before, or has expired; a code is good once and for a short time: start the sign-in again',
+    'the code is unknown, belongs to another client or another key, was used before, or has expired; a code is good once and for a short time: start the sign-in again',
   refresh_token:
-    'the refresh token is unknown, belongs to another client, was used before, was revoked, or has ended with its session; sign the user in again',
+    'the refresh token is unknown, belongs to another client or another key, was used before, was revoked, or has ended with its session; sign the user in again',
   [DEVICE_GRANT]:
     'the device_code is unknown, belongs to another client, was used before, or its user has signed out; ask for a new one at the device authorization endpoint',
 };
@@ -28,6 +28,8 @@ const OWN_CODE: Readonly<Record<string, string>> = {
   'authorization code redirect_uri mismatch':
     'redirect_uri is not the one of the authorization request; send the same again, or none where none was sent',
   'code_verifier must be provided': 'code_verifier is missing; send the one whose challenge was in the authorization request (RFC 7636 section 4.5)',
+  'unsupported code_challenge_method':
+    'code_verifier is there, and the authorization request had no code_challenge; send both, or neither (RFC 7636)',
   'code_verifier does not match code_challenge':
     'code_verifier does not belong to the code_challenge of the authorization request; keep one for each sign-in (RFC 7636 section 4.6)',
 };
@@ -35,16 +37,18 @@ const OWN_CODE: Readonly<Record<string, string>> = {
 /** Said whatever else may be wrong, so that it tells nothing of a code or a token. */
 const NO_PROOF = 'tokens of this client are bound to a key: send a DPoP proof with the request (RFC 9449 section 4)';
 
+const REPLAYED = 'the DPoP proof was used before; make one for each request';
+
 /** Of grants by which a client holds nothing yet. */
 const UNPROVED: Readonly<Record<string, string>> = {
   'mutual TLS client certificate not provided': 'tokens of this client are bound to its certificate: send the request with one (RFC 8705 section 3)',
-  'DPoP proof JWT Replay detected': 'the DPoP proof was used before; make one for each request',
+  'DPoP proof JWT Replay detected': REPLAYED,
 };
 
 /** By the library's own words. */
 const SAID: Readonly<Record<string, string>> = {
   'client authentication failed':
-    'client authentication failed: the client is not known here, is switched off, authenticates in another way, or what it sent is wrong; check client_id, secret and method',
+    'client authentication failed: the client is not known here, is switched off, authenticates in another way, or what it sent is wrong; check client_id, the method, and the secret, certificate or assertion (its key, iss, sub, aud, exp and jti)',
   'no client authentication mechanism provided':
     'no client is named: send client_id, and what the client authenticates with, such as client_secret or an Authorization header',
   'invalid authorization header value format':
@@ -71,7 +75,42 @@ const SAID: Readonly<Record<string, string>> = {
   'invalid token provided': 'the access token is unknown, has expired, was revoked, or its session has ended; refresh it, or sign the user in again',
   'no access token provided': 'no access token was sent; send it as Authorization: Bearer',
   'access token missing openid scope': 'the access token was given without the scope openid; ask for it at the sign-in',
+  'could not decode id_token_hint': 'id_token_hint is not an ID token; send one as it came from the token endpoint',
+  'post_logout_redirect_uri not registered':
+    'post_logout_redirect_uri is not registered for this client; register it exactly as it is sent, with scheme, port and path',
+  'unsupported prompt value requested': 'prompt has an unknown value; send some of prompt_values_supported of the discovery document',
+  'invalid max_age parameter value': 'max_age has to be a whole number of seconds, 0 or more',
+  'could not parse Request Object': 'request is not a JWT; send a signed one (RFC 9101)',
+  'unsupported signed request alg':
+    'the request object is not signed, or by an algorithm that is not one of request_object_signing_alg_values_supported',
+  'could not validate Request Object':
+    'the signature of the request object is not that of a key of this client; check the key that is registered, its kid, and the algorithm',
+  'invalid client_assertion format': 'client_assertion is not a JWT; send a signed one (RFC 7523 section 2.2)',
+  'invalid DPoP key binding':
+    'the DPoP header is no proof that holds: send one JWT with typ dpop+jwt, its public key as jwk, signed by one of dpop_signing_alg_values_supported (RFC 9449 section 4.2)',
+  'DPoP proof htm mismatch': 'htm of the DPoP proof has to be the method of this request (RFC 9449 section 4.2)',
+  'DPoP proof htu mismatch': 'htu of the DPoP proof has to be the address of this endpoint as the discovery document says it (RFC 9449 section 4.2)',
+  'DPoP proof ath mismatch': 'ath of the DPoP proof has to be the hash of the access token that it comes with (RFC 9449 section 4.2)',
+  'invalid nonce in DPoP proof': 'the nonce of the DPoP proof is unknown or too old; make the proof again with that of the header DPoP-Nonce',
   'you are polling too quickly and should back off at a reasonable rate': 'asked again too soon; wait 5 seconds longer before each further question',
+};
+
+/** By the library's detail, or the word of the protocol, where it says nothing besides. */
+const BARE: Readonly<Record<string, string>> = {
+  registration_not_supported: 'the parameter registration is not taken; register the client at registration_endpoint, or have an administrator do so',
+  request_not_supported: 'the parameter request is not taken here; send the parameters themselves',
+  request_uri_not_supported: 'request_uri is not taken here; send the parameters themselves, or a signed request',
+  'authorization request resolved without requesting interactions but no scope was granted':
+    'nothing is left of the scopes that were asked for; ask for openid, or for scopes that this client has',
+};
+
+/** Of an access token that is bound, to whoever shows it; that it is, stands in the token. */
+const BOUND_TOKEN: Readonly<Record<string, string>> = {
+  'failed jkt verification': 'the access token is bound to a key: send it as Authorization: DPoP, with a proof of that key (RFC 9449 section 7)',
+  'failed x5t#S256 verification': 'the access token is bound to a certificate: come with that one (RFC 8705 section 3)',
+  'access token is not sender-constrained but proof of possession was provided':
+    'the access token is not bound to a key: send it as Authorization: Bearer',
+  'DPoP proof JWT Replay detected': REPLAYED,
 };
 
 /** What is no mistake of anybody's: a device that waits, an application that looks whether somebody is signed in. */
@@ -87,9 +126,12 @@ export function described(ctx: KoaContextWithOIDC, { message, error_description:
     return { error: 'unauthorized_client', error_description: SAID['requested grant type is not allowed for this client'] ?? said };
   const grant = ctx.oidc.params?.grant_type;
   const held = said === GRANT_IS_INVALID && typeof grant === 'string' ? whyInvalid(ctx, grant, String(detail)) : undefined;
-  const better = held ?? (Object.hasOwn(SAID, said) ? SAID[said] : undefined) ?? said;
+  const bound = message === 'invalid_token' ? wordsOf(BOUND_TOKEN, String(detail)) : undefined;
+  const better = held ?? bound ?? wordsOf(SAID, said) ?? (said === '' ? wordsOf(BARE, String(detail ?? message)) : undefined) ?? said;
   return { error: message, ...(better === '' ? {} : { error_description: better }) };
 }
+
+const wordsOf = (table: Readonly<Record<string, string>>, key: string): string | undefined => (Object.hasOwn(table, key) ? table[key] : undefined);
 
 function whyInvalid(ctx: KoaContextWithOIDC, grant: string, detail: string): string | undefined {
   if (ctx.oidc.client?.dpopBoundAccessTokens === true && ctx.get('DPoP') === '') return NO_PROOF;
@@ -130,7 +172,15 @@ function answer(ctx: KoaContextWithOIDC, error: Refusal): void {
   const after = out.error_description;
   const { body } = ctx;
   if (isOut(body) && body.error === error.message) Object.assign(body, out);
-  if (typeof before !== 'string' || after === undefined || before === after) return;
+  if (after === undefined || before === after) return;
+  const location = ctx.response.get('location');
+  if (typeof before !== 'string') {
+    // The library had no words at all, and so no place for ours.
+    if (location) ctx.set('Location', withDescription(location, error.message, after));
+    if (typeof body === 'string' && isPlain(after))
+      ctx.body = body.replace(fieldOf('error', error.message), (it) => it + fieldOf('error_description', after));
+    return;
+  }
   const challenges = [ctx.response.get('www-authenticate')].flat().filter(Boolean);
   if (challenges.length > 0)
     ctx.set(
@@ -139,8 +189,17 @@ function answer(ctx: KoaContextWithOIDC, error: Refusal): void {
     );
   // By a form: what stands in it as it is, and would, may be put there.
   if (typeof body === 'string' && isPlain(before) && isPlain(after)) ctx.body = body.replace(`value="${before}"`, `value="${after}"`);
-  const location = ctx.response.get('location');
   if (location) ctx.set('Location', redescribed(location, before, after));
+}
+
+/** A field of the form that the library answers by (OAuth 2.0 Form Post Response Mode), where nothing in it has to be escaped. */
+const fieldOf = (name: string, value: string): string => `<input type="hidden" name="${name}" value="${value}"/>`;
+
+/** An answer in the query or the fragment of an address, with a description behind its error, which is the last one there. */
+function withDescription(location: string, word: string, description: string): string {
+  const error = new URLSearchParams({ error: word }).toString();
+  const at = location.lastIndexOf(error) + error.length;
+  return at < error.length ? location : `${location.slice(0, at)}&${new URLSearchParams({ error_description: description })}${location.slice(at)}`;
 }
 
 const isOut = (body: unknown): body is ErrorOut => typeof body === 'object' && body !== null && 'error' in body;

@@ -31,6 +31,11 @@ const MAX_BODY_BYTES = 56 * 1024;
 /** Node answers longer request headers, the address included, with a bare 431. */
 const MAX_QUERY_LENGTH = 8 * 1024;
 
+/** What no person opens answers programs, also where there is no such realm. */
+export function answerPrograms(ctx: Koa.Context, route: string): void {
+  if (route !== REGISTRATIONS && !isForBrowsers(route)) forPrograms(ctx);
+}
+
 /**
  * @param path what follows the realm's path, with the query, such as `/protocol/openid-connect/token`
  */
@@ -38,7 +43,7 @@ export async function dispatch(ctx: Koa.Context, oidc: OidcRealm, path: string):
   const { room } = oidc;
   const [route = ''] = path.split('?', 1);
   if (route === REGISTRATIONS) throw noRegistration(ctx, room.context.realm.name);
-  if (!isForBrowsers(route)) forPrograms(ctx);
+  answerPrograms(ctx, route);
   if (!isTaken(ctx, route)) return;
   if (isPostedRequest(ctx.method, route)) {
     const form = await readFormText(ctx);

@@ -1,5 +1,5 @@
 /** What a realm's Provider can do: each feature of the library that is on, and what it is told. */
-import type { Configuration } from 'oidc-provider';
+import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { rowOf } from './clients/client-metadata.ts';
 import type { Clients } from './clients/clients.ts';
 import { mtlsOf } from './clients/mtls.ts';
@@ -13,6 +13,9 @@ import { askedScopes } from './tokens/scopes.ts';
 
 /** Where a request for a user's tokens begins, by the library's names. */
 const ASKED_AT: ReadonlySet<string> = new Set(['authorization', 'pushed_authorization_request', 'device_authorization']);
+
+/** Whether this request says for the first time which scopes there are to be: a refresh and the like have those of before. */
+const asksForScopes = ({ oidc }: KoaContextWithOIDC): boolean => ASKED_AT.has(oidc.route) || oidc.params?.grant_type === 'client_credentials';
 
 interface Parts {
   room: RealmRoom;
@@ -62,7 +65,7 @@ export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable
       getResourceServerInfo: async (ctx, resource, client) => {
         const { settings } = room.context.realm;
         // Of a request that names what it is for the question above is not asked.
-        if (ASKED_AT.has(ctx.oidc.route) && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
+        if (asksForScopes(ctx) && ctx.oidc.params) ctx.oidc.params.scope = await askedScopes(ctx, await clients.find(client.clientId));
         if (resource === DEFAULT_RESOURCE) return defaultResourceServer(scopes, rowOf(client), settings);
         return namedResourceServer(clients, rowOf(client), resource, settings);
       },

@@ -144,7 +144,7 @@ function completeTokenResponse({ context }: RealmRoom, ctx: KoaContextWithOIDC):
   const refreshes = refreshToken && client && 'refresh_token' in body;
   const session = { offline: !refreshToken?.expiresWithSession, remember: requestCache(ctx.req).session?.row?.remember ?? false };
   Object.assign(body, {
-    'not-before-policy': 0,
+    'not-before-policy': Math.max(client ? rowOf(client).kept.notBefore : 0, Number(context.realm.settings.kept.notBefore ?? 0)),
     // Unless it is used before.
     refresh_expires_in: refreshes ? Math.min(refreshToken.remainingTTL, unusedFor(rowOf(client), context.realm.settings, session)) : 0,
     ...(accessToken?.sid ? { session_state: accessToken.sid } : {}),

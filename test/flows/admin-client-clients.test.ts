@@ -170,6 +170,14 @@ forEachEngine((engine) => {
       [{ clientId: 'x', secret: 'short' }, 400, /^secret/],
       [{ clientId: 'x', attributes: { 'pkce.code.challenge.method': 'plain' } }, 400, /^attributes\.pkce/],
       [{ clientId: 'x', attributes: { 'access.token.lifespan': 'soon' } }, 400, /^attributes\.access/],
+      ...[
+        'require.pushed.authorization.requests',
+        'use.refresh.tokens',
+        'tls.client.certificate.bound.access.tokens',
+        'client.use.lightweight.access.token.enabled',
+        'use.jwks.url',
+        'use.jwks.string',
+      ].map((name): [object, number, RegExp] => [{ clientId: 'x', attributes: { [name]: 'yes' } }, 400, /^attributes\.\S+: must be true or false/]),
       [{ clientId: 'x', attributes: { 'access.token.signed.response.alg': 'none' } }, 400, /^attributes\.access/],
       [{ clientId: 'x', attributes: { 'post.logout.redirect.uris': 'data:,' } }, 400, /^attributes\.post\.logout/],
       [{ clientId: 'x', publicClient: true, serviceAccountsEnabled: true }, 400, /^serviceAccountsEnabled: .*public client/],
@@ -258,6 +266,11 @@ forEachEngine((engine) => {
     t.is(await userinfo(), 200);
     await client.clients.update({ id }, { notBefore: Math.floor(Date.now() / 1000) + 60 });
     t.is(await userinfo(), 401);
+    const told = async () => (await signIn(server, rp, user)).tokens['not-before-policy'];
+    await client.clients.update({ id }, { notBefore: 5 });
+    t.is(await told(), 5);
+    await client.realms.update({ realm: realm.name }, { notBefore: 7 });
+    t.is(await told(), 7, 'the realm’s is later');
   });
 
   engine.test('use.refresh.tokens, pushed requests and PKCE are what the attributes say', async (t) => {

@@ -107,6 +107,15 @@ forEachEngine((engine) => {
       ...{ backchannel_logout_uri: 'https://app.example/out', backchannel_logout_session_required: true },
     });
     t.like(made.body, { backchannel_logout_uri: 'https://app.example/out', backchannel_logout_session_required: true });
+    const { registration_client_uri: uri, registration_access_token: own } = made.body;
+    const fragment = await at('PUT', uri, own, { redirect_uris: [`${REDIRECT_URI}#part`] });
+    t.deepEqual([fragment.status, fragment.body.error], [400, 'invalid_redirect_uri']);
+    t.regex(fragment.body.error_description, /^redirect_uris: /);
+    const renamed = await at('PUT', uri, own, { redirect_uris: [REDIRECT_URI], client_id: 'another' });
+    t.regex(renamed.body.error_description, /^client_id: must stay as it is/);
+    const nobody = await at('GET', uri, 'nonsense');
+    t.deepEqual([nobody.status, nobody.body.error], [401, 'invalid_token']);
+    t.regex(nobody.body.error_description, /Send an initial access token .* or the registration access token of this client/);
   });
 
   engine.test('an initial access token lets in as many as it says, until it says, and what is refused is not counted', async (t) => {

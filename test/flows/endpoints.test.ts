@@ -1,6 +1,6 @@
 /** What the realm says of itself, and who may call which of its endpoints: metadata, keys, CORS, client authentication. */
 import { createPublicKey } from 'node:crypto';
-import { jwtVerify } from 'jose';
+import { decodeJwt, jwtVerify } from 'jose';
 import { RESPONSE_TYPES } from '../../src/realms/response-types.ts';
 import { arena, basic, begin, call, codeExchange, codeFrom, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
@@ -234,6 +234,18 @@ forEachEngine((engine) => {
       credentials,
     );
     t.is(less.body.scope, 'openid');
+  });
+
+  engine.test('a client’s own token has its default scopes, and those that it asks for', async (t) => {
+    const stage = await scene({ mfa: 'off' }, { serviceAccount: true });
+    const ask = async (fields: Record<string, string>) => {
+      const { body } = await call(stage.server, stage.realm, 'token', { grant_type: 'client_credentials', ...fields }, basic(stage.rp.client));
+      t.is(decodeJwt(String(body.access_token)).scope, body.scope);
+      return String(body.scope).split(' ').sort();
+    };
+    t.deepEqual(await ask({}), ['email', 'profile']);
+    t.deepEqual(await ask({ scope: 'phone' }), ['email', 'phone', 'profile']);
+    t.deepEqual(await ask({ scope: 'openid nonsense' }), ['email', 'openid', 'profile'], 'what is not known is left out');
   });
 
   engine.test('a public client needs PKCE, by S256', async (t) => {

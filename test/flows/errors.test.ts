@@ -7,6 +7,7 @@ import { unescapeHtml } from '../support/agent.ts';
 import { afterPassword, arena, call, type Scene, type TestUser } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { ask, ON_DEVICES, poll } from '../support/device.ts';
+import { type ProofKey, proofKey, proofOf, tokenProof } from '../support/dpop.ts';
 import { authorizationRequest, Browser, signIn } from '../support/sign-in.ts';
 
 const basic = (clientId: string, secret: string | null): Record<string, string> => ({
@@ -43,8 +44,8 @@ function isSaid(t: ExecutionContext, name: string, stage: Scene, answer: Awaited
 }
 
 /** A code that a user has just got, and all that its exchange takes. */
-async function codeFor(stage: Scene, user: TestUser): Promise<Record<string, string>> {
-  const { request, page } = await afterPassword(stage, user);
+async function codeFor(stage: Scene, user: TestUser, parameters: Record<string, string> = {}): Promise<Record<string, string>> {
+  const { request, page } = await afterPassword(stage, user, { parameters });
   const code = new URL(page.headers.get('location') ?? '').searchParams.get('code') ?? '';
   return { grant_type: 'authorization_code', code, redirect_uri: stage.rp.client.redirectUri, code_verifier: request.verifier };
 }
@@ -167,6 +168,18 @@ forEachEngine((engine) => {
       says: /redirect_uri is not registered/,
       cause: /redirect_uri/,
     });
+    isSaid(
+      t,
+      'a request_uri in it',
+      stage,
+      await call(stage.server, stage.realm, 'ext/par/request', { request_uri: 'https://app.example/x' }, right),
+      {
+        status: 400,
+        error: 'request_uri_not_supported',
+        says: /send the parameters themselves/,
+        cause: /undefined/,
+      },
+    );
     const known = await call(stage.server, stage.realm, 'token', code, basic(clientId, 'wrong'));
     const unknown = await call(stage.server, stage.realm, 'token', code, basic('nobody', 'wrong'));
     t.deepEqual(known.body, unknown.body, 'whether a client exists is not said');
@@ -197,10 +210,81 @@ forEachEngine((engine) => {
       cause: /does not match code_challenge/,
     });
     const { code_verifier: _none, ...third } = await codeFor(stage, user);
+    const bare = await codeFor(stage, user, { code_challenge: '', code_challenge_method: '' });
+    isSaid(t, 'a verifier for nothing', stage, await token(bare), {
+      ...invalid,
+      says: /the authorization request had no code_challenge/,
+      cause: /code_challenge_method/,
+    });
     isSaid(t, 'no verifier', stage, await token(third), { ...invalid, says: /code_verifier is missing/, cause: /must be provided/ });
     const used = await codeFor(stage, user);
     t.is((await token(used)).status, 200);
     isSaid(t, 'used', stage, await token(used), { ...invalid, says: HELD_CODE, cause: /consumed|not found|used/ });
+  });
+
+  engine.test('proofs of keys: what is wrong with one', async (t) => {
+    const stage = await scene({ mfa: 'off' }, { serviceAccount: true });
+    const right = basic(stage.rp.client.clientId, stage.rp.client.secret);
+    const key = await proofKey();
+    const proof = async (wrong: Parameters<typeof tokenProof>[2]) => (await tokenProof(stage, key, wrong)).dpop;
+    const rows: [string, string, string, RegExp][] = [
+      ['nonsense', 'nonsense', 'invalid_dpop_proof', /one JWT with typ dpop\+jwt/],
+      ['another method', await proof({ claims: { htm: 'GET' } }), 'invalid_dpop_proof', /^htm .* method of this request/],
+      ['another address', await proof({ claims: { htu: 'https://app.example/' } }), 'invalid_dpop_proof', /^htu .* discovery document/],
+      ['an old one', await proof({ claims: { iat: 1_700_000_000 } }), 'use_dpop_nonce', /not recent enough, use a DPoP nonce/],
+      ['another nonce', await proof({ claims: { nonce: 'x' } }), 'use_dpop_nonce', /with that of the header DPoP-Nonce/],
+    ];
+    for (const [name, dpop, error, says] of rows) {
+      const answer = await call(stage.server, stage.realm, 'token', { grant_type: 'client_credentials' }, { ...right, dpop });
+      isSaid(t, name, stage, answer, { status: 400, error, says, cause: /./ });
+    }
+    const user = await stage.server.user(stage.realm);
+    const plain = (await signIn(stage.server, stage.rp, user)).tokens.access_token;
+    const { body } = await call(stage.server, stage.realm, 'token', await codeFor(stage, user), { ...right, ...(await tokenProof(stage, key)) });
+    const bound = String(body.access_token);
+    const address = `${stage.server.origin}/realms/${stage.realm.name}/protocol/openid-connect/userinfo`;
+    const shown = async (token: string, by: ProofKey) => ({
+      authorization: `DPoP ${token}`,
+      dpop: await proofOf(by, { method: 'GET', url: address, token }),
+    });
+    const once = await shown(bound, key);
+    t.is((await fetch(address, { headers: once })).status, 200);
+    const uses: [string, Record<string, string>, RegExp][] = [
+      ['a proof again', once, /proof was used before/],
+      ['without one', { authorization: `Bearer ${bound}` }, /bound to a key: send it as Authorization: DPoP/],
+      ['of another key', await shown(bound, await proofKey()), /with a proof of that key/],
+      ['of a token that is not bound', await shown(plain, key), /not bound to a key: send it as Authorization: Bearer/],
+    ];
+    for (const [name, headers, says] of uses) {
+      const answer = await fetch(address, { headers });
+      const said = { status: answer.status, headers: answer.headers, body: Object(await answer.json()) };
+      isSaid(t, name, stage, said, { status: 401, error: 'invalid_token', says, cause: /./ });
+    }
+  });
+
+  engine.test('a service account that is switched off, and a realm that is not there', async (t) => {
+    const { server, realm, rp } = await scene({ mfa: 'off' }, { serviceAccount: true });
+    const right = basic(rp.client.clientId, rp.client.secret);
+    await server.db.knex('users').where({ realm_id: realm.id, service_account_of: rp.client.row.id }).update({ enabled: false });
+    const own = await call(server, realm, 'token', { grant_type: 'client_credentials' }, right);
+    isSaid(t, 'switched off', { server, realm, rp }, own, {
+      status: 400,
+      error: 'unauthorized_client',
+      says: /service account of this client is switched off/,
+      cause: /./,
+    });
+    const base = `${server.origin}/realms/not-there-at-all`;
+    const post = { method: 'POST', body: new URLSearchParams({ grant_type: 'client_credentials' }) };
+    const answers = [
+      await fetch(`${base}/protocol/openid-connect/token`, post),
+      await fetch(`${base}/.well-known/openid-configuration`),
+      await fetch(`${base}/clients-registrations/openid-connect`, { method: 'POST', body: '{}' }),
+      await fetch(`${server.origin}/.well-known/oauth-authorization-server/realms/not-there-at-all`),
+    ];
+    for (const answer of answers) {
+      t.is(answer.status, 404, answer.url);
+      t.like(await answer.json(), { error: 'realm_not_found' }, answer.url);
+    }
   });
 
   engine.test('refresh tokens and device codes', async (t) => {
@@ -252,10 +336,12 @@ forEachEngine((engine) => {
       ['plain PKCE', { code_challenge_method: 'plain' }, 'invalid_request', /has to be S256/],
       ['another response type', { response_type: 'token' }, 'unsupported_response_type', /response_type=code/],
       ['claims that are no JSON', { claims: '{' }, 'invalid_request', /claims is not JSON/],
-      ['a prompt that is none', { prompt: 'dance' }, 'invalid_request', /unsupported prompt value/],
+      ['a prompt that is none', { prompt: 'dance' }, 'invalid_request', /prompt_values_supported/],
       ['max_age that is no number', { max_age: 'old' }, 'invalid_request', /max_age/],
       ['a hint that is none', { id_token_hint: 'nonsense' }, 'invalid_request', /id_token_hint is not an ID token/],
       ['without openid', { scope: 'profile' }, 'invalid_request', /openid scope must be requested/],
+      ['a registration in the request', { registration: '{}' }, 'registration_not_supported', /register the client at registration_endpoint/],
+      ['a request object that is none', { request: 'nonsense' }, 'invalid_request_object', /request is not a JWT/],
     ];
     for (const [name, parameters, error, says] of rows) {
       const url = new URL((await authorizationRequest(stage.rp, parameters)).url);
@@ -275,6 +361,10 @@ forEachEngine((engine) => {
       (await authorizationRequest(stage.rp, { response_mode: 'form_post', claims: '{' })).url,
     );
     t.regex(unescapeHtml(form.html), /name="error_description" value="claims is not JSON/);
+    const wordless = await new Browser(stage.server.origin).visit(
+      (await authorizationRequest(stage.rp, { response_mode: 'form_post', registration: '{}' })).url,
+    );
+    t.regex(wordless.html, /name="error_description" value="the parameter registration is not taken/);
   });
 
   engine.test('where nobody can be told, the page says it with a reference that is in the log', async (t) => {

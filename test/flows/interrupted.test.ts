@@ -207,7 +207,7 @@ forEachEngine((engine) => {
       state: 'bye',
     }).href;
     const wrong: [string, string, RegExp][] = [
-      ['a hint that is none', url.replace(/id_token_hint=[^&]+/, 'id_token_hint=nothing'), /could not decode id_token_hint/],
+      ['a hint that is none', url.replace(/id_token_hint=[^&]+/, 'id_token_hint=nothing'), /id_token_hint is not an ID token/],
       [
         'an address that is not registered',
         url.replace(/post_logout_redirect_uri=[^&]+/, `post_logout_redirect_uri=${encodeURIComponent('https://evil.example/')}`),

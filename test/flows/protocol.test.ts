@@ -1,5 +1,6 @@
 /** What an application may ask for in an authorization request, and what it gets: OpenID Connect Core 1.0 section 3.1.2.1. */
 import { createHash } from 'node:crypto';
+import { decodeJwt } from 'jose';
 import { formsOf, type Page, unescapeHtml } from '../support/agent.ts';
 import { afterPassword, arena, at, begin, codeAt, codeFrom, giveApp, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
@@ -251,5 +252,31 @@ forEachEngine((engine) => {
     t.regex(unescapeHtml(twice.html), /'redirect_uri' parameter must not be provided twice/);
     t.is((await post(new URLSearchParams({ ...Object.fromEntries(searchParams), login_hint: 'x'.repeat(10_000) }))).status, 413);
     t.is((await post('{}', { 'content-type': 'application/json' })).status, 415);
+  });
+
+  engine.test('without openid it is OAuth 2.0: an access token with the default scopes, and no ID token', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const user = await stage.server.user(stage.realm);
+    for (const scope of ['', 'phone', 'offline_access']) {
+      const browser = new Browser(stage.server.origin);
+      const request = await authorizationRequest(stage.rp);
+      const url = new URL(request.url);
+      url.searchParams.delete('nonce');
+      if (scope === '') url.searchParams.delete('scope');
+      else url.searchParams.set('scope', scope);
+      const page = await browser.send(await browser.visit(url.href), { username: user.username, password: user.password });
+      const location = new URL(page.headers.get('location') ?? 'about:blank');
+      t.truthy(location.searchParams.get('code'), `${scope}: ${location}`);
+      const checks = { pkceCodeVerifier: request.verifier, expectedState: request.state };
+      const tokens = await openid.authorizationCodeGrant(stage.rp.configuration, location, checks);
+      t.is(tokens.id_token, undefined, scope);
+      t.deepEqual(scopes(tokens), ['email', 'profile', ...(scope === '' ? [] : [scope])].sort(), scope);
+      t.like(decodeJwt(tokens.access_token), { sub: user.id, preferred_username: user.username, acr: 'aal1', amr: ['pwd'] }, scope);
+      const again = await openid.refreshTokenGrant(stage.rp.configuration, tokens.refresh_token ?? '');
+      t.is(again.id_token, undefined, scope);
+      t.deepEqual(scopes(again), scopes(tokens), scope);
+      const error = await t.throwsAsync(openid.fetchUserInfo(stage.rp.configuration, again.access_token, user.id));
+      t.regex(JSON.stringify(error?.cause), /insufficient_scope/, 'userinfo is OpenID Connect');
+    }
   });
 });

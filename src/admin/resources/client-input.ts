@@ -4,9 +4,10 @@ import type { AllowedTarget } from '../../config/outbound.ts';
 import { AppError, badInput } from '../../errors.ts';
 import { requireFetchable } from '../../http/guarded-client.ts';
 import { ALGORITHMS } from '../../realms/algorithms.ts';
+import { BOUND, KEYS } from '../../realms/client-credentials.ts';
 import { validRedirectUri } from '../../realms/redirect-uris.ts';
 import { LOGO } from '../../store/client-logos.ts';
-import type { ClientRow } from '../../store/clients.ts';
+import { type ClientRow, LIGHTWEIGHT } from '../../store/clients.ts';
 import { keptFields } from '../../store/kept-of-client.ts';
 import { ENDS_OFFLINE, LOGOUT_URL } from '../../store/logout-notices.ts';
 import type { RealmRow } from '../../store/realms.ts';
@@ -114,6 +115,12 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'user.info.response.signature.alg': signature(),
   'cardea.default.max.age': { fits: (value) => /^(?:0|[1-9]\d{0,8})$/.test(value), says: 'must be a number of seconds' },
   'dpop.bound.access.tokens': oneOf('true', 'false'),
+  'require.pushed.authorization.requests': oneOf('true', 'false'),
+  'use.refresh.tokens': oneOf('true', 'false'),
+  [LIGHTWEIGHT]: oneOf('true', 'false'),
+  [BOUND]: oneOf('true', 'false'),
+  [KEYS.useUrl]: oneOf('true', 'false'),
+  [KEYS.useSet]: oneOf('true', 'false'),
   [LOGO]: { fits: isPage, says: 'must be an http or https address' },
   'access.token.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'client.session.idle.timeout': { fits: isSeconds, says: 'must be a number of seconds' },

@@ -120,8 +120,11 @@ function ownFields(fields: ClientFields): ClientFields {
   };
 }
 
+const WHY_NO_TOKEN =
+  'The token is missing or not valid here. Send an initial access token of this realm that is not used up, or the registration access token of this client, as Authorization: Bearer.';
+
 /** 401: the token lets nobody in. */
-export const invalidToken = (): AppError => new AppError({ code: 'invalid_token', status: 401, message: 'The token is not valid here.' });
+export const invalidToken = (): AppError => new AppError({ code: 'invalid_token', status: 401, message: WHY_NO_TOKEN });
 
 /**
  * Registers a client. Its users are asked for consent, and its tokens manage nothing, until an administrator says otherwise.

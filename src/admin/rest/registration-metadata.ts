@@ -145,11 +145,20 @@ function checkOwnRedirectUri(uri: string, type: 'web' | 'native', implicit: bool
   if (type === 'web' && !isHttp && url.protocol !== 'https:') throw wrong('a scheme of its own is for applications whose application_type is native');
 }
 
-/** A message about an attribute, by the name that it has as metadata. */
+/** What is no attribute. */
+const FIELDS = [
+  ['client_id', 'clientId'],
+  ['redirect_uris', 'redirectUris'],
+  ['post_logout_redirect_uris', 'postLogoutRedirectUris'],
+  ['client_name', 'name'],
+  ['client_uri', 'baseUrl'],
+] as const;
+
+/** A message about a field or an attribute, by the name that it has as metadata. */
 export function inMetadata(message: string): string {
-  const own = Object.entries(OWN_METADATA).map(([name, { attribute }]): [string, string] => [name, attribute]);
-  const all: readonly (readonly [string, string])[] = [...own, ['jwks_uri', KEYS.url], ['jwks', KEYS.set]];
-  const [name] = all.find(([, attribute]) => message.startsWith(`attributes.${attribute}:`)) ?? [];
+  const own = Object.entries(OWN_METADATA).map(([name, { attribute }]): [string, string] => [name, `attributes.${attribute}`]);
+  const keys = [['jwks_uri', `attributes.${KEYS.url}`] as const, ['jwks', `attributes.${KEYS.set}`] as const];
+  const [name] = [...FIELDS, ...own, ...keys].find(([, field]) => message.startsWith(`${field}:`)) ?? [];
   return name === undefined ? message : message.replace(/^[^:]+/, name);
 }
 

@@ -5,7 +5,6 @@
 import type Koa from 'koa';
 import type { z } from 'zod';
 import { AppError, badInput, notFound } from '../../errors.ts';
-import { forPrograms } from '../../http/errors.ts';
 import { inEnglish, say } from '../../languages/messages.ts';
 import { scopesOfClients } from '../../store/client-changes.ts';
 import type { ClientRow } from '../../store/clients.ts';
@@ -67,7 +66,6 @@ function parsed<T>(schema: z.ZodType<T>, body: unknown): T {
 
 /** @param path what follows `clients-registrations`, such as `/openid-connect/wiki` */
 export async function handleRegistration(deps: RestDeps, ctx: Koa.Context, realm: RealmRow, path: string): Promise<void> {
-  forPrograms(ctx);
   ctx.set('Cache-Control', 'no-store');
   const [, provider = '', ref, ...more] = path.split('/');
   const format = Object.hasOwn(FORMATS, provider) ? FORMATS[provider] : undefined;

@@ -163,7 +163,8 @@ async function serviceUser(room: RealmRoom, client: OidcClient, scope: string | 
   const { row } = client;
   const wanted = wantedOf(client, ['access'], scope);
   const found = await userWith(room.db.knex, row.realmId, { serviceAccountOf: row.id }, wanted);
-  if (!found?.user.enabled) throw new Error(`Client ${row.clientId} has no service account.`);
+  if (!found?.user.enabled)
+    throw new errors.UnauthorizedClient('the service account of this client is switched off; an administrator of the realm can switch it on');
   remember(wanted, found);
   return found.user;
 }

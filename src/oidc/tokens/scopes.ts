@@ -17,11 +17,11 @@ const OFFLINE = 'offline_access';
 export async function askedScopes(ctx: KoaContextWithOIDC, client: OidcClient | undefined): Promise<string | undefined> {
   const params = ctx.oidc.params ?? {};
   const left = typeof params.scope === 'string' ? params.scope.split(' ').filter(Boolean) : [];
-  // Service accounts and anything that is no sign-in: only what is asked.
-  // A device that signs somebody in without OpenID Connect has its client's default scopes too, as with Keycloak.
-  const signsIn = (left.includes('openid') || ctx.oidc.route === 'device_authorization') && ctx.oidc.route !== 'token';
+  // As with Keycloak a sign-in has them without OpenID Connect too (RFC 6749 alone), and so has a client's own token.
+  const signsIn = ctx.oidc.route !== 'token';
+  const begins = signsIn || params.grant_type === 'client_credentials';
   const offline = signsIn && originallyAsked(ctx).includes(OFFLINE) && client?.scopes.optional.concat(client.scopes.defaults).includes(OFFLINE);
-  const scopes = [...left, ...(signsIn ? (client?.scopes.defaults ?? []) : []), ...(offline ? [OFFLINE] : [])];
+  const scopes = [...left, ...(begins ? (client?.scopes.defaults ?? []) : []), ...(offline ? [OFFLINE] : [])];
   const usable = new Set(getsTokensLater(params.response_type) ? scopes : scopes.filter((scope) => scope !== OFFLINE));
   return usable.size > 0 ? [...usable].join(' ') : undefined;
 }
