@@ -12,9 +12,10 @@
  */
 import type { Level, Proof } from './assurance.ts';
 import { reaches } from './assurance.ts';
+import { byPassword, countsOnTop, isEnough, meets, needsMeanwhile } from './meeting.ts';
 import type { Facts, Need, OwnedFactor, RuleName } from './policy.ts';
 import { deviceStands, ENROL_FRESH_MS, graceOf, levelOfAcr, needBeforeChange, needBeforeEnrolment, needOf, ownedBy } from './policy.ts';
-import { amrOf, countedProofs, counts, isComplete, isFirst, isForAdministrators, isPass, isRecovery, levelOf, PASSWORD } from './proofs.ts';
+import { amrOf, countedProofs, isFirst, isForAdministrators, isPass, isRecovery, levelOf, PASSWORD } from './proofs.ts';
 
 export type { Facts, FactsClient, FactsUser, OwnedFactor, RuleName } from './policy.ts';
 export { amrOf, freshProofs, isFirst, levelOf, PASSWORD, RECOVERY_CODES } from './proofs.ts';
@@ -142,8 +143,7 @@ const newestPass = ({ proofs }: Facts, { since }: Need): number | undefined =>
   proofs.filter((proof) => isPass(proof) && proof.at >= since).reduce<number | undefined>((newest, { at }) => Math.max(newest ?? at, at), undefined);
 
 /** What a pass lets this user set up: whatever is enough beside a password alone. */
-const opened = (facts: Facts): string[] =>
-  idsOf(wouldDo(facts, needOf(facts), [asIfProved({ factor: PASSWORD, level: 'aal1', kinds: ['knowledge'] })]));
+const opened = (facts: Facts): string[] => idsOf(wouldDo(facts, needOf(facts), [byPassword]));
 
 const tooWeak = ({ level, rules }: Need): Extract<Decision, { ask: 'unmet' }> => ({
   ask: 'unmet',
@@ -179,9 +179,16 @@ function unreachable(facts: Facts, need: Need, counted: readonly Proof[]): Quest
   const gap = missing(facts, relieved, enough);
   // Another rule, without a deadline, asks for more than there is.
   if (gap === 'unreachable') return { due, put: null, anyway: refusal };
-  if (gap !== null) return { due, put: skip, anyway: gap };
+  const more = gap ?? meanwhile(facts);
+  if (more !== null) return { due, put: skip, anyway: more };
   const then = recovered(facts, relieved, { counted: enough, spared: 'grace' });
   return 'due' in then ? { due, put: then.put && skip, anyway: then.anyway } : { due, put: skip, anyway: then };
+}
+
+/** What somebody who puts an enrolment off is asked all the same, because they own it. */
+function meanwhile(facts: Facts): Question | null {
+  const gaps = needsMeanwhile(facts).map((need) => missing(facts, need, countedFor(facts, need)));
+  return gaps.find((gap) => gap !== null && gap !== 'unreachable') ?? null;
 }
 
 /**
@@ -274,23 +281,6 @@ function countedFor({ proofs, user }: Facts, need: Need): Proof[] {
 const wouldDo = (facts: Facts, need: Need, counted: readonly Proof[]): OwnedFactor[] =>
   facts.enrollable.filter((factor) => !isRecovery(factor) && countsOnTop(need, counted, factor, [factor]));
 
-const countsOnTop = (need: Need, counted: readonly Proof[], factor: OwnedFactor, owned: readonly OwnedFactor[]): boolean =>
-  counts(factor.factor, need.factors) && meets(need, [...counted, asIfProved(factor)], owned);
-
-const isEnough = (need: Need, counted: readonly Proof[], owned: readonly OwnedFactor[]): boolean =>
-  counted.some(isFirst) && meets(need, counted, owned);
-
-function meets(need: Need, counted: readonly Proof[], owned: readonly OwnedFactor[]): boolean {
-  if (need.recoverable === true && counted.some(isRecovery)) return true;
-  if (!reaches(levelOf(counted), need.level)) return false;
-  return !need.second || counted.some((proof) => isComplete(proof) || isRecovery(proof) || owned.some((factor) => factor.factor === proof.factor));
-}
-
 function idsOf(factors: readonly OwnedFactor[]): string[] {
   return [...new Set(factors.map((factor) => factor.factor))];
-}
-
-/** The proof that a factor would give if it were verified now. */
-function asIfProved(factor: OwnedFactor): Proof {
-  return { credentialId: '', factor: factor.factor, kinds: [...factor.kinds], level: factor.level, amr: [], at: Number.POSITIVE_INFINITY };
 }

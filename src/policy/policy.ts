@@ -220,7 +220,8 @@ function neverOf(matching: readonly PolicyRule[]): Need['never'] {
 /** A rule that names clients is those clients' floor, which no exception lowers. */
 const isOfClient = (rule: PolicyRule): boolean => rule.when.client !== undefined;
 
-const hasGrace = ({ need }: PolicyRule): boolean => need.enrolBy !== undefined || need.graceLogins !== undefined;
+/** Whether a rule lets an enrolment be put off. */
+export const hasGrace = ({ need }: PolicyRule): boolean => need.enrolBy !== undefined || need.graceLogins !== undefined;
 
 /** Lowers what the realm's rules ask to what the user's exception says; false where there is nothing to lower. */
 function lowerByException({ exception, now }: Facts, part: Part): boolean {

@@ -2,9 +2,10 @@
 import test from 'ava';
 import { LEVELS, reaches, strongest } from '../../../src/policy/assurance.ts';
 import { type Decision, decide, type Facts } from '../../../src/policy/decide.ts';
+import type { PolicyRule } from '../../../src/policy/document.ts';
 import { graceOf, levelOfAcr, matchingRules, type Need, needOf, requestedLevel } from '../../../src/policy/policy.ts';
-import { circumstances, policy, ruleWith } from '../../support/policies.ts';
-import { acrList, facts, NOW, proof } from '../../support/proofs.ts';
+import { circumstances, policy, policyWith, ruleWith } from '../../support/policies.ts';
+import { acrList, FACTORS, facts, factsWith, HOUR, NOW, password, proof, proofOf } from '../../support/proofs.ts';
 import fc from '../../support/property.ts';
 
 const RUNS = { numRuns: 10_000 };
@@ -40,6 +41,20 @@ test('one more rule never lowers what is required', (t) => {
     { numRuns: 30_000 },
   );
   t.true(met > 300, `the property must be met by something: ${met}`);
+});
+
+test('a deadline for something stronger spares nobody what another rule with a deadline asks, and what they own is enough for', (t) => {
+  const later = (ms: number) => new Date(NOW + ms).toISOString();
+  const phr = { id: 'phr', when: {}, need: { level: 'phr' as const, enrolBy: later(HOUR) } };
+  const phrh = { id: 'phrh', when: {}, need: { level: 'phrh' as const, graceLogins: 1 } };
+  const some = { ...factsWith({ proofs: [password()], owned: [FACTORS.key], enrollable: [FACTORS.attested] }), skipped: true };
+  const by = (...rules: PolicyRule[]) => decide({ ...some, policy: policyWith({ useOwned: false, rules }) });
+  t.like(by(phr), { ask: 'factor', factors: ['key'] });
+  t.like(by(phr, phrh), { ask: 'factor', factors: ['key'] }, 'the key is there, and is shown');
+  t.like(by(phrh), { ask: 'nothing', level: 'aal1', spared: 'grace' }, 'nothing that is there is enough');
+  const shown = { ...some, proofs: [password(), proofOf(FACTORS.key)], policy: policyWith({ useOwned: false, rules: [phr, phrh] }) };
+  t.like(decide(shown), { ask: 'nothing', level: 'phr', spared: 'grace' });
+  t.like(decide({ ...shown, skipped: false }), { ask: 'enrol', factors: ['attested'] }, 'what is due may still be set up, or put off');
 });
 
 test('one more rule never opens what an exception has left closed', (t) => {
