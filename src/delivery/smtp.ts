@@ -5,7 +5,6 @@
  * objects, subjects and names are one line, and nodemailer encodes and folds.
  */
 import type { Socket } from 'node:net';
-import nodemailer from 'nodemailer';
 import type { MailAccount } from '../config/delivery.ts';
 import { type Address, type Channel, DeliveryError, isMailAddress, type Message, oneLine } from './channel.ts';
 
@@ -30,6 +29,50 @@ const nowhere: ConnectGuarded = async ({ host }) => {
  * @param connect for an account whose server somebody else chose
  */
 export function createSmtp(account: MailAccount, connect: ConnectGuarded = nowhere): Channel & { verify(): Promise<void> } {
+  let opened: ReturnType<typeof transportTo> | undefined;
+  const transport = () => (opened ??= transportTo(account, connect));
+  return {
+    id: 'smtp',
+    keeps: false,
+    async deliver(to: Address, message: Message, signal: AbortSignal) {
+      if (to.kind !== 'mail' || !isMailAddress(to.value)) throw new DeliveryError('no-address', { permanent: true });
+      try {
+        await (await transport()).sendMail({
+          from: { name: oneLine(account.from.name ?? message.from), address: account.from.address },
+          to: { name: '', address: to.value },
+          ...(account.replyTo === null ? {} : { replyTo: { name: oneLine(account.replyTo.name ?? ''), address: account.replyTo.address } }),
+          subject: oneLine(message.subject),
+          text: message.text,
+          ...(message.html === null ? {} : { html: message.html }),
+          // The same for each try, so that a mailbox which got it twice may show it once.
+          messageId: `<${message.id}@${account.from.address.slice(account.from.address.lastIndexOf('@') + 1)}>`,
+          // Nobody's holiday note is wanted (RFC 3834 section 5), nor a link counter's rewriting.
+          headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+          signal,
+        });
+      } catch (error) {
+        throw signal.aborted ? new DeliveryError('ETIMEDOUT', { permanent: false, cause: error }) : failureOf(error);
+      }
+    },
+    async verify() {
+      try {
+        await (await transport()).verify();
+      } catch (error) {
+        throw failureOf(error);
+      }
+    },
+    // What is being sent is sent to its end.
+    close: () =>
+      void opened?.then(
+        (made) => made.close(),
+        () => undefined,
+      ),
+  };
+}
+
+/** Loaded with the first message: many installations send none. */
+async function transportTo(account: MailAccount, connect: ConnectGuarded) {
+  const { default: nodemailer } = await import('nodemailer');
   const transport = nodemailer.createTransport({
     pool: true,
     host: account.host.replace(/^\[(.*)\]$/, '$1'),
@@ -55,40 +98,7 @@ export function createSmtp(account: MailAccount, connect: ConnectGuarded = nowhe
   });
   // Faults of idle connections; those of a message are thrown where it is sent.
   transport.on('error', () => undefined);
-
-  return {
-    id: 'smtp',
-    keeps: false,
-    async deliver(to: Address, message: Message, signal: AbortSignal) {
-      if (to.kind !== 'mail' || !isMailAddress(to.value)) throw new DeliveryError('no-address', { permanent: true });
-      try {
-        await transport.sendMail({
-          from: { name: oneLine(account.from.name ?? message.from), address: account.from.address },
-          to: { name: '', address: to.value },
-          ...(account.replyTo === null ? {} : { replyTo: { name: oneLine(account.replyTo.name ?? ''), address: account.replyTo.address } }),
-          subject: oneLine(message.subject),
-          text: message.text,
-          ...(message.html === null ? {} : { html: message.html }),
-          // The same for each try, so that a mailbox which got it twice may show it once.
-          messageId: `<${message.id}@${account.from.address.slice(account.from.address.lastIndexOf('@') + 1)}>`,
-          // Nobody's holiday note is wanted (RFC 3834 section 5), nor a link counter's rewriting.
-          headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
-          signal,
-        });
-      } catch (error) {
-        throw signal.aborted ? new DeliveryError('ETIMEDOUT', { permanent: false, cause: error }) : failureOf(error);
-      }
-    },
-    async verify() {
-      try {
-        await transport.verify();
-      } catch (error) {
-        throw failureOf(error);
-      }
-    },
-    // What is being sent is sent to its end.
-    close: () => transport.close(),
-  };
+  return transport;
 }
 
 type Opened = (error: Error | null, options: { connection: Socket } | false) => void;

@@ -13,7 +13,6 @@ import { isIP, isIPv4, type LookupFunction } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import { Client } from 'undici';
 import type { AllowedTarget } from '../config/outbound.ts';
 import { AppError } from '../errors.ts';
 import { allowsAddress, allowsHttp, hostOf, portOf } from './outbound-rules.ts';
@@ -84,6 +83,8 @@ interface Means {
 async function fetchOnce(url: URL, init: GuardedRequest, means: Means): Promise<GuardedAnswer> {
   const { signal } = means;
   const addresses = await allowedAddresses(url, means);
+  // Loaded here, because most of a small installation's life passes without it.
+  const { Client } = await import('undici');
   // One connection for one request: one that was kept would go on to an address that was looked at long ago.
   const client = new Client(url.origin, {
     // A client that is destroyed lets go of its sockets, but not of one that is still connecting.

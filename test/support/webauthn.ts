@@ -1,7 +1,7 @@
 /** What the tests of security keys and passkeys share: the options that a page holds, and the harness of the contract suite. */
 import type { PublicKeyCredentialCreationOptionsJSON, PublicKeyCredentialRequestOptionsJSON } from '@simplewebauthn/server';
 import type { Form } from '../../src/factors/factor.ts';
-import type { Challenge, RegistrationChallenge } from '../../src/factors/webauthn/ceremony.ts';
+import type { Challenge, RegistrationChallenge } from '../../src/factors/webauthn/challenge.ts';
 import type { WebauthnSecret } from '../../src/factors/webauthn/stored.ts';
 import { Authenticator } from './authenticator.ts';
 import type { FactorHarness } from './factors.ts';

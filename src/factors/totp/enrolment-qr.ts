@@ -5,10 +5,12 @@
  * (30 %) where a logo covers the middle.
  */
 import { generateURI } from 'otplib';
-import QRCode from 'qrcode';
 import { type Box, type Logo, mediaType, placed, QUIET, withPicture } from './logo.ts';
 
 export type { Logo } from './logo.ts';
+
+/** Loaded when the first code is drawn. */
+const library = async () => (await import('qrcode')).default;
 
 export interface OtpauthOptions {
   /** Who asks for the codes, such as the realm's display name. */
@@ -35,13 +37,14 @@ export function otpauthUri(options: OtpauthOptions): string {
 
 /** An SVG for inline use under a strict Content-Security-Policy: no script, no style, nothing fetched. */
 export async function qrSvg(uri: string, options: { logo?: Logo } = {}): Promise<string> {
-  const svg = (await QRCode.toString(uri, { type: 'svg', margin: QUIET, errorCorrectionLevel: options.logo ? 'H' : 'M' })).trim();
+  const drawn = await (await library()).toString(uri, { type: 'svg', margin: QUIET, errorCorrectionLevel: options.logo ? 'H' : 'M' });
+  const svg = drawn.trim();
   return options.logo ? withLogo(svg, options.logo) : svg;
 }
 
 /** The code in half blocks, for a terminal that shows ANSI colours. */
 export async function qrTerminal(uri: string): Promise<string> {
-  return QRCode.toString(uri, { type: 'terminal', small: true, errorCorrectionLevel: 'M' });
+  return (await library()).toString(uri, { type: 'terminal', small: true, errorCorrectionLevel: 'M' });
 }
 
 /** Pixels a module. */
@@ -52,6 +55,7 @@ const SCALE = 8;
  * @throws AppError `bad_input` (field `logo`) for a logo that is no picture
  */
 export async function qrPng(uri: string, options: { logo?: Logo } = {}): Promise<Buffer> {
+  const QRCode = await library();
   if (!options.logo) return QRCode.toBuffer(uri, { type: 'png', scale: SCALE, errorCorrectionLevel: 'M' });
   const { size } = QRCode.create(uri, { errorCorrectionLevel: 'H' }).modules;
   const png = await QRCode.toBuffer(uri, { type: 'png', scale: SCALE, margin: QUIET, errorCorrectionLevel: 'H' });

@@ -5,46 +5,23 @@
  *     parse ─► not too late ─► the library: type, challenge, origin, RP ID, flags, algorithm, statement, signature
  *           ─► not in a frame, the right user handle, backup flag and counter ─► the challenge is spent, once ─► ok
  *
+ * Loaded when somebody answers, or binds a key (webauthn.ts): with the library it is the largest part of this folder.
+ *
  * The counter is ours, because the library looks at it before the signature: an alarm that anybody can set off is none.
  */
-import { randomBytes } from 'node:crypto';
 import {
   generateRegistrationOptions,
   type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
   verifyAuthenticationResponse,
   verifyRegistrationResponse,
 } from '@simplewebauthn/server';
 import { COSEALG, decodeClientDataJSON } from '@simplewebauthn/server/helpers';
 import type { Credential, FactorContext, Form } from '../factor.ts';
-import { type AttestationTerms, conveyanceOf, isReadable, judgeModel } from './attestation.ts';
-import { type RelyingParty, relyingPartyAt } from './relying-party.ts';
+import { conveyanceOf, isReadable, judgeModel } from './attestation.ts';
+import { CHALLENGE_LIFETIME_MS, type Challenge, type RegistrationChallenge, requireRelyingParty, type Terms } from './challenge.ts';
+import type { RelyingParty } from './relying-party.ts';
 import { type Assertion, assertionIn, type Registration, registrationIn } from './responses.ts';
 import type { WebauthnSecret } from './stored.ts';
-
-/** What a factor, and the realm, ask of an authenticator. */
-export interface Terms extends AttestationTerms {
-  userVerification: 'required' | 'preferred' | 'discouraged';
-  /** It is found without a name: the authenticator keeps it, and the user handle with it. */
-  discoverable: boolean;
-}
-
-/** A challenge as it is kept on the server, and what it was made for. */
-export interface Challenge {
-  /** 32 random bytes, base64url. */
-  challenge: string;
-  expiresAt: number;
-  /** Asked of nobody in particular: whichever credential the user chooses, which then has to say whose it is. */
-  open: boolean;
-}
-
-/** The same for a registration. */
-export interface RegistrationChallenge extends Challenge {
-  /** The user handle, base64url. */
-  handle: string;
-  /** Credential ids that an authenticator must not have already. */
-  exclude: string[];
-}
 
 export type Registered =
   | { ok: true; secret: WebauthnSecret; counter: number }
@@ -53,10 +30,6 @@ export type Registered =
 export type Authenticated =
   | { ok: true; held: Credential<WebauthnSecret>; renewed?: WebauthnSecret }
   | { ok: false; reason: 'malformed' | 'expired' | 'wrong' | 'replayed' | 'cloned'; credentialId?: string };
-
-const CHALLENGE_BYTES = 32;
-/** How long a challenge is good for, in milliseconds (WebAuthn section 15.1 recommends five to ten minutes). */
-const CHALLENGE_LIFETIME_MS = 5 * 60_000;
 
 /** By the names of the IANA registry (RFC 9053, RFC 8812). */
 const ALGORITHMS = {
@@ -67,12 +40,6 @@ const ALGORITHMS = {
   PS256: COSEALG.PS256,
   RS256: COSEALG.RS256,
 } as const;
-
-export const newChallenge = (now: number, open = false): Challenge => ({
-  challenge: randomBytes(CHALLENGE_BYTES).toString('base64url'),
-  expiresAt: now + CHALLENGE_LIFETIME_MS,
-  open,
-});
 
 /** @throws where our origin offers no WebAuthn; whoever began a ceremony has looked */
 export async function registrationOptions(
@@ -96,22 +63,6 @@ export async function registrationOptions(
     // What is not kept on this device. A passkey may be anywhere.
     ...(terms.discoverable ? {} : { preferredAuthenticatorType: 'securityKey' }),
   });
-}
-
-/** @param held the credentials that may answer, unless the challenge is open */
-export function authenticationOptions(
-  cx: FactorContext,
-  terms: Terms,
-  state: Challenge,
-  held: readonly Credential<WebauthnSecret>[],
-): PublicKeyCredentialRequestOptionsJSON {
-  return {
-    rpId: requireRelyingParty(cx).id,
-    challenge: state.challenge,
-    timeout: CHALLENGE_LIFETIME_MS,
-    userVerification: terms.userVerification,
-    allowCredentials: state.open ? [] : held.map(({ secret }) => ({ id: secret.credentialId, type: 'public-key', transports: secret.transports })),
-  };
 }
 
 /** WebAuthn section 7.1. Form field `response`. */
@@ -225,12 +176,6 @@ async function attempt<Result>(verify: () => Promise<Result | undefined>): Promi
   } catch {
     return undefined;
   }
-}
-
-function requireRelyingParty(cx: FactorContext): RelyingParty {
-  const relyingParty = relyingPartyAt(cx.origin, cx.settings);
-  if (!relyingParty) throw new Error('There is no WebAuthn at this origin.');
-  return relyingParty;
 }
 
 const algorithmsOf = ({ settings }: FactorContext): COSEALG[] => settings.webauthn.algorithms.map((name) => ALGORITHMS[name]);

@@ -5,7 +5,7 @@
  */
 
 import type { RealmSettings } from '../../realms/settings.ts';
-import { authenticationOptions, newChallenge, type Terms } from './ceremony.ts';
+import { authenticationOptions, newChallenge, type Terms } from './challenge.ts';
 import { relyingPartyAt } from './relying-party.ts';
 import { assertionIn } from './responses.ts';
 import { type WebauthnFactor, webauthnFactor } from './webauthn.ts';

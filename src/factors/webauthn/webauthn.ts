@@ -10,18 +10,12 @@ import type { Kind, Level } from '../../policy/assurance.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import type { Begun, Credential, Enrolment, Factor, FactorContext, Form, Page, Verdict } from '../factor.ts';
 import { labelOf } from '../typed.ts';
-import {
-  authenticationOptions,
-  type Challenge,
-  checkAuthentication,
-  checkRegistration,
-  newChallenge,
-  type RegistrationChallenge,
-  registrationOptions,
-  type Terms,
-} from './ceremony.ts';
+import { authenticationOptions, type Challenge, newChallenge, type RegistrationChallenge, type Terms } from './challenge.ts';
 import { relyingPartyAt } from './relying-party.ts';
 import { parseWebauthnSecret, type WebauthnSecret } from './stored.ts';
+
+/** With the library, when the first key is shown or bound. */
+const ceremony = () => import('./ceremony.ts');
 
 export type WebauthnFactor = Factor<WebauthnSecret, Challenge, RegistrationChallenge>;
 
@@ -67,12 +61,14 @@ export function webauthnFactor(species: Species): WebauthnFactor {
       },
 
       async show(cx, state): Promise<Page> {
+        const { registrationOptions } = await ceremony();
         const options = await registrationOptions(cx, termsOf(cx), state);
         return { view: `factors/${id}/enrol`, model: { options, realmName: cx.realm.displayName || cx.realm.name } };
       },
 
       /** Form fields `response`, and `label` for the user's own name of it. */
       async finish(cx, state, input): Promise<Enrolment<WebauthnSecret, RegistrationChallenge>> {
+        const { checkRegistration } = await ceremony();
         const result = await checkRegistration(cx, termsOf(cx), state, input);
         // Each challenge is answered once, rightly or not: the next press of the button gets another one. Not after a replay,
         // or what was answered first would find that its challenge is not the one that is due any more.
@@ -96,6 +92,7 @@ export function webauthnFactor(species: Species): WebauthnFactor {
 
     /** Form field `response`. */
     async verify(cx: FactorContext, state: Challenge, input: Form, held: Credential<WebauthnSecret>[]): Promise<Verdict<WebauthnSecret>> {
+      const { checkAuthentication } = await ceremony();
       const result = await checkAuthentication(cx, termsOf(cx), state, input, held);
       if (!result.ok) return result;
       const { held: credential, renewed } = result;

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { z } from 'zod';
 import type { Credential, FactorContext } from '../../../src/factors/factor.ts';
-import type { Challenge, RegistrationChallenge } from '../../../src/factors/webauthn/ceremony.ts';
+import type { Challenge, RegistrationChallenge } from '../../../src/factors/webauthn/challenge.ts';
 import { passkey } from '../../../src/factors/webauthn/passkey.ts';
 import { relyingPartyAt } from '../../../src/factors/webauthn/relying-party.ts';
 import { securityKey } from '../../../src/factors/webauthn/security-key.ts';
