@@ -200,10 +200,10 @@ test('a server that is not there, says nothing or stops in the middle is not wai
 });
 
 test('a kept connection that the server has closed meanwhile is replaced', async (t) => {
-  const server = await startMailServer({ socketTimeout: 200 });
+  const server = await startMailServer({ socketTimeout: 1_000 });
   const smtp = opened(server.account());
   await smtp.deliver(to('ada@example.com'), message(), patience());
-  await pause(600);
+  await pause(1_600);
   await smtp.deliver(to('ada@example.com'), message(), patience());
   t.is(server.mails.length, 2);
 });
