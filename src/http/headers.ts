@@ -84,11 +84,15 @@ export function securityHeaders(options: SecurityHeaderOptions): Record<string, 
 
 /**
  * The form-action source that covers a validated redirect URI: its origin, or its scheme where it has no origin.
- * Undefined when nothing narrow enough covers it. CSP has no way to write an IPv6 address (CSP3 section 2.3.1).
+ * Undefined when nothing narrow enough covers it.
+ *
+ * CSP has no way to write an IPv6 address (CSP3 section 2.3.1; Chromium ignores one), and an app may be at `[::1]` and
+ * whatever port it was given (RFC 8252 section 7.3): that port is named, at any host.
  */
 export function formActionOf(uri: string): string | undefined {
   if (!URL.canParse(uri)) return undefined;
   const url = new URL(uri);
+  if (url.protocol === 'http:' && url.hostname === '[::1]') return `http://*:${url.port || 80}`;
   const source = url.protocol === 'http:' || url.protocol === 'https:' ? url.origin : url.protocol;
   return isFormAction(source) ? source : undefined;
 }
@@ -120,8 +124,9 @@ function contentSecurityPolicy(formActions: readonly string[]): string {
 /** Of all answers but those of some pages: written once. */
 const usualPolicy = contentSecurityPolicy([]);
 
-/** An origin exactly as URL serialises it, with a host that CSP's grammar can express, or a private-use `scheme:`. */
+/** An origin exactly as URL serialises it, with a host that CSP's grammar can express, a private-use `scheme:`, or a port in the place of `[::1]`. */
 function isFormAction(source: string): boolean {
+  if (/^http:\/\/\*:\d{1,5}$/.test(source)) return true;
   if (/^[a-z][a-z0-9+.-]*:$/.test(source)) return !NO_FORM_TARGET.has(source);
   if (!/^https?:\/\/[a-z0-9._-]+(:\d{1,5})?$/.test(source)) return false;
   return URL.canParse(source) && new URL(source).origin === source;

@@ -2,6 +2,7 @@
  * The hosted sign-in in a real browser, for an application on another site: pages as they are served, with their policy,
  * their cookies and whatever the browser makes of them.
  */
+import { createServer } from 'node:http';
 import test from 'ava';
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import type { RealmRow } from '../../src/store/realms.ts';
@@ -12,7 +13,7 @@ import { type Cardea, type RealmInput, startCardea } from '../support/cardea.ts'
 import { atEnd } from '../support/cleanup.ts';
 import { onSqlite } from '../support/databases.ts';
 import { readQrOnScreen } from '../support/qr-screen.ts';
-import { codeOf } from '../support/sign-in.ts';
+import { authorizationRequest, codeOf, relyingParty } from '../support/sign-in.ts';
 
 const inBrowser = browserTest(test);
 
@@ -275,6 +276,26 @@ inBrowser('pressed twice, a form is sent once', async (t) => {
     t.is(posts, 1);
     page.off('request', count);
   }
+});
+
+inBrowser('an app at the IPv6 loopback gets its answer, though a policy cannot name [::1]', async (t) => {
+  const { cardea, realm, page, user, complaints } = await world({ mfa: 'off' });
+  const server = createServer((_request, response) => response.setHeader('content-type', 'text/html').end('<h1>Back in the app</h1>'));
+  await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
+  atEnd(() => server.close());
+  const address = server.address();
+  const callback = `http://[::1]:${typeof address === 'object' ? address?.port : ''}/callback`;
+  const registered = await cardea.client(realm, { publicClient: true, redirectUris: ['http://[::1]/callback'] });
+  const rp = await relyingParty(cardea, realm, { ...registered, redirectUri: callback });
+  await page.goto((await authorizationRequest(rp)).url);
+  await password(page, user);
+  await heading(page, 'Back in the app');
+  t.true(page.url().startsWith(`${callback}?`));
+  t.truthy(new URL(page.url()).searchParams.get('code'));
+  t.deepEqual(
+    complaints.filter((complaint) => /Content Security Policy/.test(complaint)),
+    [],
+  );
 });
 
 inBrowser('without scripts everything works', async (t) => {

@@ -118,7 +118,9 @@ export function installMatchers(provider: Provider, origin: string, now: () => n
   // The secret of before is good for a while. Both are always compared, so that time does not tell which one it was.
   prototype.compareClientSecret = function compareSecrets(actual: string): boolean {
     const row = rowOf(this);
-    const isCurrent = safeEqual(this.clientSecret ?? '', actual);
+    const current = this.clientSecret ?? '';
+    // An empty one is none, and nobody has it.
+    const isCurrent = safeEqual(current, actual) && current !== '';
     const before = typeof this.cardea_rotated === 'string' ? this.cardea_rotated : '';
     const isBefore = safeEqual(before, actual) && before !== '' && (row.rotatedUntil ?? 0) > now();
     return isCurrent || isBefore;

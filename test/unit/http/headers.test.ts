@@ -51,6 +51,10 @@ test('what is no origin and no private scheme never reaches the policy', (t) => 
     'com.example.app:/callback',
     'com.example.app: *',
     'http://[::1]:8080',
+    'http://*',
+    'https://*:443',
+    'http://*:1 *',
+    'http://*:80/x',
   ];
   for (const source of refused) t.throws(() => securityHeaders({ origin, formActions: [source] }), { instanceOf: TypeError }, source);
 });
@@ -60,8 +64,11 @@ test('the way back to an application is the origin or the scheme of its redirect
   t.is(formActionOf('http://localhost:3000/cb'), 'http://localhost:3000');
   t.is(formActionOf('https://münchen.example/cb'), 'https://xn--mnchen-3ya.example');
   t.is(formActionOf('com.example.app:/callback'), 'com.example.app:');
-  for (const uri of ['', 'no uri', '/callback', 'javascript:alert(1)', 'data:text/html,x', 'http://[::1]:3000/cb'])
+  t.is(formActionOf('http://[::1]:3000/cb'), 'http://*:3000');
+  t.is(formActionOf('http://[::1]/cb'), 'http://*:80');
+  for (const uri of ['', 'no uri', '/callback', 'javascript:alert(1)', 'data:text/html,x', 'https://[::1]:3000/cb', 'http://[2001:db8::1]:3000/cb'])
     t.is(formActionOf(uri), undefined, uri);
+  t.is(directives({ formActions: ['http://*:3000'] }).get('form-action'), "'self' http://*:3000");
   t.notThrows(() => securityHeaders({ origin, formActions: [formActionOf('https://a;b.example/') ?? 'x:'] }));
 });
 

@@ -496,7 +496,7 @@ test('a source for a CSP never holds what separates sources or directives', (t) 
     fc.property(uris, (uri) => {
       if (validRedirectUri(uri) !== undefined || uri.includes('*')) return true;
       const source = formActionOf(uri);
-      return source === undefined || /^(?:https?:\/\/[a-z0-9._-]+(?::\d+)?|[a-z][a-z0-9+.-]*:)$/.test(source);
+      return source === undefined || /^(?:https?:\/\/[a-z0-9._-]+(?::\d+)?|http:\/\/\*:\d+|[a-z][a-z0-9+.-]*:)$/.test(source);
     }),
     { numRuns: 5000 },
   );
