@@ -13,7 +13,7 @@ import { deviceFacts, knownDevice } from '../sessions/devices.ts';
 import { type KnownUser, knownUser, NOBODY } from '../sessions/facts.ts';
 import { isAlive } from '../sessions/lifetimes.ts';
 import { Throttle } from '../sessions/throttle.ts';
-import { provedSince, wishIn } from '../sessions/wishes.ts';
+import { provedSince, wishOfUser } from '../sessions/wishes.ts';
 import { type CredentialRow, credentialSeal, replaceSecret } from '../store/credentials.ts';
 import type { Transaction } from '../store/rows.ts';
 import { liveSessionByUid } from '../store/sessions.ts';
@@ -73,7 +73,7 @@ export async function rulesOf(
   const { clientId } = asked;
   const { settings } = realm.realm;
   const { createdAt: startedAt } = login.row;
-  const wish = wishIn(settings, asked.params);
+  const wish = wishOfUser(settings, asked.params, known);
   const { enrolment, offers } = requiredOf(request, known, wish, done);
   const params = { ...asked.params, kc_action: enrolment ?? (wish === undefined ? undefined : asked.params.kc_action) };
   const rules = rulesFor(request.factors, realm, { params, clientId, startedAt }, user, at);

@@ -17,7 +17,7 @@ import { clientFacts, factsOf, type KnownUser } from '../sessions/facts.ts';
 import { isRemembered } from '../sessions/lifetimes.ts';
 import { establishSession } from '../sessions/sessions.ts';
 import { isNewestCookie, type SignIn, type SignInState, transactionCookie } from '../sessions/sign-ins.ts';
-import { opennessOf, wishIn } from '../sessions/wishes.ts';
+import { opennessOf, wishIn, wishOfUser } from '../sessions/wishes.ts';
 import type { SessionRow } from '../store/sessions.ts';
 import { rowOf } from './clients/client-metadata.ts';
 import { deviceOf, settleDevice } from './devices.ts';
@@ -52,7 +52,7 @@ export function answerParameters(ctx: KoaContextWithOIDC): Record<string, string
   const { kc_action: asked } = ctx.oidc.params ?? {};
   if (typeof asked !== 'string' || asked === '') return sid ? { session_state: sid } : {};
   // One that is not done here was asked for in vain, and the application is to know. Keycloak leaves out what it was about.
-  const action = { kc_action: wishOf(asked)?.alias ?? asked, kc_action_status: actions.get(ctx.oidc) ?? 'error' };
+  const action = { kc_action: wishOf(asked)?.name ?? asked, kc_action_status: actions.get(ctx.oidc) ?? 'error' };
   return { ...(sid ? { session_state: sid } : {}), ...action };
 }
 
@@ -157,7 +157,7 @@ function factsFor(room: RealmRoom, ctx: KoaContextWithOIDC, standing: Standing):
   const row = rowOf(ctx.oidc.client);
   const { client, wishes } = clientFacts(room.context.policy, row.clientId, row.attributes);
   const { params = {} } = ctx.oidc;
-  const heeded = wishIn(room.context.realm.settings, params) === undefined ? { ...params, kc_action: undefined } : params;
+  const heeded = wishOfUser(room.context.realm.settings, params, known) === undefined ? { ...params, kc_action: undefined } : params;
   // `max_age` and `prompt=login` count from when the sign-in began, or a slow typist would never arrive.
   const { action, ...requested } = requestFacts(heeded, signIn?.row.createdAt ?? now, wishes);
   const acted = signIn?.state.action === 'done' || signIn?.state.action === 'cancelled';

@@ -1,5 +1,6 @@
 /** How long everything lives that the library issues: the realm's seconds, or a client's own. */
-import type { AccessToken, Client, Configuration } from 'oidc-provider';
+import type { AccessToken, Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import { CODE } from '../realms/response-types.ts';
 import { endOf, lifetimeOf } from '../sessions/lifetimes.ts';
 import { rowOf, secondsOf } from './clients/client-metadata.ts';
 import { longestOf, offlineLongest } from './clients/client-session.ts';
@@ -10,13 +11,27 @@ import { requestCache } from './storage/request-cache.ts';
 export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> {
   const { settings } = room.context.realm;
   // The resource server that it is for knows best; then the client that asks.
-  const accessLifespan = ({ resourceServer }: Pick<AccessToken, 'resourceServer'>, client: Client): number =>
-    resourceServer?.accessTokenTTL ?? secondsOf(rowOf(client), 'access.token.lifespan') ?? settings.accessTokenLifespan;
+  const ownLifespan = ({ resourceServer }: Pick<AccessToken, 'resourceServer'>, client: Client): number | undefined =>
+    resourceServer?.accessTokenTTL ?? secondsOf(rowOf(client), 'access.token.lifespan');
+  const accessLifespan = (token: Pick<AccessToken, 'resourceServer'>, client: Client): number =>
+    ownLifespan(token, client) ?? settings.accessTokenLifespan;
+  /** What comes with the answer cannot be refreshed and is a bearer's alone: never longer than the realm says of it. */
+  const answeredLifespan = (ctx: KoaContextWithOIDC, token: Pick<AccessToken, 'resourceServer'>, client: Client): number => {
+    const most = settings.accessTokenLifespanForImplicitFlow;
+    switch (answeredWith(ctx)) {
+      case 'none':
+        return accessLifespan(token, client);
+      case 'tokens':
+        return Math.min(most, ownLifespan(token, client) ?? most);
+      case 'both':
+        return Math.min(most, accessLifespan(token, client));
+    }
+  };
   return {
-    AccessToken: (_ctx, token, client) => longestLife(accessLifespan(token, client), room.now()),
+    AccessToken: (ctx, token, client) => longestLife(answeredLifespan(ctx, token, client), room.now()),
     ClientCredentials: (_ctx, token, client) => accessLifespan(token, client),
     // As long as the access token that comes with it, as in Keycloak.
-    IdToken: (_ctx, _token, client) => longestLife(accessLifespan({}, client), room.now()),
+    IdToken: (ctx, _token, client) => longestLife(answeredLifespan(ctx, {}, client), room.now()),
     AuthorizationCode: settings.accessCodeLifespan,
     DeviceCode: (_ctx, _code, client) => secondsOf(rowOf(client), 'oauth2.device.code.lifespan') ?? settings.oauth2DeviceCodeLifespan,
     Interaction: settings.accessCodeLifespanLogin,
@@ -36,6 +51,15 @@ export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> 
       return Math.max(1, Math.min(longest, left, ownLeft));
     },
   };
+}
+
+/** The routes of an authorization request, before and after its pages. */
+const ASKING: ReadonlySet<string> = new Set(['authorization', 'resume']);
+
+/** Which tokens are made here with the answer to an authorization request: alone, beside a code, or none. */
+function answeredWith({ oidc }: KoaContextWithOIDC): 'tokens' | 'both' | 'none' {
+  if (!ASKING.has(oidc.route)) return 'none';
+  return String(oidc.params?.response_type).split(' ').includes(CODE) ? 'both' : 'tokens';
 }
 
 /** For how many seconds more the session of this request may last. */

@@ -28,6 +28,17 @@ export function actionToEnrol(factor: string): string {
 /** The factor that an action enrols; undefined for another action. */
 export const actionFactor = (action = ''): string | undefined => ACTION_FACTORS.get(action) ?? OWN_ACTION.exec(action)?.[1];
 
+/** Keycloak's parameter of an enrolment: nothing is asked of whoever has one already. */
+const UNLESS_OWNED = /^(.+):skip_if_exists$/;
+
+/** The enrolment that a request asks for; undefined for whatever else it asks for. */
+export function askedEnrolment(asked = ''): { action: string; factor: string; unlessOwned: boolean } | undefined {
+  const bare = UNLESS_OWNED.exec(asked)?.[1];
+  const action = bare ?? asked;
+  const factor = actionFactor(action);
+  return factor === undefined ? undefined : { action, factor, unlessOwned: bare !== undefined };
+}
+
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
 const words = (value: unknown): string[] => text(value)?.split(' ').filter(Boolean) ?? [];
 
@@ -40,7 +51,7 @@ export function requestFacts(params: RequestParams, startedAt: number, wishes: r
   const named = claim.values.length > 0 ? claim.values : words(params.acr_values);
   const maxAge = ageOf(params.max_age);
   const since = [...(words(params.prompt).includes('login') ? [startedAt] : []), ...(maxAge === undefined ? [] : [startedAt - maxAge * 1000])];
-  const factor = actionFactor(text(params.kc_action));
+  const factor = askedEnrolment(text(params.kc_action))?.factor;
   return {
     requested: {
       acr: named.length > 0 ? named : wishes,

@@ -188,3 +188,18 @@ function isDecodable(path: string): boolean {
     return false;
   }
 }
+
+const OWN_MACHINES: ReadonlySet<string> = new Set(['127.0.0.1', '[::1]', 'localhost']);
+
+/** Whether an address is on the machine of whoever opens it, which is everybody's own. */
+export const isOwnMachine = ({ hostname }: URL): boolean => OWN_MACHINES.has(hostname);
+
+/**
+ * Whether tokens may be sent with the answer to an address that a client registered by itself: written out, by https, and to no machine that
+ * is everybody's own, unless the client is on a device (OpenID Connect Dynamic Client Registration 1.0 section 2, `application_type`).
+ */
+export function takesTokens(uri: string, type: 'web' | 'native'): boolean {
+  const url = URL.parse(uri);
+  if (!url || uri.includes('*')) return false;
+  return type === 'native' ? url.protocol !== 'http:' || isOwnMachine(url) : url.protocol === 'https:' && !isOwnMachine(url);
+}

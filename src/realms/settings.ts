@@ -125,6 +125,8 @@ export const realmSettings = z.object({
 
   /** Lifetimes in seconds. Keycloak's names where it has one. */
   accessTokenLifespan: seconds(300, 30, 86_400),
+  /** Of those that come with the answer to an authorization request. */
+  accessTokenLifespanForImplicitFlow: seconds(900, 30, 86_400),
   accessCodeLifespan: seconds(60, 10, 600),
   /** How long the code that a device shows is good, and how long the device waits between its questions (RFC 8628 section 3.2). */
   oauth2DeviceCodeLifespan: seconds(600, 60, 86_400),

@@ -25,7 +25,8 @@ export type Openness = 'open' | 'done' | 'closed';
 
 /** How a wish stands for a user as stored now. */
 export function opennessOf(wish: Wish, known: KnownUser, { factors, on, now }: { factors: Factors; on: RealmContext; now: number }): Openness {
-  if (wish.enrols !== undefined || known.user === null) return 'closed';
+  if (known.user === null) return 'closed';
+  if (wish.enrols !== undefined) return isSpared(wish, known) ? 'done' : 'closed';
   if (wish.alias === 'VERIFY_EMAIL') return known.emailVerified ? 'done' : known.email === null ? 'closed' : 'open';
   // The new address shows itself by a code that is mailed there.
   if (wish.alias === 'UPDATE_EMAIL') return factors.channels(on.realm.settings).mail ? 'open' : 'closed';
@@ -34,6 +35,20 @@ export function opennessOf(wish: Wish, known: KnownUser, { factors, on, now }: {
   const isSecond = row !== undefined && factors.in(on.realm.settings).get(row.factor)?.role === 'second';
   const left = known.credentials.filter((other) => other !== row);
   return isSecond && isEnoughLeftOf(factors, on, known, left, now) ? 'open' : 'closed';
+}
+
+/** Whether an enrolment is not asked for, because the user has one of the kind and the application wants no more. */
+const isSpared = ({ enrols, unlessOwned }: Wish, { credentials }: Pick<KnownUser, 'credentials'>): boolean =>
+  unlessOwned === true && credentials.some(({ factor }) => factor === enrols);
+
+/** The enrolment or the page that is asked of this user by the request; undefined where there is none to ask for. */
+export function wishOfUser(
+  settings: RealmSettings,
+  params: Readonly<Record<string, unknown>>,
+  known: Pick<KnownUser, 'credentials'>,
+): Wish | undefined {
+  const wish = wishIn(settings, params);
+  return wish && !isSpared(wish, known) ? wish : undefined;
 }
 
 /**

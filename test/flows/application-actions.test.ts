@@ -175,6 +175,50 @@ forEachEngine((engine) => {
     }
   });
 
+  engine.test('skip_if_exists: who has one of the kind is asked nothing, and who has none sets it up', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const user = await stage.server.user(stage.realm);
+    const kc_action = 'CONFIGURE_TOTP:skip_if_exists';
+    const without = await afterPassword(stage, user);
+    t.like(
+      answerOf((await ask(stage, without.browser, { kc_action, prompt: 'none' })).page),
+      { code: false, status: null },
+      'it is still to be done',
+    );
+    const { browser, page } = await afterPassword(stage, user, { parameters: { kc_action } });
+    const secret = keyOf(page);
+    t.deepEqual(answerOf(await browser.send(page, { code: codeOf(secret) })), success('CONFIGURE_TOTP'));
+
+    for (const prompt of [{}, { prompt: 'none' }] as Record<string, string>[])
+      t.deepEqual(answerOf((await ask(stage, browser, { kc_action, ...prompt })).page), success('CONFIGURE_TOTP'));
+    t.deepEqual(answerOf((await ask(stage, browser, { kc_action: 'enrol:totp:skip_if_exists', prompt: 'none' })).page), success('enrol:totp'));
+    t.deepEqual(
+      answerOf((await afterPassword(stage, user, { parameters: { kc_action } })).page),
+      success('CONFIGURE_TOTP'),
+      'on the way of a sign-in too',
+    );
+    t.is((await stage.server.db.knex('credentials').where({ user_id: user.id, factor: 'totp' })).length, 1);
+    t.is(
+      answerOf((await ask(stage, browser, { kc_action: 'webauthn-register:skip_if_exists', prompt: 'none' })).page).code,
+      false,
+      'another kind is not there',
+    );
+    for (const unknown of ['CONFIGURE_TOTP:skip', 'UPDATE_PASSWORD:skip_if_exists', ':skip_if_exists'])
+      t.like(answerOf((await ask(stage, browser, { kc_action: unknown })).page), { code: true, status: 'error' }, unknown);
+  });
+
+  engine.test('skip_if_exists spares the wish alone: what an administrator requires is asked, and what the policy asks for', async (t) => {
+    const stage = await scene({ mfa: 'required' });
+    const user = await stage.server.user(stage.realm);
+    const { secret } = await giveApp(stage.server, user);
+    await addRequiredActions(stage.server.db.knex, user, ['UPDATE_PASSWORD'], Date.now());
+    const { browser, page } = await afterPassword(stage, user, { parameters: { kc_action: 'CONFIGURE_TOTP:skip_if_exists' } });
+    t.is(answerOf(page).status, null);
+    const required = await browser.send(page, { code: codeOf(secret) });
+    t.regex(text(required), /Choose a new password/);
+    t.deepEqual(answerOf(await browser.send(required, NEW)), success('CONFIGURE_TOTP'));
+  });
+
   engine.test('prompt=none with a wish that needs the user is refused', async (t) => {
     const stage = await scene({ mfa: 'off' });
     const user = await stage.server.user(stage.realm);

@@ -233,6 +233,37 @@ forEachEngine((engine) => {
     t.like((await client.clients.find({ clientId: body.client_id }))[0], { implicitFlowEnabled: false });
   });
 
+  engine.test('nor in Keycloak’s representation to an address where others may listen', async (t) => {
+    const { client, realm, at, initialAccess } = await realmOf();
+    const { token } = await initialAccess(20);
+    const wrong = ['http://app.example/callback', 'https://localhost/callback', 'https://app.example/*', 'com.example.app:/callback'];
+    const implicit = (redirectUri: string, more = {}) => ({ redirectUris: [redirectUri], implicitFlowEnabled: true, ...more });
+    for (const uri of wrong) {
+      const { status, body } = await at('POST', 'default', token, implicit(uri));
+      t.is(status, 400, uri);
+      t.is(body.error, 'invalid_redirect_uri');
+      t.regex(body.error_description, /^redirectUris: .*must be written out, https, and not localhost/);
+      t.is((await at('POST', 'default', token, { redirectUris: [uri] })).status, 201, 'a code may come there');
+    }
+    const device = { attributes: { 'cardea.application.type': 'native' } };
+    t.is((await at('POST', 'default', token, implicit('http://app.example/callback', device))).status, 400);
+    t.is((await at('POST', 'default', token, implicit('http://127.0.0.1/callback', device))).status, 201);
+
+    const made = await at('POST', 'default', token, { redirectUris: ['http://app.example/callback'] });
+    const path = `default/${made.body.clientId}`;
+    const on = await at('PUT', path, made.body.registrationAccessToken, { implicitFlowEnabled: true });
+    t.is(on.status, 400, 'nor is it switched on later for what stands there');
+    const moved = await at('PUT', path, made.body.registrationAccessToken, implicit(REDIRECT_URI));
+    t.is(moved.status, 200);
+    const back = await at('PUT', path, moved.body.registrationAccessToken, { redirectUris: ['http://app.example/callback'] });
+    t.is(back.status, 400, 'nor the address changed after it');
+    // What an administrator has allowed does not keep the application from changing its name.
+    const [stored] = await client.clients.find({ clientId: String(made.body.clientId) });
+    await client.clients.update({ id: String(stored?.id) }, { ...stored, redirectUris: ['http://app.example/callback'] });
+    const named = await at('PUT', path, moved.body.registrationAccessToken, { name: 'Shop', redirectUris: ['http://app.example/callback'] });
+    t.is(named.status, 200, `${realm.name}: ${named.body.error_description}`);
+  });
+
   engine.test('what an application says of itself is kept, shown to users, and has the effect it should', async (t) => {
     const { client, at, initialAccess } = await realmOf();
     const { token } = await initialAccess();

@@ -62,7 +62,7 @@ forEachEngine((engine) => {
     );
     t.is(location.search, '', 'nothing of it goes to a server');
     const issuer = String(stage.rp.configuration.serverMetadata().issuer);
-    t.deepEqual([said.get('state'), said.get('iss'), said.get('token_type'), said.get('expires_in')], [request.state, issuer, 'Bearer', '300']);
+    t.deepEqual([said.get('state'), said.get('iss'), said.get('token_type'), said.get('expires_in')], [request.state, issuer, 'Bearer', '900']);
     t.deepEqual([said.has('code'), said.has('refresh_token')], [false, false]);
     const [idToken = '', token = ''] = [said.get('id_token') ?? '', said.get('access_token') ?? ''];
     const keys = createRemoteJWKSet(new URL(String(stage.rp.configuration.serverMetadata().jwks_uri)));
@@ -95,6 +95,30 @@ forEachEngine((engine) => {
     await browser.visit(out.href);
     t.is((await api(stage, 'userinfo', token)).status, 401);
     t.false((await api(stage, 'introspection', token)).body.active);
+  });
+
+  engine.test('they live as long as the realm says of them, and never longer than the client says or a code’s beside them', async (t) => {
+    const lives = async (client: Record<string, string>, type: string, settings: Parameters<typeof scene>[0]) => {
+      const stage = await scene({ mfa: 'off', ...settings }, { ...IMPLICIT, attributes: client });
+      const user = await stage.server.user(stage.realm);
+      const { said, request, location } = await ask(stage, user, { response_type: type });
+      const [idToken, token] = ['id_token', 'access_token'].map((name) => decodeJwt(said.get(name) ?? ''));
+      for (const claims of [idToken, token]) t.is(Number(claims?.exp) - Number(claims?.iat), Number(said.get('expires_in')), type);
+      if (!type.includes('code')) return { answered: said.get('expires_in') };
+      openid.useCodeIdTokenResponseType(stage.rp.configuration);
+      const code = new URL(`${location.origin}${location.pathname}#${new URLSearchParams({ ...Object.fromEntries(said) })}`);
+      const checks = { pkceCodeVerifier: request.verifier, expectedState: request.state, expectedNonce: request.nonce };
+      const exchanged = await openid.authorizationCodeGrant(stage.rp.configuration, code, checks);
+      return { answered: said.get('expires_in'), exchanged: exchanged.expires_in };
+    };
+    const short = { accessTokenLifespan: 200, accessTokenLifespanForImplicitFlow: 120 };
+    const long = { accessTokenLifespan: 200, accessTokenLifespanForImplicitFlow: 1_200 };
+    t.deepEqual(await lives({}, 'id_token token', short), { answered: '120' });
+    t.deepEqual(await lives({}, 'id_token token', long), { answered: '1200' });
+    t.deepEqual(await lives({ 'access.token.lifespan': '60' }, 'id_token token', long), { answered: '60' });
+    t.deepEqual(await lives({ 'access.token.lifespan': '600' }, 'id_token token', short), { answered: '120' });
+    t.deepEqual(await lives({}, 'code id_token token', short), { answered: '120', exchanged: 200 });
+    t.deepEqual(await lives({}, 'code id_token token', long), { answered: '200', exchanged: 200 });
   });
 
   engine.test('openid-client: an ID token alone, and one with a code', async (t) => {

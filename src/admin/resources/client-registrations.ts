@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { randomToken, safeEqual, sha256 } from '../../crypto/codes.ts';
 import { AppError, badInput, conflict, notFound } from '../../errors.ts';
 import { BOUND, KEYS, REQUEST_ALGORITHM, SELF_SIGNED, SIGNING_ALGORITHM, SUBJECT } from '../../realms/client-credentials.ts';
+import { takesTokens } from '../../realms/redirect-uris.ts';
 import { REQUEST_URIS } from '../../realms/request-uris.ts';
 import { clientById } from '../../store/client-changes.ts';
 import {
@@ -127,6 +128,26 @@ const WHY_NO_TOKEN =
 export const invalidToken = (): AppError => new AppError({ code: 'invalid_token', status: 401, message: WHY_NO_TOKEN });
 
 /**
+ * Tokens that come with the answer go to addresses that only the client's own server can stand at, however it registers. What an
+ * administrator allowed it stays allowed.
+ * @throws AppError 400 on `redirectUris`
+ */
+function checkTokenAddresses({ kept, redirectUris, attributes }: ClientFields, client?: ClientRow): void {
+  const before = client?.kept.implicitFlowEnabled ?? false;
+  if (!(kept?.implicitFlowEnabled ?? before)) return;
+  const { attribute } = OWN_METADATA.application_type;
+  const said = attributes?.[attribute] === undefined ? client?.attributes[attribute] : attributes[attribute];
+  const type = said === 'native' ? 'native' : 'web';
+  const allowed = before ? (client?.redirectUris ?? []) : [];
+  const wrong = (redirectUris ?? client?.redirectUris ?? []).find((uri) => !allowed.includes(uri) && !takesTokens(uri, type));
+  if (wrong === undefined) return;
+  throw badInput(
+    'redirectUris',
+    `redirectUris: ${wrong}: where tokens come with the answer (implicit), it must be written out, https, and not localhost`,
+  );
+}
+
+/**
  * Registers a client. Its users are asked for consent, and its tokens manage nothing, until an administrator says otherwise.
  * @param token an initial access token, of which one use is spent
  * @param check what is to be asked of others before, which only somebody with a token may have us ask
@@ -145,6 +166,7 @@ export async function registerClient(
   try {
     await check();
     const own = ownFields(fields);
+    checkTokenAddresses(own);
     const { client: made, secret } = await createClient(operator, realm, {
       ...own,
       attributes: { ...own.attributes, [FOR_ADMINISTRATION]: 'false' },
@@ -175,7 +197,9 @@ export async function registeredClient({ db }: Pick<Operator, 'db'>, realm: Real
 /** Changes what an application may say of itself. */
 export function changeRegistered(operator: Operator, realm: RealmRow, client: ClientRow, fields: ClientFields): Promise<ClientRow> {
   if (fields.clientId !== undefined && fields.clientId !== client.clientId) throw badInput('clientId', 'clientId: must stay as it is');
-  return changeClient(operator, realm, client.id, ownFields(fields), { limited: true });
+  const own = ownFields(fields);
+  checkTokenAddresses(own, client);
+  return changeClient(operator, realm, client.id, own, { limited: true });
 }
 
 export const removeRegistered = (operator: Operator, realm: RealmRow, client: ClientRow): Promise<void> => removeClient(operator, realm, client.id);

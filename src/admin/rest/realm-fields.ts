@@ -68,6 +68,7 @@ const webAuthn = (prefix: string, section: string): RealmField[] => [
 export const REALM_FIELDS: readonly RealmField[] = [
   ...[
     'accessTokenLifespan',
+    'accessTokenLifespanForImplicitFlow',
     'accessCodeLifespan',
     'accessCodeLifespanLogin',
     'oauth2DeviceCodeLifespan',

@@ -52,7 +52,6 @@ export const KEPT_FIELDS: readonly KeptField[] = [
   }),
   ...kept(whole, {
     notBefore: 0,
-    accessTokenLifespanForImplicitFlow: 900,
     accessCodeLifespanUserAction: 300,
     actionTokenGeneratedByUserLifespan: 300,
     maxTemporaryLockouts: 0,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { badInput } from '../../errors.ts';
 import { KEYS, usesSecret } from '../../realms/client-credentials.ts';
+import { isOwnMachine, takesTokens } from '../../realms/redirect-uris.ts';
 import { MOST_REQUEST_URIS } from '../../realms/request-uris.ts';
 import { CODE, hasImplicit, RESPONSE_TYPES, responseTypesOf } from '../../realms/response-types.ts';
 import type { ClientRow } from '../../store/clients.ts';
@@ -138,10 +139,9 @@ function checkOwnRedirectUri(uri: string, type: 'web' | 'native', implicit: bool
   const url = URL.parse(uri);
   if (!url || uri.includes('*')) throw wrong('must be an address, written out');
   const isHttp = url.protocol === 'http:';
-  const isOwnMachine = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
-  if (type === 'native' && isHttp && !isOwnMachine) throw wrong('an application on a device must use https, a scheme of its own or its own machine');
-  if (type === 'web' && implicit && (isHttp || isOwnMachine))
-    throw wrong('where tokens come with the answer (implicit), it must be https, and not localhost');
+  if (type === 'native' && isHttp && !isOwnMachine(url))
+    throw wrong('an application on a device must use https, a scheme of its own or its own machine');
+  if (implicit && !takesTokens(uri, type)) throw wrong('where tokens come with the answer (implicit), it must be https, and not localhost');
   if (type === 'web' && !isHttp && url.protocol !== 'https:') throw wrong('a scheme of its own is for applications whose application_type is native');
 }
 
