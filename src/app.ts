@@ -45,6 +45,7 @@ import { buildRealm, type OidcRealm } from './oidc/provider.ts';
 import { levelOfAcr } from './policy/policy.ts';
 import { type RealmContext, RealmRegistry } from './realms/registry.ts';
 import { realmJson } from './realms/representation.ts';
+import { plainAddress } from './sessions/addresses.ts';
 import { countRefusedToken } from './sessions/refused-tokens.ts';
 import { type DirectSignIn, SignIns } from './sessions/sign-ins.ts';
 import { liveness, readiness, shared } from './telemetry/health.ts';
@@ -73,6 +74,10 @@ export function createApp(options: AppOptions): Koa {
 
   const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
   app.on('error', (error: unknown) => log.error({ err: error }, 'a response failed'));
+  app.use((ctx, next) => {
+    ctx.request.ip = plainAddress(ctx.ip);
+    return next();
+  });
   if (options.metrics) app.use(options.metrics.middleware);
   app.use(requestLog(log));
   app.use(answerErrors({ origin, renderer: rooms.renderer, log, alarm: rooms.alarm }));

@@ -77,7 +77,7 @@ function describeRevoke(session: Command, { terminal, output }: Invocation): voi
   session
     .command('revoke')
     .description('end a session, or with --all every session of the realm')
-    .argument('[id]', 'as `session list` prints it')
+    .argument('[id]', 'as `session list` prints it, or the sid of a token')
     .requiredOption('--realm <realm>', 'the realm')
     .option('--offline', 'end its offline tokens instead, which outlive it')
     .option('--all', 'every session of the realm')

@@ -8,7 +8,7 @@ import type { Level } from '../policy/assurance.ts';
 import { decide, freshProofs } from '../policy/decide.ts';
 import { type GateNeed, isAllowed, rolesOfRules } from '../policy/gate-rules.ts';
 import { clientFacts, factsOf, knownUser } from '../sessions/facts.ts';
-import { isAlive } from '../sessions/lifetimes.ts';
+import { isAlive, notedEvery } from '../sessions/lifetimes.ts';
 import { noteActivity } from '../sessions/sessions.ts';
 import { standingTrust } from '../sessions/standing-trust.ts';
 import { type GateStanding, touchGateSession } from '../store/gate-sessions.ts';
@@ -35,8 +35,6 @@ export type Verdict =
 
 /** A rule's `maxAge` counts from so long ago, or whoever comes from a slow sign-in would be sent back to it, round in circles. */
 const STAYS_FRESH_MS = 5 * 60_000;
-/** Activity is written at most this often. */
-const ACTIVITY_MS = 60_000;
 
 /** @param device the trusted device that spared the second step; by default the one that the session was begun with */
 export async function verdictOf(
@@ -90,12 +88,13 @@ async function ofUser(request: GateRequest, { gate, signedIn }: Standing, need: 
   const decision = decide({ ...facts, now: at, proofs });
   if (decision.ask === 'unmet') return { let: 'nobody' };
   if (decision.ask !== 'nothing') return { let: 'sign-in', more: true, level: 'level' in decision ? decision.level : need.level };
-  await noteUse(request, signedIn);
+  await noteUse(request, gate, signedIn);
   const held = known.user.roles.filter((role) => roles.includes(role));
   return { let: 'in', who: { ...user, groups: known.user.groups.toSorted(), roles: held.toSorted(), acr: decision.acr, amr: decision.amr } };
 }
 
-async function noteUse({ db, realm, at }: GateRequest, { row, session }: Standing['signedIn']): Promise<void> {
-  await noteActivity(db, session, at);
-  if (row.id !== '' && row.lastSeenAt <= at - ACTIVITY_MS) await touchGateSession(db.knex, realm.realm.id, row, at);
+async function noteUse({ db, realm, at }: GateRequest, { idle }: Standing['gate'], { row, session }: Standing['signedIn']): Promise<void> {
+  await noteActivity(db, session, realm.realm.settings, at);
+  const every = notedEvery(idle === null ? Number.POSITIVE_INFINITY : idle * 1000);
+  if (row.id !== '' && row.lastSeenAt <= at - every) await touchGateSession(db.knex, realm.realm.id, row, at);
 }

@@ -165,7 +165,7 @@ export function createRelying(deps: RelyingDeps): Relying {
       await begin(ctx, realm, console, { returnTo, parameters: { ...(recent ? {} : askRecent(owned)), ...level } });
       return undefined;
     }
-    await noteActivity(db, session, at);
+    await noteActivity(db, session, realm.realm.settings, at);
     return signedIn;
   };
 

@@ -4,15 +4,18 @@ import { formActionOf } from '../http/headers.ts';
 import { askedLanguage } from '../http/language.ts';
 import { ALGORITHMS } from '../realms/algorithms.ts';
 import { realmPath } from '../realms/issuer.ts';
+import { notBeforeOf } from '../realms/keycloak-settings.ts';
+import { notedEvery } from '../sessions/lifetimes.ts';
 import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
 import { touchClient, touchOffline } from '../store/sessions.ts';
 import { rowOf } from './clients/client-metadata.ts';
-import { idleOf, unusedFor } from './clients/client-session.ts';
+import { idleOf, offlineIdleOf, unusedFor, voidBefore } from './clients/client-session.ts';
 import { addInterval } from './device-flow.ts';
 import { liveSession } from './live-session.ts';
 import { COOKIES, STAYED } from './names.ts';
 import type { RealmRoom } from './room.ts';
+import { isOfNobody, sendBack } from './sign-out.ts';
 import { endSessionOfToken } from './sign-out-by-token.ts';
 import { storeCode } from './storage/code-adapter.ts';
 import { requestCache } from './storage/request-cache.ts';
@@ -59,7 +62,8 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
         await endSessionOfToken(room, ctx);
         break;
       case 'end_session':
-        allowForm(ctx, ctx.oidc.session?.state?.postLogoutRedirectUri);
+        if (isOfNobody(ctx)) leave(ctx);
+        else allowForm(ctx, ctx.oidc.session?.state?.postLogoutRedirectUri);
         break;
     }
   });
@@ -98,11 +102,16 @@ function renewAtSignInOnly(provider: Provider): void {
 
 /**
  * A form that comes without its session is answered by a page, for which the library would save a session that has no cookie;
- * and one that was refused is not tried again when the request is over.
+ * and one that was refused is not tried again when the request is over. Where somebody signs out who is not signed in, there is
+ * none to save.
  */
 function keepNoUnsavedSession(provider: Provider): void {
-  const prototype: { exp?: number; persist(): Promise<unknown> } = provider.Session.prototype;
-  const { persist } = prototype;
+  const prototype: { exp?: number; accountId?: string; persist(): Promise<unknown>; save(ttl: number): Promise<unknown> } =
+    provider.Session.prototype;
+  const { persist, save } = prototype;
+  prototype.save = async function saveSomebodys(this: { accountId?: string }, ttl: number): Promise<unknown> {
+    return Provider.ctx?.oidc.route === 'end_session' && this.accountId === undefined ? undefined : save.call(this, ttl);
+  };
   prototype.persist = async function persistSaved(this: { exp?: number }): Promise<unknown> {
     const oidc = Provider.ctx?.oidc;
     return this.exp === undefined || (oidc && isRefused(oidc)) ? undefined : persist.call(this);
@@ -144,11 +153,17 @@ function completeTokenResponse({ context }: RealmRoom, ctx: KoaContextWithOIDC):
   const refreshes = refreshToken && client && 'refresh_token' in body;
   const session = { offline: !refreshToken?.expiresWithSession, remember: requestCache(ctx.req).session?.row?.remember ?? false };
   Object.assign(body, {
-    'not-before-policy': Math.max(client ? rowOf(client).kept.notBefore : 0, Number(context.realm.settings.kept.notBefore ?? 0)),
+    'not-before-policy': client ? voidBefore(rowOf(client), context.realm.settings) : notBeforeOf(context.realm.settings),
     // Unless it is used before.
     refresh_expires_in: refreshes ? Math.min(refreshToken.remainingTTL, unusedFor(rowOf(client), context.realm.settings, session)) : 0,
     ...(accessToken?.sid ? { session_state: accessToken.sid } : {}),
   });
+}
+
+/** Nobody is signed in here: the browser goes on without a question, and without a cookie of a session that was not saved. */
+function leave(ctx: KoaContextWithOIDC): void {
+  keepNewerSession(ctx);
+  sendBack(ctx);
 }
 
 /** Another request has renewed the session meanwhile, and the browser has, or gets, that one's cookie; or there is none that was saved. */
@@ -165,14 +180,17 @@ async function noteUse(room: RealmRoom, ctx: KoaContextWithOIDC): Promise<void> 
   const { RefreshToken: refreshToken, Session: session } = ctx.oidc.entities;
   if (refreshToken && !refreshToken.expiresWithSession) {
     // A service that refreshes by night keeps its own token alive, not the session of a person who is away.
-    if (ctx.status === 200 && refreshToken.sid) await touchOffline(room.db.knex, room.context.realm.id, refreshToken.sid, room.now());
+    const { Client: client } = ctx.oidc.entities;
+    if (ctx.status !== 200 || !refreshToken.sid || !client) return;
+    const every = notedEvery(offlineIdleOf(rowOf(client), room.context.realm.settings) * 1000);
+    await touchOffline(room.db.knex, { realmId: room.context.realm.id, sid: refreshToken.sid, every }, room.now());
     return;
   }
   const uid = refreshToken?.sessionUid ?? session?.uid;
   const userId = refreshToken?.accountId ?? session?.accountId;
   if (!uid || !userId || ctx.status >= 400) return;
   const row = await liveSession(room, uid, userId, ctx.req);
-  if (row) await noteActivity(room.db, row, room.now());
+  if (row) await noteActivity(room.db, row, room.context.realm.settings, room.now());
   const client = refreshToken?.sid && ctx.oidc.entities.Client;
   if (client && idleOf(rowOf(client), room.context.realm.settings) !== undefined)
     await touchClient(room.db.knex, room.context.realm.id, refreshToken?.sid ?? '', room.now());

@@ -19,10 +19,20 @@ export function isOfThisSession({ method, oidc: { session, client, entities } }:
 
 /** Ends the session, as the button of the page does, and sends the browser where the application wants it. */
 export async function signOutAtOnce(ctx: KoaContextWithOIDC, cookie: { path: string }): Promise<void> {
-  const { session, params } = ctx.oidc;
-  const { post_logout_redirect_uri: back, state } = params ?? {};
-  await session?.destroy();
+  await ctx.oidc.session?.destroy();
   ctx.cookies.set(COOKIES.session, null, cookie);
+  sendBack(ctx);
+}
+
+/**
+ * Whether a sign-out is asked for in a browser that nobody is signed in to, such as when the session has ended meanwhile. The
+ * library posts its form of the question by a script then; there is nothing to ask, and nothing to end.
+ */
+export const isOfNobody = ({ status, oidc: { session } }: KoaContextWithOIDC): boolean => status === 200 && session?.accountId === undefined;
+
+/** Sends the browser where the application wants it, which the library has compared with the client's addresses; without that, to the page that says that it is done. */
+export function sendBack(ctx: KoaContextWithOIDC): void {
+  const { post_logout_redirect_uri: back, state } = ctx.oidc.params ?? {};
   const target = new URL(typeof back === 'string' ? back : ctx.oidc.urlFor('end_session_success'));
   if (typeof back === 'string' && typeof state === 'string') target.searchParams.set('state', state);
   redirectTo(ctx, target.href);

@@ -59,6 +59,9 @@ export const keycloakSettings = {
   kept: texts(100),
 };
 
+/** Seconds since the epoch: every token of the realm from before is void (Keycloak's revocation); 0 for none. */
+export const notBeforeOf = ({ kept }: { kept: Readonly<Record<string, string>> }): number => Number(kept.notBefore ?? 0);
+
 type Said = z.output<typeof requiredAction>;
 
 /** Whether users of the realm are asked to do this; a realm about which nothing was said asks. */

@@ -1,6 +1,7 @@
 /** `GET /realms/{realm}`: the small JSON that Keycloak's adapters read. */
 import { createPublicKey } from 'node:crypto';
 import { issuerOf } from './issuer.ts';
+import { notBeforeOf } from './keycloak-settings.ts';
 import type { RealmContext } from './registry.ts';
 
 export interface RealmRepresentation {
@@ -24,6 +25,6 @@ export function realmJson(origin: string, { realm, keys }: RealmContext): RealmR
       .toString('base64'),
     'token-service': `${issuer}/protocol/openid-connect`,
     'account-service': `${issuer}/account`,
-    'tokens-not-before': 0,
+    'tokens-not-before': notBeforeOf(realm.settings),
   };
 }

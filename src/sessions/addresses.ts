@@ -2,6 +2,9 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
+/** An address as people and logs are told it: an IPv4 address as itself, also from a socket that listens for IPv6 and clothes it so. */
+export const plainAddress = (ip: string): string => ip.replace(/^::ffff:(?=\d+(?:\.\d+){3}$)/i, '');
+
 /**
  * What is counted as one address: an IPv4 address, or the 64 bits of an IPv6 one that a single line is given (RFC 6177);
  * with the other 64 its owner has more addresses than anybody could count. An IPv4 address in IPv6's clothes is that

@@ -21,6 +21,16 @@ export function lifetimeOf(settings: RealmSettings, session: Pick<SessionRow, 'r
   };
 }
 
+/** Use is written down at most this often, in milliseconds. */
+const NOTED_EVERY_MS = 60_000;
+
+/**
+ * How old what is stored of the last use may be before another is written down, in milliseconds: a tenth at most of the time
+ * after which it would lie idle, so that what is in use does not end because nobody wrote it down.
+ * @param idle milliseconds
+ */
+export const notedEvery = (idle: number): number => Math.min(NOTED_EVERY_MS, idle / 10);
+
 /** How long any session of the realm may last, in milliseconds. */
 export const longestOf = (settings: RealmSettings): number =>
   Math.max(lifetimeOf(settings, { remember: false }).longest, lifetimeOf(settings, { remember: true }).longest);

@@ -14,10 +14,7 @@ import { deleteGrants } from '../store/oidc-payloads.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
 import { endSessions } from '../store/session-endings.ts';
 import { insertSession, liveSessionByUid, raiseSession, type SessionFacts, type SessionRow, touchSession } from '../store/sessions.ts';
-import { isAlive, isRemembered, lifetimeOf } from './lifetimes.ts';
-
-/** Activity is written at most this often. */
-const ACTIVITY_MS = 60_000;
+import { isAlive, isRemembered, lifetimeOf, notedEvery } from './lifetimes.ts';
 
 /** The newest proof of each credential: a session does not grow with every step-up. */
 function mergeProofs(before: readonly Proof[], added: readonly Proof[]): Proof[] {
@@ -115,9 +112,9 @@ function stays(live: SessionRow, remember: boolean, settings: RealmSettings): Pi
   return { remember, endsAt: Math.max(live.endsAt, live.createdAt + lifetimeOf(settings, { remember }).longest) };
 }
 
-/** Records that a session was used, at most once a minute. What idleness has made stale by then is dropped, or this activity would revive it. */
-export async function noteActivity(db: Database, session: SessionRow, now: number): Promise<void> {
-  if (session.lastSeenAt > now - ACTIVITY_MS) return;
+/** Records that a session was used, now and then (`notedEvery`). What idleness has made stale by then is dropped, or this activity would revive it. */
+export async function noteActivity(db: Database, session: SessionRow, settings: RealmSettings, now: number): Promise<void> {
+  if (session.lastSeenAt > now - notedEvery(lifetimeOf(settings, session).idle)) return;
   await touchSession(db.knex, session, freshProofs(session.proofs, now, session.lastSeenAt), now);
 }
 

@@ -17,6 +17,11 @@ const offlineAt: AtClient = (knex, realmId, clientRowId) =>
     .where('sessions.realm_id', realmId)
     .whereIn('sessions.id', knex('session_clients').where({ realm_id: realmId, client_id: clientRowId, offline: true }).select('session_id'));
 
+/** The session that a client's tokens name by this `sid`. */
+export async function sessionIdBySid(knex: Knex, realmId: string, sid: string): Promise<string | undefined> {
+  return (await knex('session_clients').where({ realm_id: realmId, sid }).first('session_id'))?.session_id;
+}
+
 /** One page, newest first. */
 export const sessionsAtClient = (
   knex: Knex,

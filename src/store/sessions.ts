@@ -223,11 +223,11 @@ export async function offlineSession(knex: Knex, realmId: string, sid: string): 
   return row && sessionFromRecord(row as SessionRecord);
 }
 
-/** Records the use of an offline token, at most once a minute. */
-export async function touchOffline(knex: Knex, realmId: string, sid: string, now: number): Promise<void> {
+/** Records the use of an offline token, unless one is recorded that is no longer ago than `every` milliseconds. */
+export async function touchOffline(knex: Knex, of: { realmId: string; sid: string; every: number }, now: number): Promise<void> {
   await knex('session_clients')
-    .where({ realm_id: realmId, sid, offline: true })
-    .where('used_at', '<', now - 60_000)
+    .where({ realm_id: of.realmId, sid: of.sid, offline: true })
+    .where('used_at', '<', now - of.every)
     .update({ used_at: now });
 }
 

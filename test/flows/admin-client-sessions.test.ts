@@ -50,6 +50,39 @@ forEachEngine((engine) => {
     t.is((await refusal(client.realms.deleteSession({ realm: realm.name, session: id, isOffline: false }))).status, 404);
   });
 
+  engine.test('a session ends by the sid of a token too, with its offline tokens where that is asked for', async (t) => {
+    const { realm, client, user, tokens, refresh } = await signedIn({ scope: 'openid offline_access' });
+    const sid = String(tokens.claims()?.sid);
+    const other = await realmOf();
+    t.is((await refusal(other.client.realms.deleteSession({ realm: other.realm.name, session: sid, isOffline: true }))).status, 404);
+    await client.realms.deleteSession({ realm: realm.name, session: sid, isOffline: false });
+    t.deepEqual(await client.users.listSessions({ id: user.id }), []);
+    await refresh();
+    await client.realms.deleteSession({ realm: realm.name, session: sid, isOffline: true });
+    await t.throwsAsync(refresh());
+    t.is((await refusal(client.realms.deleteSession({ realm: realm.name, session: sid, isOffline: true }))).status, 404);
+  });
+
+  engine.test('a realm’s notBefore makes every token from before void, offline ones and those of services too', async (t) => {
+    const { server, realm, client, rp, tokens, refresh } = await signedIn({ scope: 'openid offline_access' });
+    const service = await relyingParty(server, realm, await server.client(realm, { serviceAccount: true }));
+    const machine = await openid.clientCredentialsGrant(service.configuration);
+    const stands = async ({ access_token }: { access_token: string }, { configuration } = rp) =>
+      (await openid.tokenIntrospection(configuration, access_token)).active;
+    t.true(await stands(tokens));
+    t.true(await stands(machine, service));
+    t.is((await refresh())['not-before-policy'], 0);
+    const notBefore = Math.floor(Date.now() / 1000) + 60;
+    await client.realms.update({ realm: realm.name }, { notBefore });
+    await t.throwsAsync(refresh());
+    t.false(await stands(tokens));
+    t.false(await stands(machine, service));
+    t.is((await openid.clientCredentialsGrant(service.configuration))['not-before-policy'], notBefore);
+    t.like(await (await fetch(`${server.origin}/realms/${realm.name}`)).json(), { 'tokens-not-before': notBefore });
+    await client.realms.update({ realm: realm.name }, { notBefore: 0 });
+    t.true(await stands(machine, service), 'what was not ended is good again, as in Keycloak');
+  });
+
   engine.test('a user is signed out everywhere, and so is everybody', async (t) => {
     const one = await signedIn();
     await one.client.users.logout({ id: one.user.id });

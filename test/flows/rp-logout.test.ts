@@ -163,7 +163,7 @@ forEachEngine((engine) => {
     // In a browser where nobody is signed in, there is nothing to ask about.
     const fresh = new Browser(on.origin);
     const page = await signOut({ id_token_hint: hint, post_logout_redirect_uri: BYE, client_id: clientId }, fresh);
-    t.is(locationOf(await fresh.send(page, {})), BYE);
+    t.is(locationOf(page), BYE);
     t.true(await isSignedIn(), 'a hint signs nobody out of another browser');
   });
 
@@ -210,5 +210,27 @@ forEachEngine((engine) => {
       t.false(page.html.includes(REDIRECT_URI));
     }
     t.true(await isSignedIn());
+  });
+
+  engine.test('whoever is signed in no longer is sent back at once, in whatever language and without a script', async (t) => {
+    const { signOut, endpoint, hint, clientId, on } = await scene();
+    await signOut({ id_token_hint: hint });
+    const requests: Record<string, string>[] = [{ id_token_hint: hint }, { client_id: clientId }, { id_token_hint: hint, client_id: clientId }];
+    for (const parameters of requests) {
+      const browser = new Browser(on.origin);
+      const back = await signOut({ ...parameters, post_logout_redirect_uri: BYE, state: 'a b&c' }, browser);
+      t.is(back.status, 303);
+      t.is(locationOf(back), `${BYE}?state=a+b%26c`);
+      t.false(back.html.includes('<script'));
+      t.deepEqual(browser.jar, [], 'no session is begun for nobody');
+    }
+    const page = await signOut({ ui_locales: 'de', post_logout_redirect_uri: BYE }, new Browser(on.origin));
+    t.is(page.status, 200);
+    t.true(page.url.startsWith(`${endpoint}/success`));
+    t.regex(page.html, /<html lang="de"/);
+    t.false(page.html.includes('app.example'));
+    const refused = await signOut({ client_id: clientId, post_logout_redirect_uri: 'https://evil.example/' }, new Browser(on.origin));
+    t.is(refused.status, 400, 'and only to where the client may be left for');
+    t.is(locationOf(refused), null);
   });
 });

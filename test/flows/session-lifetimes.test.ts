@@ -79,4 +79,23 @@ forEachEngine((engine) => {
       t.false((await openid.tokenIntrospection(rp.configuration, second.tokens.access_token)).active);
     });
   });
+
+  engine.serial('what is used does not lie idle, however short that time is: a session, and an offline token', async (t) => {
+    const { server, rp, user, sso } = await world({ mfa: 'off', ssoSessionIdleTimeout: 90, offlineSessionIdleTimeout: 90 });
+    const refresh = async ({ refresh_token = '' }: { refresh_token?: string | undefined }) =>
+      openid.refreshTokenGrant(rp.configuration, refresh_token);
+    const { browser, tokens } = await signIn(server, rp, user);
+    const away = await signIn(server, rp, user, { parameters: { scope: 'openid offline_access' } });
+    // Each is used 50 seconds after the last time, which is sooner than it would lie idle.
+    for (const seconds of [50, 100, 150, 200])
+      await at(seconds * 1_000, async () => {
+        await t.notThrowsAsync(refresh(tokens), `${seconds} seconds`);
+        await t.notThrowsAsync(refresh(away.tokens), `${seconds} seconds, offline`);
+      });
+    await at(250_000, async () => t.is(await sso(browser), 'aal1'));
+    await at(250_000 + 91_000 + SLACK, async () => {
+      t.is(await sso(browser), 'login_required', 'and once it is not used, it does');
+      await t.throwsAsync(refresh(away.tokens));
+    });
+  });
 });

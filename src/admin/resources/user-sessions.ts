@@ -4,6 +4,7 @@ import { conflict, notFound } from '../../errors.ts';
 import { signOutEverywhere, takeBackAccess } from '../../sessions/endings.ts';
 import { aliveIn } from '../../sessions/lifetimes.ts';
 import { endSessionsIn } from '../../sessions/sessions.ts';
+import { sessionIdBySid } from '../../store/client-sessions.ts';
 import { isUniqueViolation } from '../../store/database.ts';
 import { deleteIdentity, insertIdentity, type LinkedIdentity } from '../../store/identities.ts';
 import { deleteGrants } from '../../store/oidc-payloads.ts';
@@ -23,11 +24,13 @@ export async function signUserOut(operator: Operator, realm: RealmRow, user: Use
 
 /**
  * Ends one session, or with `offline` the offline tokens of one.
+ * @param name its id, or the `sid` of a token of it, which is the session's id in Keycloak
  * @throws AppError 404 when there is none of that id that still stands
  */
-export async function endSession(operator: Operator, realm: RealmRow, id: string, options: { offline: boolean }): Promise<void> {
+export async function endSession(operator: Operator, realm: RealmRow, name: string, options: { offline: boolean }): Promise<void> {
   const { db, now } = operator;
   await db.transaction(async (trx) => {
+    const id = (await sessionIdBySid(trx, realm.id, name)) ?? name;
     const grants = options.offline ? await offlineGrants(trx, realm.id, { sessionId: id }) : [];
     const ended = options.offline ? grants.length : await endSessionsIn(trx, realm.id, { id }, now);
     if (ended === 0) throw notFound('Session not found');

@@ -1,6 +1,7 @@
 /** Realms over REST: listed, made, read, changed and deleted, with Keycloak's RealmRepresentation. */
 import { z } from 'zod';
 import { AppError, badInput, forbidden, notOffered } from '../../errors.ts';
+import { notBeforeOf } from '../../realms/keycloak-settings.ts';
 import { defaultRealmSettings } from '../../realms/settings.ts';
 import { hasRealmRole } from '../../store/effective-roles.ts';
 import type { RealmRow } from '../../store/realms.ts';
@@ -161,7 +162,7 @@ function checkApart(body: RealmIn, allow: Parameters<typeof requireReachable>[1]
 
 /** Sessions from before are void, as whoever moves Keycloak's `notBefore` forward means it. */
 function revokes({ settings }: RealmRow, { notBefore }: Record<string, unknown>): boolean {
-  return typeof notBefore === 'number' && notBefore > Number(settings.kept.notBefore ?? 0);
+  return typeof notBefore === 'number' && notBefore > notBeforeOf(settings);
 }
 
 /** A name stands in the issuer of every token, in cookies, in redirect addresses of the consoles and in rules of policies. */

@@ -100,7 +100,7 @@ const sessions: readonly Operation[] = [
     method: 'DELETE',
     path: '/realms/{realm}/sessions/{id}',
     tag,
-    summary: 'End a session, or the offline tokens of one',
+    summary: 'End a session, or the offline tokens of one; named by its id, or by the sid of a token',
     roles: MANAGE,
     status: 204,
     params: { id },

@@ -4,6 +4,7 @@
  * exceeded.
  */
 
+import { notBeforeOf } from '../../realms/keycloak-settings.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import { lifetimeOf } from '../../sessions/lifetimes.ts';
 import type { ClientRow } from '../../store/clients.ts';
@@ -39,3 +40,6 @@ export function unusedFor(row: ClientRow, settings: RealmSettings, of: { offline
   if (of.offline) return offlineIdleOf(row, settings);
   return Math.min(idleOf(row, settings) ?? Number.POSITIVE_INFINITY, lifetimeOf(settings, of).idle / 1000);
 }
+
+/** Tokens of a client that were issued before are void, offline ones too: by the client's `notBefore`, or the realm's. In seconds. */
+export const voidBefore = (row: ClientRow, settings: RealmSettings): number => Math.max(row.kept.notBefore, notBeforeOf(settings));

@@ -6,10 +6,12 @@
  * also what its roles are cut to: no client on the way is a way around what another may be told.
  */
 import { z } from 'zod';
+import type { RealmSettings } from '../../realms/settings.ts';
 import { isAlive } from '../../sessions/lifetimes.ts';
 import type { ClientRow } from '../../store/clients.ts';
 import type { EffectiveRole } from '../../store/effective-roles.ts';
 import { noneRevoked, originsOf, serviceAccountsStand } from '../../store/token-standing.ts';
+import { voidBefore } from '../clients/client-session.ts';
 import type { Clients, OidcClient } from '../clients/clients.ts';
 import { DEFAULT_AUDIENCE, type RealmRoom } from '../room.ts';
 import { receiversOf } from '../tokens/resource.ts';
@@ -73,7 +75,7 @@ export async function exchangeStands(room: RealmRoom, clients: Clients, chain: E
   const { realm } = context;
   const actors = actorsOf(chain);
   for (const name of new Set([...chain.from.map(({ azp }) => azp), ...actors.map(({ client_id }) => client_id)]))
-    if (!isGood(await clients.find(name), iat)) return false;
+    if (!isGood(await clients.find(name), realm.settings, iat)) return false;
   const sids = new Set([...chain.from.map(({ sid }) => sid), ...actors.flatMap(({ sid }) => sid ?? [])]);
   const origins = await originsOf(db.knex, realm.id, [...sids]);
   const at = now();
@@ -85,7 +87,8 @@ export async function exchangeStands(room: RealmRoom, clients: Clients, chain: E
 }
 
 /** Whether a client is there, and tokens of that time of it are not void. */
-const isGood = (client: OidcClient | undefined, iat: number): boolean => client !== undefined && iat >= client.row.kept.notBefore;
+const isGood = (client: OidcClient | undefined, settings: RealmSettings, iat: number): boolean =>
+  client !== undefined && iat >= voidBefore(client.row, settings);
 
 /** The roles that every client on the way may be told of, and where the request named an audience, or a resource, those of its clients alone. */
 export async function rolesThrough(

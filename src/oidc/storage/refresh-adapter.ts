@@ -14,7 +14,7 @@ import type { PayloadRow } from '../../store/oidc-payloads.ts';
 import { insertChain, mayUseGeneration, useGeneration } from '../../store/refresh-chains.ts';
 import { clientUse, offlineUse } from '../../store/sessions.ts';
 import { rotates, secondsOf } from '../clients/client-metadata.ts';
-import { idleOf, offlineIdleOf, offlineLongest } from '../clients/client-session.ts';
+import { idleOf, offlineIdleOf, offlineLongest, voidBefore } from '../clients/client-session.ts';
 import type { OidcClient } from '../clients/clients.ts';
 import { exchangeStands, storedExchange } from '../grants/exchanged.ts';
 import { stillProved } from '../tokens/still-proved.ts';
@@ -41,8 +41,7 @@ export class RefreshTokenAdapter extends ModelAdapter {
     if (exchange) requestCache().exchange = exchange;
     if (Provider.ctx?.oidc.route === 'token') Object.assign(found, await stillProved(room, found));
     const client = await this.parts.clients.find(found.clientId ?? '');
-    // From before the time that makes the client's tokens void.
-    if (!client || (found.iat ?? 0) < client.row.kept.notBefore || (await this.#isIdle(found, client))) return undefined;
+    if (!client || (found.iat ?? 0) < voidBefore(client.row, room.context.realm.settings) || (await this.#isIdle(found, client))) return undefined;
     if (found.scope !== undefined) found.scope = stillAllowed(client, found.scope);
     return found;
   }

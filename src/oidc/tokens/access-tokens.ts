@@ -16,6 +16,7 @@ import { impersonationStands } from '../../sessions/impersonation.ts';
 import { isAlive } from '../../sessions/lifetimes.ts';
 import { findPayload } from '../../store/oidc-payloads.ts';
 import { revokeToken, serviceTokenStands, tokenStanding } from '../../store/token-standing.ts';
+import { voidBefore } from '../clients/client-session.ts';
 import type { Clients, OidcClient } from '../clients/clients.ts';
 import { type Exchange, exchangeOf, exchangeStands } from '../grants/exchanged.ts';
 import type { RealmRoom } from '../room.ts';
@@ -135,7 +136,7 @@ export class AccessTokens {
     // ID tokens are signed with the same keys, and are no access tokens.
     if (claims?.typ !== 'Bearer') return undefined;
     const client = await this.#clients.find(String(claims.azp));
-    return client && (claims.iat ?? 0) >= client.row.kept.notBefore ? { claims, client } : undefined;
+    return client && (claims.iat ?? 0) >= voidBefore(client.row, this.#room.context.realm.settings) ? { claims, client } : undefined;
   }
 
   /** An opaque token. Its `jti` is the hash that it is found by: who reads it, such as in a token that came from it, cannot use it. */

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { addressOf, networkOf } from '../../../src/sessions/addresses.ts';
+import { addressOf, networkOf, plainAddress } from '../../../src/sessions/addresses.ts';
 
 test('one address is an IPv4 address, or the /64 that a line is given', (t) => {
   t.is(addressOf('192.0.2.7'), addressOf('192.0.2.7'));
@@ -23,4 +23,10 @@ test('a network is a /24 of IPv4 and a /48 of IPv6', (t) => {
 test('what is no address is one by its own name, and not a long one', (t) => {
   for (const odd of ['', 'unknown', '1', '0x7f.1', '999.1.1.1', '192.0.2.7:80']) t.is(addressOf(odd), odd);
   t.is(addressOf('x'.repeat(500)).length, 64);
+});
+
+test('an IPv4 address is shown as itself, however it came in; everything else as it is', (t) => {
+  t.is(plainAddress('::ffff:192.0.2.7'), '192.0.2.7');
+  t.is(plainAddress('::FFFF:192.0.2.7'), '192.0.2.7');
+  for (const ip of ['192.0.2.7', '2001:db8::7', '::ffff:0:1', '::1', 'fe80::1%eth0', '', '::ffff:192.0.2.7.evil']) t.is(plainAddress(ip), ip);
 });
