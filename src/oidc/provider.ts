@@ -1,5 +1,5 @@
 /** One realm's Provider: its whole configuration on one page. */
-import { interactionPolicy, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
+import { type Configuration, interactionPolicy, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
 import { derive } from '../crypto/keyring.ts';
 import { isCorrupted } from '../errors.ts';
 import { LANGUAGES } from '../languages/languages.ts';
@@ -69,6 +69,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   const cookie = { path: realmPath(realm.name), httpOnly: true, sameSite: 'lax', signed: true, secure: room.origin.startsWith('https:') } as const;
   const pages = pagesOf(room, cookie);
 
+  const clientAuthMethods = authMethodsOf(room);
   const provider = new BindingProvider(issuerOf(room.origin, realm.name), {
     adapter: adapterFor({ room, clients, accessTokens, failures }),
     routes: ROUTES,
@@ -78,15 +79,7 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
     acrValues: [...LEVELS, ...Object.keys(room.context.policy.document.acr)],
     responseTypes: [...RESPONSE_TYPES],
     subjectTypes: ['public'],
-    clientAuthMethods: [
-      'client_secret_basic',
-      'client_secret_post',
-      'client_secret_jwt',
-      'private_key_jwt',
-      ...(authenticatesByTls(room) ? (['tls_client_auth'] as const) : []),
-      ...(room.clientCertificates === undefined ? [] : ([SELF_SIGNED_METHOD] as const)),
-      'none',
-    ],
+    clientAuthMethods,
     enabledJWA: { clientAuthSigningAlgValues: [...REQUEST_ALGORITHMS], requestObjectSigningAlgValues: [...REQUEST_ALGORITHMS] },
     assertJwtClientAuthClaimsAndHeader: (_ctx, claims, header, client) =>
       checkAssertion({ now: room.now, tolerance: CLOCK_TOLERANCE }, claims, header, client),
@@ -98,6 +91,10 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
       registration_endpoint: `${issuerOf(room.origin, realm.name)}/clients-registrations/openid-connect`,
       prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
       require_request_uri_registration: true,
+      // They are those of the token endpoint; who reads nothing there has to believe that it is client_secret_basic alone (RFC 8414 section 2).
+      ...{ introspection_endpoint_auth_methods_supported: clientAuthMethods, revocation_endpoint_auth_methods_supported: clientAuthMethods },
+      introspection_endpoint_auth_signing_alg_values_supported: [...REQUEST_ALGORITHMS],
+      revocation_endpoint_auth_signing_alg_values_supported: [...REQUEST_ALGORITHMS],
       check_session_iframe: `${issuerOf(room.origin, realm.name)}${LOGIN_STATUS}`,
     },
     // The library calls what stands behind one for every request, whether that parameter is there or not.
@@ -162,6 +159,19 @@ function buildProvider(room: RealmRoom, clients: Clients, accessTokens: AccessTo
   installPasswordGrant(provider, { room, clients, failures, scopes: oidcScopes });
   installTokenExchange(provider, { room, clients, scopes: oidcScopes });
   return provider;
+}
+
+/** How clients may say who they are, at every endpoint that asks. */
+function authMethodsOf(room: RealmRoom): NonNullable<Configuration['clientAuthMethods']> {
+  return [
+    'client_secret_basic',
+    'client_secret_post',
+    'client_secret_jwt',
+    'private_key_jwt',
+    ...(authenticatesByTls(room) ? (['tls_client_auth'] as const) : []),
+    ...(room.clientCertificates === undefined ? [] : ([SELF_SIGNED_METHOD] as const)),
+    'none',
+  ];
 }
 
 /** The library answers its errors by itself. */

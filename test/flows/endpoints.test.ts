@@ -78,6 +78,10 @@ forEachEngine((engine) => {
       'none',
       'private_key_jwt',
     ]);
+    for (const what of ['auth_methods_supported', 'auth_signing_alg_values_supported']) {
+      t.deepEqual(metadata[`introspection_endpoint_${what}`], metadata[`token_endpoint_${what}`]);
+      t.deepEqual(metadata[`revocation_endpoint_${what}`], metadata[`token_endpoint_${what}`]);
+    }
     for (const name of ['token_endpoint_auth_signing_alg_values_supported', 'request_object_signing_alg_values_supported'] as const) {
       const algorithms = strings(metadata[name]);
       for (const algorithm of ['HS256', 'RS256', 'PS256', 'ES256', 'EdDSA']) t.true(algorithms.includes(algorithm), `${name} ${algorithm}`);
