@@ -83,6 +83,10 @@ forEachEngine((engine) => {
     t.is(shown?.attributes?.['cardea.administration'], 'false');
 
     t.deepEqual((await at('GET', uri, own)).body, made.body);
+    t.is((await at('PUT', uri, own, made.body)).status, 200, 'what was read may be sent');
+    const chosen = await at('PUT', uri, own, { ...made.body, client_secret: 'a secret of its own choice, long enough' });
+    t.deepEqual([chosen.status, chosen.body.error], [400, 'invalid_client_metadata']);
+    t.regex(chosen.body.error_description, /^client_secret: must be the one that this client has/);
     const changed = await at('PUT', uri, own, { client_id: clientId, redirect_uris: [`${REDIRECT_URI}2`] });
     t.is(changed.status, 200);
     t.like(changed.body, { redirect_uris: [`${REDIRECT_URI}2`], client_name: undefined, client_secret: made.body.client_secret });

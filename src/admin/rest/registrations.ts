@@ -4,6 +4,7 @@
  */
 import type Koa from 'koa';
 import type { z } from 'zod';
+import { safeEqual } from '../../crypto/codes.ts';
 import { AppError, badInput, notFound } from '../../errors.ts';
 import { inEnglish, say } from '../../languages/messages.ts';
 import { scopesOfClients } from '../../store/client-changes.ts';
@@ -30,6 +31,8 @@ interface Registered {
 /** How a client is spoken of. */
 interface Format {
   fields(body: unknown, client?: ClientRow): ClientFields;
+  /** The secret that it says it has. */
+  secret(body: unknown): string | undefined;
   /** What has to be asked of others. */
   check(deps: RestDeps, body: unknown): Promise<void>;
   answer(operator: Operator, client: ClientRow, registered: Registered): Promise<object>;
@@ -40,12 +43,15 @@ interface Format {
 const FORMATS: Readonly<Record<string, Format>> = {
   'openid-connect': {
     fields: (body, client) => fieldsOfMetadata(parsed(clientMetadata, body), client),
+    secret: (body) => parsed(clientMetadata, body).client_secret,
     check: ({ outbound }, body) => checkSector(outbound.fetch, parsed(clientMetadata, body)),
     answer: async (_operator, client, registered) => metadataOf(client, registered),
     words: inMetadata,
   },
   default: {
     fields: (body) => fieldsOf(parsed(clientIn, body)),
+    // Keycloak's representation is sent as it was read, and is not held to what it says there.
+    secret: () => undefined,
     check: async () => undefined,
     async answer({ db }, client, { secret, token }) {
       const scopes = (await scopesOfClients(db.knex, client.realmId, [client.id])).get(client.id) ?? { defaults: [], optional: [] };
@@ -114,6 +120,9 @@ async function answer(
   if (ctx.method === 'GET') return show(client, token, await secretOf(operator, client));
   const body = await readJson(ctx.req, MAX_BODY_BYTES);
   const fields = format.fields(body, client);
+  const said = format.secret(body);
+  if (said !== undefined && !safeEqual(said, (await secretOf(operator, client)) ?? ''))
+    throw badInput('client_secret', 'client_secret: must be the one that this client has, or be left out (RFC 7592 section 2.2)');
   await format.check(deps, body);
   const changed = await changeRegistered(operator, realm, client, fields);
   return show(changed, token, await secretOf(operator, changed));
