@@ -81,7 +81,8 @@ function markJwts(provider: Provider): void {
       (this.route === 'introspection' || this.route === 'revocation') &&
       this.params &&
       typeof token === 'string' &&
-      looksLikeJwt(token)
+      // One that came with the mark is not the token behind it: it gets a second, and is then nothing that is known.
+      (looksLikeJwt(token) || token.startsWith(JWT_MARK))
     ) {
       this.params.token = `${JWT_MARK}${token}`;
     }

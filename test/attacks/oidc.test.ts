@@ -706,6 +706,18 @@ forEachEngine((engine) => {
     t.is(await userinfo(stage, tokens.access_token), 200);
   });
 
+  engine.test('E12 a token with something before it is another: not known at introspection, and not revoked by it', async (t) => {
+    const stage = await scene({ mfa: 'off' });
+    const { tokens } = await signIn(stage.server, stage.rp, await stage.server.user(stage.realm));
+    const spellings = (token = '') => [`~.${token}`, `~.~.${token}`, `jwt.${token}`, `.${token}`, ` ${token}`];
+    for (const token of [...spellings(tokens.access_token), ...spellings(tokens.refresh_token)]) {
+      t.false(await isActive(stage, token), token.slice(0, 12));
+      await call(stage.server, stage.realm, 'revoke', { token }, credentialsOf(stage.rp));
+    }
+    t.true(await isActive(stage, tokens.access_token));
+    t.true(await isActive(stage, tokens.refresh_token));
+  });
+
   engine.test('E12 tokens of one client in the hands of another', async (t) => {
     const stage = await scene({ mfa: 'off' });
     const other = await relyingParty(stage.server, stage.realm, await stage.server.client(stage.realm));
