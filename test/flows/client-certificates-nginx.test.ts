@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { decodeJwt } from 'jose';
 import { startCardea } from '../support/cardea.ts';
-import { type Made, makeAuthority } from '../support/certificates.ts';
+import { type Made, makeAuthority, withOpenssl } from '../support/certificates.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { NGINX, runNginx } from '../support/nginx.ts';
 import { freePort } from '../support/ports.ts';
@@ -49,7 +49,9 @@ function post(
 }
 
 forEachEngine((engine) => {
-  programTest(engine, NGINX)('nginx passes on whose certificate it is, and what a client writes there itself is gone', async (t) => {
+  const test = withOpenssl(engine, programTest(engine, NGINX));
+
+  test('nginx passes on whose certificate it is, and what a client writes there itself is gone', async (t) => {
     const authority = makeAuthority('/O=Example/CN=Fleet CA');
     const site = makeAuthority('/CN=Site CA');
     const server = site.sign('/CN=id.example.com', { uses: 'serverAuth', name: 'id.example.com' });

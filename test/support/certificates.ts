@@ -25,9 +25,9 @@ const withoutOpenssl: Register = (title) => {
 /** Registers a test as it is told; without openssl the test is skipped, or fails where REQUIRE_OPENSSL=1 says that it must be there. */
 export const needsOpenssl = (register: Register): Register => (hasOpenssl ? register : withoutOpenssl);
 
-/** The same for a test of an engine. */
-export const withOpenssl = (engine: EngineUnderTest, how: 'test' | 'serial' = 'test'): Register =>
-  hasOpenssl ? engine[how] : (title, body) => withoutOpenssl(`${title} [${engine.engine}]`, body);
+/** The same for a test of an engine, or for what registers one that needs another program as well. */
+export const withOpenssl = (engine: EngineUnderTest, how: 'test' | 'serial' | Register = 'test'): Register =>
+  hasOpenssl ? (typeof how === 'string' ? engine[how] : how) : (title, body) => withoutOpenssl(`${title} [${engine.engine}]`, body);
 
 export interface Made {
   keyFile: string;
