@@ -1,5 +1,6 @@
 /** Attacks on the device flow (RFC 8628 section 5): each must fail, on whichever node it is tried. */
 import { realmSettings } from '../../src/realms/settings.ts';
+import { DAY } from '../support/addresses.ts';
 import { formsOf, type Page } from '../support/agent.ts';
 import { arena, audited, call, getFrom, parallel, postTo, type Scene, sessionsOf, tally } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
@@ -313,4 +314,5 @@ const guess = (index: number): string => `${LETTERS[index % 20]}${LETTERS[Math.f
 
 /** Limits of an address, or of a realm, that a test can reach. */
 const tight = (address: { failures?: number; openSignIns?: number }, realm?: { failures: number; within: number }) =>
-  realmSettings.parse({ throttling: { address: { failures: 10_000, openSignIns: 20_000, ...address }, ...(realm ? { realm } : {}) } }).throttling;
+  realmSettings.parse({ throttling: { address: { failures: 10_000, within: DAY, openSignIns: 20_000, ...address }, ...(realm ? { realm } : {}) } })
+    .throttling;

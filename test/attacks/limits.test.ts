@@ -38,7 +38,11 @@ forEachEngine((engine) => {
       return performance.now() - before;
     };
     t.true((await timed(at(stage, someAddress()))) >= 2_900, 'a new device waits, and gets in');
-    t.true((await timed(forgetSession(own, stage.server.origin))) < 2_000, 'a known one does not wait');
+    // On a busy machine a sign-in may take as long by itself, but not each time.
+    let quickest = Number.POSITIVE_INFINITY;
+    for (let tries = 0; tries < 5 && quickest >= 2_000; tries += 1)
+      quickest = Math.min(quickest, await timed(forgetSession(own, stage.server.origin)));
+    t.true(quickest < 2_000, 'a known one does not wait');
   });
 
   engine.serial('A23 what is not compared is not counted: a machine that is too busy locks nobody out', async (t) => {

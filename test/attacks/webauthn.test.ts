@@ -1,6 +1,7 @@
 /** Security keys and passkeys over HTTP, with an authenticator in software that says whatever an attacker wants (C08, B04, C01). */
 import { randomBytes } from 'node:crypto';
 import { realmSettings } from '../../src/realms/settings.ts';
+import { DAY } from '../support/addresses.ts';
 import { formsOf, type Page } from '../support/agent.ts';
 import {
   afterPassword,
@@ -357,7 +358,7 @@ forEachEngine((engine) => {
   });
 
   engine.test('guessing: one key from many sign-ins, and keys that nobody has from one address', async (t) => {
-    const { throttling } = realmSettings.parse({ throttling: { address: { failures: 20 } } });
+    const { throttling } = realmSettings.parse({ throttling: { address: { failures: 20, within: DAY } } });
     const stage = await scene({ ...KEYS, throttling });
     const { device } = await giveKey(stage.server, await stage.server.user(stage.realm));
     const statuses: number[] = [];

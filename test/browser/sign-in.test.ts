@@ -14,6 +14,7 @@ import { atEnd } from '../support/cleanup.ts';
 import { onSqlite } from '../support/databases.ts';
 import { readQrOnScreen } from '../support/qr-screen.ts';
 import { authorizationRequest, codeOf, relyingParty } from '../support/sign-in.ts';
+import { until } from '../support/until.ts';
 
 const inBrowser = browserTest(test);
 
@@ -62,7 +63,8 @@ async function world(
 
 const heading = (page: Page, name: string | RegExp): Promise<void> => page.getByRole('heading', { level: 1, name }).waitFor();
 const press = (page: Page, name: string | RegExp): Promise<void> => page.getByRole('button', { name, exact: true }).click();
-const isFocused = (field: Locator): Promise<boolean> => field.evaluate((element) => element === element.ownerDocument.activeElement);
+/** A page moves the cursor a moment after it is shown. */
+const isFocused = (field: Locator): Promise<boolean> => until(() => field.evaluate((element) => element === element.ownerDocument.activeElement));
 const claims = async (page: Page): Promise<Record<string, unknown>> => JSON.parse(await page.locator('#claims').innerText());
 
 async function password(page: Page, user: TestUser): Promise<void> {

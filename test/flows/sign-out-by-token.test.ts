@@ -1,5 +1,5 @@
 /** Keycloak's sign-out for programs: a POST to the logout endpoint with a refresh token, by the client that it is of. */
-import { throttling } from '../support/addresses.ts';
+import { DAY, throttling } from '../support/addresses.ts';
 import { arena, audited, basic, call, credentialsOf, type Scene } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
 import { authorizationRequest, type Browser, relyingParty, signIn } from '../support/sign-in.ts';
@@ -109,7 +109,7 @@ forEachEngine((engine) => {
   });
 
   engine.test('wrong secrets are counted here with those of the other endpoints', async (t) => {
-    const { server, realm, rp } = await scene({ mfa: 'off', throttling: throttling({ client: { failures: 5, within: 60 } }) });
+    const { server, realm, rp } = await scene({ mfa: 'off', throttling: throttling({ client: { failures: 5, within: DAY } }) });
     const { tokens } = await signIn(server, rp, await server.user(realm));
     const wrong = basic({ ...rp.client, secret: 'not the secret' });
     for (let times = 0; times < 5; times += 1) await call(server, realm, 'logout', { refresh_token: String(tokens.refresh_token) }, wrong);

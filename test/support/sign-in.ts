@@ -44,10 +44,14 @@ export interface RelyingParty {
   client: TestClient;
 }
 
+/** By default the library waits half a minute, which many requests at once may take on a busy machine. */
+const PATIENCE_SECONDS = 180;
+
 export async function relyingParty(cardea: Pick<Cardea, 'origin'>, realm: RealmRow, testClient: TestClient): Promise<RelyingParty> {
   const auth = testClient.secret === null ? client.None() : client.ClientSecretBasic(testClient.secret);
   const configuration = await client.discovery(new URL(`${cardea.origin}/realms/${realm.name}`), testClient.clientId, undefined, auth, {
     execute: [client.allowInsecureRequests],
+    timeout: PATIENCE_SECONDS,
   });
   return { configuration, client: testClient };
 }
