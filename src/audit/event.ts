@@ -155,6 +155,8 @@ type ResourceEvent =
   | { type: 'group.updated'; details: { path: string; fields: string[] } }
   /** What every new user is put into. */
   | { type: 'group.default-added' | 'group.default-removed'; details: { path: string } }
+  /** What the user said to the realm's terms. */
+  | { type: 'user.terms-accepted' | 'user.terms-declined'; details: Record<string, never> }
   /** What a user was asked by mail to do. */
   | { type: 'user.actions-sent'; details: { actions: string[] } }
   /** A link was made by which the actor may act as the user, and one was used. */

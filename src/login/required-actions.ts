@@ -6,10 +6,11 @@
 import type { LoginForm } from './form.ts';
 import type { Shown } from './pages.ts';
 import { removeMethodPage, removeMethodStep } from './remove-method.ts';
-import { isWished, newPasswordPage, REMOVE_METHOD, UPDATE_EMAIL, UPDATE_PASSWORD, UPDATE_PROFILE, VERIFY_EMAIL } from './required.ts';
+import { isWished, newPasswordPage, REMOVE_METHOD, TERMS, UPDATE_EMAIL, UPDATE_PASSWORD, UPDATE_PROFILE, VERIFY_EMAIL } from './required.ts';
 import type { Login, LoginRequest } from './room.ts';
 import type { LoginRules } from './state.ts';
 import { type Outcome, rulesOf } from './steps.ts';
+import { termsPage, termsStep } from './terms.ts';
 import { updateEmailPage, updateEmailStep } from './update-email.ts';
 import { updatePasswordStep } from './update-password.ts';
 import { updateProfilePage, updateProfileStep } from './update-profile.ts';
@@ -50,6 +51,7 @@ const ACTIONS: Readonly<Record<string, RequiredAction>> = {
     page: async (request, login) => verifyEmailPage(request, login),
     step: verifyEmailStep,
   },
+  [TERMS]: { page: termsPage, step: termsStep },
   [REMOVE_METHOD]: { page: removeMethodPage, step: removeMethodStep },
 };
 

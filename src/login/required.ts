@@ -14,14 +14,16 @@ import type { Login, LoginRequest } from './room.ts';
 import type { LoginRules, Offer } from './state.ts';
 
 /** As the machine has it due, whoever wants it. */
+export const TERMS = 'required:TERMS_AND_CONDITIONS';
 export const UPDATE_PASSWORD = 'required:UPDATE_PASSWORD';
 export const UPDATE_PROFILE = 'required:UPDATE_PROFILE';
 export const UPDATE_EMAIL = 'required:UPDATE_EMAIL';
 export const VERIFY_EMAIL = 'required:VERIFY_EMAIL';
 export const REMOVE_METHOD = 'wished:delete_credential';
 
-/** In this order: an address may change, and is verified after that. */
+/** In this order: terms come before anything is given away; an address may change, and is verified after that. */
 const ACTIONS: readonly [name: string, action: string][] = [
+  ['TERMS_AND_CONDITIONS', TERMS],
   ['UPDATE_PASSWORD', UPDATE_PASSWORD],
   ['UPDATE_PROFILE', UPDATE_PROFILE],
   ['UPDATE_EMAIL', UPDATE_EMAIL],

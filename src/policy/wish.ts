@@ -15,7 +15,7 @@ export interface Wish {
 }
 
 /** Those that are pages of their own. */
-const PAGES: ReadonlySet<string> = new Set(['UPDATE_PASSWORD', 'UPDATE_PROFILE', 'UPDATE_EMAIL', 'VERIFY_EMAIL']);
+const PAGES: ReadonlySet<string> = new Set(['TERMS_AND_CONDITIONS', 'UPDATE_PASSWORD', 'UPDATE_PROFILE', 'UPDATE_EMAIL', 'VERIFY_EMAIL']);
 
 /** As Keycloak has it in the list of a realm, and before the id of the credential. */
 export const DELETE_CREDENTIAL = 'delete_credential';

@@ -64,10 +64,13 @@ export const notBeforeOf = ({ kept }: { kept: Readonly<Record<string, string>> }
 
 type Said = z.output<typeof requiredAction>;
 
-/** Whether users of the realm are asked to do this; a realm about which nothing was said asks. */
+/** What needs something of the realm first: as in Keycloak a new realm does not ask it. */
+const OFF_AS_MADE: ReadonlySet<string> = new Set(['TERMS_AND_CONDITIONS']);
+
+/** Whether users of the realm are asked to do this; a realm about which nothing was said asks for most. */
 export const isActionEnabled = ({ requiredActions }: { requiredActions: Readonly<Record<string, Said>> }, alias: string): boolean => {
   const said = Object.hasOwn(requiredActions, alias) ? requiredActions[alias] : undefined;
-  return said === undefined || (said.registered && said.enabled !== false);
+  return said?.registered !== false && (said?.enabled ?? !OFF_AS_MADE.has(alias));
 };
 
 /** What every new user of the realm is asked to do. */

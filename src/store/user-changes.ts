@@ -40,6 +40,20 @@ export async function replaceAttributes(
   attributes: Readonly<Record<string, readonly string[]>>,
 ): Promise<void> {
   await trx('user_attributes').where({ realm_id: user.realmId, user_id: user.id }).delete();
+  await insertAttributes(trx, user, attributes);
+}
+
+/** Puts these values in the place of one attribute's; none takes it away. The others stay. */
+export async function replaceAttribute(trx: Knex, user: { realmId: string; id: string }, name: string, values: readonly string[]): Promise<void> {
+  await trx('user_attributes').where({ realm_id: user.realmId, user_id: user.id, name }).delete();
+  await insertAttributes(trx, user, { [name]: values });
+}
+
+async function insertAttributes(
+  trx: Knex,
+  user: { realmId: string; id: string },
+  attributes: Readonly<Record<string, readonly string[]>>,
+): Promise<void> {
   const rows = Object.entries(attributes).flatMap(([name, values]) =>
     values.map((value, position) => ({
       realm_id: user.realmId,

@@ -154,6 +154,8 @@ const TABLE: Table = {
   'group.updated': null,
   'group.default-added': null,
   'group.default-removed': null,
+  'user.terms-accepted': null,
+  'user.terms-declined': null,
   'user.actions-sent': null,
   'user.impersonation-offered': () => counted('impersonations_total', { what: 'offered' }),
   'user.impersonated': () => counted('impersonations_total', { what: 'begun' }),

@@ -8,12 +8,20 @@ const code = { digits: 8, valid: 300, wait: 30, address: 'a•••@example.com
 const profile = { username: 'ada', firstName: 'Ada', lastName: 'Lindqvist', email: 'ada@example.com', needsEmail: true };
 
 const method = { name: say('factor.totp.name'), label: 'Old phone', createdAt: '2026-03-01T09:12:00.000Z', lastUsedAt: '2026-10-31T17:45:00.000Z' };
+const terms = [
+  { lines: ['Whoever signs in here works with drawings of our customers.', 'They stay in this house.'] },
+  { lines: ['Tools are lent for a day, and come back clean.'] },
+  { address: 'https://acme.example.com/terms' },
+];
 const wished = { ...login, username: 'ada', wished: true };
 
 export const requiredExhibits: Exhibit[] = [
   { name: 'new password, wished', view: 'login/recovery/password', model: { ...wished, least: 8 } },
   { name: 'profile, wished', view: 'login/update-profile', model: { ...wished, ...profile } },
   { name: 'verify an address, wished', view: 'login/verify-email', model: { ...wished, ...code } },
+  { name: 'terms', view: 'login/terms', model: { ...login, terms } },
+  { name: 'terms, wished', view: 'login/terms', model: { ...wished, terms: [...terms, { lines: ['x'.repeat(200), '<b>\u202eلا</b>'] }] } },
+  { name: 'terms, nobody has written any', view: 'login/terms', model: { ...login, terms: [] } },
   { name: 'another address, wished', view: 'login/update-email', model: { ...wished, now: 'ada@example.com', email: '' } },
   {
     name: 'another address, the code, wished',

@@ -149,7 +149,7 @@ forEachEngine((engine) => {
     t.is((await refusal(authentication.registerRequiredAction({ providerId: alias }))).status, 409);
     t.is((await refusal(authentication.registerRequiredAction({ providerId: 'nothing' }))).body.field, 'providerId');
 
-    t.is((await refusal(authentication.updateRequiredAction({ alias: 'TERMS_AND_CONDITIONS' }, { enabled: true }))).status, 501);
+    t.is((await refusal(authentication.updateRequiredAction({ alias: 'delete_account' }, { enabled: true }))).status, 501);
     t.is((await refusal(authentication.updateRequiredAction({ alias: 'nothing' }, { enabled: true }))).status, 404);
   });
 

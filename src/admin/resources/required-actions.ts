@@ -4,6 +4,7 @@
  */
 import { AppError, badInput, conflict, notFound } from '../../errors.ts';
 import { DELETE_CREDENTIAL } from '../../policy/wish.ts';
+import { isActionEnabled } from '../../realms/keycloak-settings.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import type { RealmRow } from '../../store/realms.ts';
 import type { Operator } from './context.ts';
@@ -48,7 +49,8 @@ function shown({ requiredActions }: RealmSettings, known: (typeof KNOWN)[number]
     alias,
     name: said?.name ?? known.name,
     registered: said?.registered ?? true,
-    enabled: isDone(alias) && said?.enabled !== false,
+    // One that was taken out of the list is shown as it would come back.
+    enabled: isDone(alias) && isActionEnabled({ requiredActions: said ? { [alias]: { ...said, registered: true } } : {} }, alias),
     defaultAction: said?.defaultAction ?? false,
     priority: said?.priority ?? known.priority,
     config: { ...known.config, ...said?.config },

@@ -31,6 +31,7 @@ export const userAttributesInput = z
 
 /** What somebody can be asked to do at the next sign-in, by Keycloak's names. */
 export const REQUIRED_ACTIONS = [
+  'TERMS_AND_CONDITIONS',
   'UPDATE_PASSWORD',
   'CONFIGURE_TOTP',
   'VERIFY_EMAIL',

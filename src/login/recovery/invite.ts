@@ -22,6 +22,7 @@ const IN_WORDS: Readonly<Record<string, MessageKey>> = {
   VERIFY_EMAIL: 'recovery.invited.todo.email',
   UPDATE_PROFILE: 'recovery.invited.todo.profile',
   UPDATE_EMAIL: 'recovery.invited.todo.newEmail',
+  TERMS_AND_CONDITIONS: 'recovery.invited.todo.terms',
   CONFIGURE_TOTP: 'recovery.invited.todo.app',
   'webauthn-register': 'recovery.invited.todo.key',
   'webauthn-register-passwordless': 'recovery.invited.todo.passkey',
