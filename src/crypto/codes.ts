@@ -1,5 +1,5 @@
 /** Random tokens, their digests, and comparing without telling how far a guess was right. */
-import { createHash, createHmac, createSecretKey, type KeyObject, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 
 /** A random token in base64url; 32 bytes are 256 bits, 43 characters. */
 export function randomToken(bytes = 32): string {
@@ -25,7 +25,7 @@ export function timeOrderedId(at: number): string {
 
 /** SHA-256 in base64url. For high-entropy tokens only: a short code or a password is guessed from it. */
 export function sha256(text: string): string {
-  return createHash('sha256').update(text, 'utf8').digest('base64url');
+  return hash('sha256', text, 'base64url');
 }
 
 /**
@@ -41,16 +41,11 @@ export function hmac(key: Buffer, ...parts: string[]): string {
 /** Of keys in use. Of bytes, Node makes a key object for each digest, which costs more than the digest. */
 const keyObjects = new WeakMap<Buffer, KeyObject>();
 
-/** Made anew by every process; only `safeEqual` uses it. */
-const COMPARISON_KEY = createSecretKey(randomBytes(32));
-
 /**
  * Compares two secrets in time that depends neither on where they differ nor on whether their lengths do: what is
- * compared are keyed digests of one length.
+ * compared are digests of one length.
  */
-export const safeEqual = (a: string, b: string): boolean => timingSafeEqual(compared(a), compared(b));
-
-const compared = (text: string): Buffer => createHmac('sha256', COMPARISON_KEY).update(text, 'utf8').digest();
+export const safeEqual = (a: string, b: string): boolean => timingSafeEqual(hash('sha256', a, 'buffer'), hash('sha256', b, 'buffer'));
 
 /** Without i, l, o, 0 and 1, which are read for one another. */
 export const READABLE = 'abcdefghjkmnpqrstuvwxyz23456789';

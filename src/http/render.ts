@@ -73,7 +73,8 @@ export function createRenderer(options: RendererOptions): Renderer {
     async render(ctx, view, model, status) {
       const language = options.language ?? languageOf(ctx);
       await bind(ctx, nothingElse);
-      await ctx.render(view, { ...common, ...model, language } satisfies Model);
+      // With its ending, the view is there at the first look.
+      await ctx.render(`${view}.njk`, { ...common, ...model, language } satisfies Model);
       if (status !== undefined) ctx.status = status;
       ctx.type = 'text/html; charset=utf-8';
       ctx.set('Cache-Control', 'no-store');

@@ -4,6 +4,7 @@
  */
 import type { Knex } from 'knex';
 import { holdNotices } from './logout-notices.ts';
+import { prepared } from './prepared.ts';
 
 export interface PayloadKey {
   realmId: string;
@@ -48,7 +49,9 @@ export const payloadFromRecord = (row: PayloadRecord): PayloadRow => ({
   uses: row.uses,
 });
 
-const toRecord = (row: Omit<PayloadRow, 'uses'>) => ({
+type Stored = Omit<PayloadRow, 'uses'>;
+
+const toRecord = (row: Readonly<Record<keyof Stored, string | number | null>>) => ({
   realm_id: row.realmId,
   model: row.model,
   id: row.id,
@@ -59,11 +62,16 @@ const toRecord = (row: Omit<PayloadRow, 'uses'>) => ({
   expires_at: row.expiresAt,
 });
 
-export async function upsertPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): Promise<void> {
-  await knex('oidc_payloads')
+const upserting = prepared<keyof Stored, { id: string }>((knex, row) =>
+  knex('oidc_payloads')
     .insert(toRecord(row))
     .onConflict(['realm_id', 'model', 'id'])
-    .merge(['payload', 'grant_id', 'uid', 'user_code', 'expires_at']);
+    .merge(['payload', 'grant_id', 'uid', 'user_code', 'expires_at'])
+    .returning('id'),
+);
+
+export async function upsertPayload(knex: Knex, row: Stored): Promise<void> {
+  await upserting(knex, row);
 }
 
 /** Stores anew what is there; false when it is not, or not any more. */
@@ -73,10 +81,13 @@ export async function replacePayload(knex: Knex, row: Omit<PayloadRow, 'uses'>):
 }
 
 /** False when it is there already: what is unique was used before. */
-export async function insertPayload(knex: Knex, row: Omit<PayloadRow, 'uses'>): Promise<boolean> {
-  const inserted = await knex('oidc_payloads').insert(toRecord(row)).onConflict(['realm_id', 'model', 'id']).ignore().returning('id');
-  return inserted.length === 1;
+export async function insertPayload(knex: Knex, row: Stored): Promise<boolean> {
+  return (await inserting(knex, row)).length === 1;
 }
+
+const inserting = prepared<keyof Stored, { id: string }>((knex, row) =>
+  knex('oidc_payloads').insert(toRecord(row)).onConflict(['realm_id', 'model', 'id']).ignore().returning('id'),
+);
 
 /**
  * Stores what anybody may have stored, such as a sign-in that begins, unless as many from that address are open: one
@@ -113,10 +124,14 @@ export async function insertOpen(knex: Knex, row: Omit<PayloadRow, 'uses'>, from
   return stored.length === 1;
 }
 
-export async function findPayload(knex: Knex, key: PayloadKey): Promise<PayloadRow | undefined> {
-  const row = await knex<PayloadRecord>('oidc_payloads').where(where(key)).first();
+export async function findPayload(knex: Knex, { realmId, model, id }: PayloadKey): Promise<PayloadRow | undefined> {
+  const [row] = await finding(knex, { realmId, model, id });
   return row && payloadFromRecord(row);
 }
+
+const finding = prepared<keyof PayloadKey, PayloadRecord>((knex, key) =>
+  knex('oidc_payloads').where(where(key)).select(['realm_id', 'model', 'id', 'payload', 'grant_id', 'uid', 'user_code', 'expires_at', 'uses']),
+);
 
 export async function findPayloadByUid(knex: Knex, realmId: string, model: string, uid: string): Promise<PayloadRow | undefined> {
   const row = await knex<PayloadRecord>('oidc_payloads').where({ realm_id: realmId, model, uid }).first();
@@ -129,18 +144,24 @@ export async function findPayloadByUserCode(knex: Knex, realmId: string, model: 
 }
 
 /** Uses it once more than the `allowance` of earlier uses lets; false when it is used up, or gone. */
-export async function usePayload(knex: Knex, key: PayloadKey, allowance: number): Promise<boolean> {
-  const used = await knex('oidc_payloads')
-    .where(where(key))
-    .where('uses', '<=', allowance)
-    .update({ uses: knex.raw('uses + 1') });
-  return used === 1;
+export async function usePayload(knex: Knex, { realmId, model, id }: PayloadKey, allowance: number): Promise<boolean> {
+  return (await using(knex, { realmId, model, id, allowance })).length === 1;
 }
 
+const using = prepared<keyof PayloadKey | 'allowance', { id: string }>((knex, at) =>
+  knex('oidc_payloads')
+    .where(where(at))
+    .where('uses', '<=', at.allowance)
+    .update({ uses: knex.raw('uses + 1') })
+    .returning('id'),
+);
+
 /** False when somebody else has deleted it before. */
-export async function deletePayload(knex: Knex, key: PayloadKey): Promise<boolean> {
-  return (await knex('oidc_payloads').where(where(key)).delete()) === 1;
+export async function deletePayload(knex: Knex, { realmId, model, id }: PayloadKey): Promise<boolean> {
+  return (await deleting(knex, { realmId, model, id })).length === 1;
 }
+
+const deleting = prepared<keyof PayloadKey, { id: string }>((knex, key) => knex('oidc_payloads').where(where(key)).delete().returning('id'));
 
 export async function deletePayloadsOfGrant(knex: Knex, realmId: string, model: string, grantId: string): Promise<void> {
   await knex('oidc_payloads').where({ realm_id: realmId, model, grant_id: grantId }).delete();

@@ -51,6 +51,17 @@ export function prepared<Name extends string, Row, Shape = void>(
   };
 }
 
+/**
+ * As many as the next power of two, the last one again and again: for lists in which that changes nothing. A statement has few
+ * shapes so, of which PostgreSQL keeps each, once a connection.
+ */
+export function rounded<T>(list: readonly T[]): T[] {
+  const [last] = list.slice(-1);
+  if (last === undefined) return [];
+  const size = 2 ** Math.ceil(Math.log2(list.length));
+  return Array.from({ length: size }, (_, index) => list[index] ?? last);
+}
+
 function textOf(query: Knex.QueryBuilder): Text {
   const { sql, bindings, method }: Knex.Sql = query.toSQL();
   if (/(?:^|[\s.,])\*(?:$|[\s,)])/.test(sql.replaceAll('count(*)', ''))) throw new Error('A prepared statement names its columns.');

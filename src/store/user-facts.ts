@@ -8,12 +8,12 @@
  * realms may do: the walk down from the user's roles stops at the first that administers.
  */
 import type { Knex } from 'knex';
-import { LRUCache } from 'lru-cache';
 import type { Level } from '../policy/assurance.ts';
 import { type CredentialRecord, type CredentialRow, credentialFrom } from './credentials.ts';
 import { givenRoles, groupsOf, isGiven, waysTo } from './effective-roles.ts';
 import { ofClients, rolesNamed } from './named-roles.ts';
 import { storedLevel } from './policies.ts';
+import { prepared, rounded } from './prepared.ts';
 import { bool, fromJson, stringMap } from './rows.ts';
 import { type At, joinSeen, type SeenAt, type SeenRecord, seenFrom } from './seen-devices.ts';
 import { RESET_NOTE } from './user-notes.ts';
@@ -58,7 +58,7 @@ type Columns = Omit<CredentialRecord, 'realm_id' | 'user_id'>;
 
 /** For a user who is not there it does the same work, and finds nothing. */
 export async function userFactsRow(knex: Knex, asked: AskedOfUser, now: number): Promise<UserFactsRow> {
-  const rows: (Columns & { kind: Kind } & SeenRecord)[] = await prepared(knex, asked, now);
+  const rows: (Columns & { kind: Kind } & SeenRecord)[] = await askFacts(knex, asked, now);
   // A browser with several devices of a user brings each row as often.
   const [{ device_id: one } = { device_id: null }] = rows;
   const each = rows.filter((row) => (row.device_id ?? null) === (one ?? null));
@@ -114,79 +114,80 @@ const COLUMNS: readonly (keyof Columns)[] = [
   'last_used_at',
 ];
 
-/**
- * To write the statement takes longer than to run it, so its text is kept: it is the same but for what it asks about,
- * which stands in it as marks.
- */
-const texts = new LRUCache<string, Pick<Knex.Sql, 'sql' | 'bindings'>>({ max: 500 });
+/** What changes the text of the statement: how many things are asked about, and not which. */
+interface Shape {
+  isMaster: boolean;
+  roles: number;
+  pairs: number;
+  client: boolean;
+  /** Undefined where no browser is asked about. */
+  devices: number | undefined;
+}
 
-function prepared(knex: Knex, asked: AskedOfUser, now: number): Knex.QueryBuilder {
-  const { isMaster, roles, clientId, at } = asked;
-  const pairs = ofClients(roles);
-  const shape = JSON.stringify([knex.client.dialect, isMaster, roles.length, pairs.length, Boolean(clientId), at?.ids.length]);
-  let text = texts.get(shape);
-  if (!text) {
-    const marked = {
-      realmId: MARKS.realm,
-      userId: MARKS.user,
-      isMaster,
-      roles: roles.map((_name, index) => `${MARKS.role}${index}`),
-      pairs: pairs.map((_pair, index) => [`${MARKS.client}${index}`, `${MARKS.clientRole}${index}`]),
-      clientId: clientId ? MARKS.asking : null,
-    };
-    const ofBrowser = at && { browser: MARKS.browser, network: MARKS.network, ids: at.ids.map((_id, index) => `${MARKS.device}${index}`) };
-    text = atBrowser(knex, statement(knex, marked, MARKS.now), marked, ofBrowser).toSQL();
-    texts.set(shape, text);
-  }
-  const values = new Map<Knex.Value, Knex.Value>([
-    [MARKS.realm, asked.realmId],
-    [MARKS.user, asked.userId],
-    [MARKS.asking, clientId ?? null],
-    [MARKS.now, now],
-    ...roles.map((name, index): [string, string] => [`${MARKS.role}${index}`, name]),
-    ...pairs.flatMap(([client = '', role = ''], index): [string, string][] => [
-      [`${MARKS.client}${index}`, client],
-      [`${MARKS.clientRole}${index}`, role],
-    ]),
+type Mark =
+  | 'realmId'
+  | 'userId'
+  | 'clientId'
+  | 'now'
+  | 'browser'
+  | 'network'
+  | `role${number}`
+  | `client${number}`
+  | `clientRole${number}`
+  | `device${number}`;
+
+const factsOf = prepared<Mark, Columns & { kind: Kind } & SeenRecord, Shape>((knex, marks, { isMaster, roles, pairs, client, devices }) => {
+  const times = <T>(count: number, one: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => one(index));
+  const asked = {
+    ...{ realmId: marks.realmId, userId: marks.userId, isMaster, clientId: client ? marks.clientId : null },
+    roles: times(roles, (index) => marks[`role${index}`] ?? ''),
+    pairs: times(pairs, (index) => [marks[`client${index}`] ?? '', marks[`clientRole${index}`] ?? '']),
+  };
+  const facts = statement(knex, asked, marks.now);
+  if (devices === undefined) return facts;
+  return atBrowser(knex, facts, asked, {
+    browser: marks.browser,
+    network: marks.network,
+    ids: times(devices, (index) => marks[`device${index}`] ?? ''),
+  });
+});
+
+function askFacts(knex: Knex, { realmId, isMaster, userId, clientId, at, ...asked }: AskedOfUser, now: number) {
+  const roles = rounded(asked.roles);
+  const pairs = rounded(ofClients(asked.roles));
+  const ids = rounded(at?.ids ?? []);
+  const values = {
     // What nobody has finds nothing.
-    [MARKS.browser, at?.browser ?? ''],
-    [MARKS.network, at?.network ?? ''],
-    ...(at?.ids ?? []).map((id, index): [string, string] => [`${MARKS.device}${index}`, id]),
-  ]);
-  const bindings = text.bindings.map((bound) => values.get(bound) ?? bound);
-  return knex.from(knex.raw(`(${text.sql}) as facts`, bindings)).select('*');
+    ...{ realmId, userId, now, clientId: clientId ?? '', browser: at?.browser ?? '', network: at?.network ?? '' },
+    ...Object.fromEntries<string>([
+      ...roles.map((name, index): [string, string] => [`role${index}`, name]),
+      ...pairs.flatMap(([client = '', role = ''], index): [string, string][] => [
+        [`client${index}`, client],
+        [`clientRole${index}`, role],
+      ]),
+      ...ids.map((id, index): [string, string] => [`device${index}`, id]),
+    ]),
+  };
+  const devices = at && ids.length;
+  return factsOf(knex, values, { isMaster, roles: roles.length, pairs: pairs.length, client: Boolean(clientId), devices });
 }
 
 /** Each row beside what the browser is to the user. */
-function atBrowser(knex: Knex, facts: Knex.QueryBuilder, { realmId, userId }: Marked, at: At | undefined): Knex.QueryBuilder {
-  if (!at) return facts;
+function atBrowser(knex: Knex, facts: Knex.QueryBuilder, { realmId, userId }: Marked, at: At): Knex.QueryBuilder {
   const query = knex
     .from(facts.as('found'))
     .leftJoin('users', (on) => on.onVal('users.realm_id', realmId).andOnVal('users.id', userId))
-    .select('found.*');
+    .select(['kind', ...COLUMNS].map((column) => `found.${column}`));
   return joinSeen(knex, query, { realmId, userId, ...at });
 }
 
-/** No value that is asked about: ids have no such characters, and no time is negative. */
-const MARKS = {
-  realm: '\u0001realm',
-  user: '\u0001user',
-  asking: '\u0001asking',
-  role: '\u0001role',
-  client: '\u0001client',
-  clientRole: '\u0001of',
-  browser: '\u0001browser',
-  network: '\u0001network',
-  device: '\u0001device',
-  now: -1,
-};
-
+/** What is asked, with marks where values stand. */
 interface Marked extends Required<Pick<AskedOfUser, 'realmId' | 'isMaster' | 'userId' | 'roles'>> {
   pairs: readonly string[][];
   clientId: string | null;
 }
 
-function statement(knex: Knex, asked: Marked, now: number): Knex.QueryBuilder {
+function statement(knex: Knex, asked: Marked, now: string): Knex.QueryBuilder {
   const { realmId, userId, roles, pairs, clientId } = asked;
   const of = { realm_id: realmId, user_id: userId };
   /** A row of another kind: what it has stands in a credential's columns. */

@@ -1,7 +1,8 @@
 /** Statements whose text is kept: they answer what a query answers, on both engines. */
+import test from 'ava';
 import type { Knex } from 'knex';
 import { openDatabase } from '../../src/store/database.ts';
-import { prepared } from '../../src/store/prepared.ts';
+import { prepared, rounded } from '../../src/store/prepared.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { type EngineUnderTest, forEachEngine } from '../support/databases.ts';
 import { original } from '../support/schema.ts';
@@ -19,6 +20,12 @@ const named = prepared<'realm' | 'id', { name: string; kind: string }>((knex, { 
     .where({ realm_id: realm, id })
     .select('name', knex.raw('? as kind', ['constant'])),
 );
+
+test('lists are filled up with what they have already, so that they come in few lengths', (t) => {
+  const lengths = Array.from({ length: 10 }, (_, count) => rounded(Array.from({ length: count }, (_one, index) => index)).length);
+  t.deepEqual(lengths, [0, 1, 2, 4, 4, 8, 8, 8, 8, 16]);
+  t.deepEqual(rounded(['a', 'b', 'c']), ['a', 'b', 'c', 'c']);
+});
 
 forEachEngine((engine) => {
   engine.test('a prepared statement answers for the values that it is given, each time', async (t) => {
