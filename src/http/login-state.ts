@@ -2,6 +2,7 @@
  * What a relying party of ours (a console, the gate) remembers of a sign-in that it began: sealed, in a cookie of the
  * browser that began it, under its own path. Each sign-in has a cookie of its own, so that two tabs do not end each other's.
  */
+
 import type Koa from 'koa';
 import { z } from 'zod';
 import { safeEqual } from '../crypto/codes.ts';
@@ -9,6 +10,7 @@ import { derive } from '../crypto/keyring.ts';
 import { openWith, type SealContext, sealWith } from '../crypto/seal.ts';
 import { AppError } from '../errors.ts';
 import type { RealmContext } from '../realms/registry.ts';
+import { cookieNames } from '../sessions/cookies.ts';
 
 const loginState = z.object({
   state: z.string(),
@@ -40,8 +42,9 @@ export interface CookieJar {
 /** Whoever has this many sign-ins open has left them behind; without a bound their cookies would outgrow a request's headers. */
 const MOST_AT_ONCE = 6;
 
+/** Keeps a sign-in that this browser begins, in a cookie that opens for nobody else. */
 export function keepLoginState(jar: CookieJar, state: LoginState): void {
-  const open = (jar.ctx.get('cookie').match(/[^=;\s]+(?==)/g) ?? []).filter((name) => name.startsWith(prefix(jar)));
+  const open = cookieNames(jar.ctx.get('cookie')).filter((name) => name.startsWith(prefix(jar)));
   if (open.length >= MOST_AT_ONCE) for (const name of open) setCookie(jar, name, null);
   setCookie(jar, cookieOf(jar, state.state), sealWith(keyOf(jar), placeOf(jar), JSON.stringify(state)), state.expiresAt - state.startedAt);
 }

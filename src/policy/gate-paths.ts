@@ -45,7 +45,8 @@ export function pathOfTarget(target: string): string | undefined {
 /** What follows a `;` is a parameter to some servers; others drop dots and blanks at the end of a name. */
 function foldSegment(segment: string): string {
   const [name = ''] = segment.split(';', 1);
-  const folded = name.replace(/[.\s]+$/u, '');
+  // Looked at from where a run of them begins, and not from each of them: there may be thousands.
+  const folded = name.replace(/(?<![.\s])[.\s]+$/u, '');
   // Nothing is left of `..;` or `. `: what it stands for is anybody's guess.
   return folded === '' && segment !== '' ? '.' : folded;
 }

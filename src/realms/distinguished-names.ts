@@ -59,9 +59,16 @@ function typeOf(written: string): string {
   return TYPES[upper] ?? upper;
 }
 
+/** Counted from the end: a pattern would look through a long run of spaces from each of them. */
+function withoutEndSpaces(value: string): string {
+  let end = value.length;
+  while (value[end - 1] === ' ') end -= 1;
+  return value.slice(0, value[end - 1] === '\\' ? end + 1 : end);
+}
+
 function unescaped(value: string): string | undefined {
   // Spaces at the ends that were not written behind a backslash are not part of it.
-  const trimmed = value.replace(/^ +/, '').replace(/(?<!\\) +$/, '');
+  const trimmed = withoutEndSpaces(value.replace(/^ +/, ''));
   const bytes: Buffer[] = [];
   for (const [one, hex, character] of trimmed.matchAll(/\\([0-9A-Fa-f]{2})|\\([\s\S])|[^\\]/gu))
     bytes.push(hex === undefined ? Buffer.from(character ?? one) : Buffer.from(hex, 'hex'));

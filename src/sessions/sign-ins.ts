@@ -13,6 +13,7 @@ import type { Database } from '../store/database.ts';
 import { advanceLogin, claimLogin, insertLogin, type LoginRow, loginById, loginSeal } from '../store/logins.ts';
 import type { Queries, Transaction } from '../store/rows.ts';
 import type { UserRow } from '../store/users.ts';
+import { cookieNames } from './cookies.ts';
 import type { KnownUser } from './facts.ts';
 
 /** What every state of the machine has; the rest is the login room's. */
@@ -42,9 +43,7 @@ const MOST_OPEN = 10;
 
 /** The ids of the sign-ins that a browser has cookies of, worth something or not. */
 export const signInsOf = (cookies: string | undefined): string[] =>
-  (cookies ?? '')
-    .split(';')
-    .map((cookie) => cookie.split('=', 1)[0]?.trim() ?? '')
+  cookieNames(cookies)
     .flatMap((name) => (name.startsWith(TRANSACTION) ? [name.slice(TRANSACTION.length)] : []))
     .slice(0, MOST_OPEN);
 

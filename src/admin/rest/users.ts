@@ -242,7 +242,7 @@ function searchOf(query: Looked): UserSearch {
 
 /** `key:value`, either of them in quotes where it holds a space or a colon. */
 export function attributesOf(q: string): [string, string][] {
-  const pairs = [...q.matchAll(/(?:"([^"]*)"|([^\s:"]+)):(?:"([^"]*)"|(\S+))/g)];
+  const pairs = [...q.matchAll(/(?:"([^"]*)"|(?<![^\s:"])([^\s:"]+)):(?:"([^"]*)"|(\S+))/g)];
   return pairs.slice(0, 10).map(([, quoted, plain, quotedValue, plainValue]) => [quoted ?? plain ?? '', quotedValue ?? plainValue ?? '']);
 }
 
