@@ -279,7 +279,7 @@ function toProtocol(router: Router, { statics, requireRealm }: Rooms): void {
 
 /**
  * One spelling a path: encoded characters, dot segments, doubled slashes and absolute-form targets would reach a realm by
- * another name than the one that cookies, throttles and proxies know (security-tests F01).
+ * another name than the one that cookies, throttles and proxies know (test/attacks, F01).
  */
 const plainPathsOnly: Koa.Middleware = async (ctx, next) => {
   // Names of roles stand in paths of the REST API, which reads them segment by segment (admin/rest/mount.ts).

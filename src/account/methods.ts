@@ -54,7 +54,7 @@ export interface MethodsIn {
 
 export const isSecond = ({ factors }: Pick<MethodsIn, 'factors'>, row: CredentialRow): boolean => factors.get(row.factor)?.role === 'second';
 
-/** True when the policy asks this user for more than what would be left can show (security-tests C04). */
+/** True when the policy asks this user for more than what would be left can show. */
 export function mustStay(on: MethodsIn, held: readonly CredentialRow[], id: string): boolean {
   return !on.isEnough(held.filter((row) => row.id !== id));
 }

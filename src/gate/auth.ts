@@ -22,6 +22,7 @@ import { stopped } from './stopped.ts';
 /** More than this in one header, and a proxy with its usual buffers answers 502. */
 const MAX_LIST = 2_000;
 
+/** Answers the question of a proxy, whether a request may pass: 2xx with who asks, 401 or a redirect to the sign-in, 403 where nothing would help. */
 export async function answerProxy(request: GateRequest): Promise<void> {
   const { ctx, db, realm, at } = request;
   const isForBrowser = ctx.query.redirect !== undefined;

@@ -33,6 +33,7 @@ export function stopped({ origin, realm }: GateRequest, { id }: Pick<GateRow, 'i
   return `${origin}${realmPath(realm.realm.name)}/gate/stopped?${new URLSearchParams({ why: reason, gate: id })}`;
 }
 
+/** Shows that page. 404 for a gate or a reason that is none. */
 export async function showStopped(request: GateRequest): Promise<void> {
   const { ctx, db, realm, render, origin } = request;
   const { why, gate: id } = ctx.query;

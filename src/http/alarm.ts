@@ -23,6 +23,7 @@ export interface Met {
 }
 export type Alarm = (met: Met) => Promise<void>;
 
+/** Records what does not open, and the same of one realm no more than once in AGAIN_MS: whoever finds one could ask for it all day. */
 export function createAlarm({ db, now }: { db: Database; now: () => number }): Alarm {
   const recent = new LRUCache<string, true>({ max: 1_000, ttl: AGAIN_MS });
   return async ({ realm: name, what, ip, userAgent }) => {

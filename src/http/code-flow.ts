@@ -34,6 +34,7 @@ export interface CodeFlow {
   endSession(jar: CookieJar, clientId: string, request: { idToken: string | undefined; back: string }): Promise<string>;
 }
 
+/** @param options.listening where our own socket is, by which we ask ourselves: the public origin may not resolve here */
 export function createCodeFlow(options: { origin: string; listening(): string }): CodeFlow {
   const clientOf = ownClients(options);
   return {

@@ -1,7 +1,7 @@
 /**
  * The one way in which the server fetches an address that somebody else chose: webhooks, keys of clients, sector
  * identifiers, request objects, logos, back-channel logouts. An administrator of one realm, or whoever registers a client,
- * must not be able to make the server read or touch what only the server can reach (security-tests E09).
+ * must not be able to make the server read or touch what only the server can reach (test/attacks, E09).
  *
  *     address ─► https, no credentials ─► resolved once ─► every address allowed ─► connected to one of these ─► bounded answer
  *

@@ -24,6 +24,7 @@ export function setLanguage(ctx: Koa.Context, language: Language): void {
   ctx.state.language = language;
 }
 
+/** The language of this answer: the one that was noted, or what the browser likes best of ours. */
 export function languageOf(ctx: Koa.Context): Language {
   const noted: unknown = ctx.state.language;
   return isLanguage(noted) ? noted : (lookUp(ctx.acceptsLanguages()) ?? ENGLISH);

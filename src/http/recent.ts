@@ -4,7 +4,7 @@ import { strongest } from '../policy/assurance.ts';
 import { isFirst } from '../policy/decide.ts';
 import type { OwnedFactor } from '../policy/policy.ts';
 
-/** Recent authentication (mfa.md section 2; NIST SP 800-63B-4 section 4.1.2 asks it before binding). In seconds. */
+/** Recent authentication (NIST SP 800-63B-4 section 4.1.2 asks it before binding). In seconds. */
 export const RECENT_SECONDS = 5 * 60;
 
 /**

@@ -11,7 +11,7 @@ import type { UserRow } from '../store/users.ts';
 import type { LoginRequest } from './room.ts';
 
 const MAX_ADDRESS = 254;
-/** Control characters and direction marks have no business in what others read (security-tests D04). */
+/** Control characters and direction marks have no business in what others read (test/attacks, D04). */
 export const UNSEEN = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
 
 /** What is wrong with what was typed into the field `email`. */

@@ -124,7 +124,7 @@ async function recordThrottled(request: LoginRequest, login: Login): Promise<voi
   await record(request.db.knex, auditOrigin(request, login, userId ?? undefined), event);
 }
 
-/** Something stored does not open: an alarm and a refused sign-in, never "no factor" (mfa.md section 5). */
+/** Something stored does not open: an alarm and a refused sign-in, never "no factor". */
 async function alarm(request: LoginRequest, login: Login, error: AppError): Promise<void> {
   const { userId } = login.state;
   request.log.error({ realm: request.realm.realm.name, userId, err: error }, 'a stored secret does not open');

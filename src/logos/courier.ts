@@ -44,6 +44,7 @@ interface Fetched {
   picture: Picture | null | undefined;
 }
 
+/** Fetches the pictures that are due, and puts them into the rows of their clients. */
 export function logoCourier(deps: LogoCourierDeps): Courier<LogoRow> {
   const { db, now, log } = deps;
   const pictures = new WeakMap<LogoRow, Picture | null>();

@@ -20,6 +20,7 @@ interface Parts {
   accessTokens: AccessTokens;
 }
 
+/** Says to browsers which pages may read the answer, after the library has made it. */
 export function installCors(provider: Provider, parts: Parts): void {
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
     await next();

@@ -138,6 +138,7 @@ function whyInvalid(ctx: KoaContextWithOIDC, grant: string, detail: string): str
   return OWN_CODE[detail] ?? HELD[grant] ?? UNPROVED[detail];
 }
 
+/** Puts our words in the place of the library's in what it answers, and notes in the log what was refused and why. */
 export function installDescriptions(provider: Provider, room: RealmRoom): void {
   const refused = new WeakMap<object, Refusal>();
   const note = (ctx: KoaContextWithOIDC, error: Refusal): void => {

@@ -8,6 +8,7 @@ import { longestLife } from './impersonated.ts';
 import type { RealmRoom } from './room.ts';
 import { requestCache } from './storage/request-cache.ts';
 
+/** The library's `ttl`, in seconds. */
 export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> {
   const { settings } = room.context.realm;
   // The resource server that it is for knows best; then the client that asks.

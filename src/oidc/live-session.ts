@@ -6,6 +6,7 @@ import { liveSessionByUid, type SessionRow } from '../store/sessions.ts';
 import type { RealmRoom } from './room.ts';
 import { requestCache } from './storage/request-cache.ts';
 
+/** The session of that `uid` if it stands and is that user's, read once a request. */
 export async function liveSession(room: RealmRoom, uid: string, userId: string, req?: IncomingMessage): Promise<SessionRow | undefined> {
   const cache = requestCache(req);
   if (cache.session?.uid === uid && (cache.session.row === undefined || cache.session.row.userId === userId)) return cache.session.row;

@@ -137,6 +137,7 @@ export function setStatus(
 /** By the library's names: where a session begins, is met, and ends. */
 const CHANGES = new Set(['authorization', 'resume', 'code_verification', 'device_resume', 'end_session', 'end_session_confirm']);
 
+/** Keeps the cookie that the frame compares in step with the session (OpenID Connect Session Management 1.0 section 4.2). */
 export function installLoginStatus(provider: Provider, room: RealmRoom): void {
   provider.use(async (ctx: KoaContextWithOIDC, next) => {
     await next();

@@ -23,6 +23,7 @@ import { isOutdated, isRefused } from './storage/session-adapter.ts';
 import { algorithmOf, JWT_MARK, looksLikeJwt } from './tokens/access-tokens.ts';
 import type { ClientFailures } from './too-many.ts';
 
+/** Wraps what the library answers, and the few of its methods that have no setting. */
 export function installMiddleware(provider: Provider, room: RealmRoom, failures: ClientFailures): void {
   markJwts(provider);
   renewAtSignInOnly(provider);

@@ -34,6 +34,7 @@ interface Refusal {
   description: string;
 }
 
+/** Answers for whoever shows an access token; 401 and 403 as RFC 6750 section 3.1 has them. */
 export async function answerProfile(oidc: OidcRealm, ctx: Koa.Context): Promise<void> {
   forPrograms(ctx);
   ctx.set(securityHeaders({ origin: oidc.room.origin }));

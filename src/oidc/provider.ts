@@ -51,6 +51,7 @@ export interface OidcRealm {
   accessTokens: AccessTokens;
 }
 
+/** Builds the provider of one realm, as its settings, keys, scopes and policy are now; another is built when they change. */
 export function buildRealm(room: RealmRoom): OidcRealm {
   const clients = new Clients(room);
   const accessTokens = new AccessTokens(room, clients);

@@ -1,4 +1,4 @@
-/** A password that was set by mail: for a day after it a sign-in is at risk (mfa.md section 3), whatever was shown for it. */
+/** A password that was set by mail: for a day after it a sign-in is at risk, whatever was shown for it. */
 import type { Queries } from '../store/rows.ts';
 import { RESET_NOTE, setUserNote } from '../store/user-notes.ts';
 

@@ -1,6 +1,6 @@
 /**
  * Attempts are counted before anything is compared, in one statement: by account and factor, and by address. The subjects
- * are HMACs of what was typed, so that names that do not exist are counted and paused like those that do (security-tests
+ * are HMACs of what was typed, so that names that do not exist are counted and paused like those that do (test/attacks,
  * D01), and the table tells nobody who was guessed at.
  *
  *     what is tried          counted by                                  too many

@@ -1,6 +1,6 @@
 /**
- * Trusted devices: known ones (devices.ts) whose user asked to be spared the second factor there. Trust raises nothing
- * (mfa.md section 3, rows 6 to 8). The device's second cookie holds a token of a series, which moves on with each use:
+ * Trusted devices: known ones (devices.ts) whose user asked to be spared the second factor there. Trust raises nothing:
+ * it spares a question where the policy lets it (policy/decide.ts). The device's second cookie holds a token of a series, which moves on with each use:
  *
  *     T0 ─ use ─► T1 ─ use ─► T2      each is HMAC(the realm's secret, device and the token before)
  *

@@ -56,6 +56,7 @@ export interface DeviceRecord {
 
 const NO_TRUST = { trust_hash: null, trust_before: null, trust_rotated_at: null, trusted_at: null, trust_until: null, trust_basis: null };
 
+/** A row as the rest of the house has it. */
 export const fromRecord = (row: DeviceRecord): DeviceRow => ({
   realmId: row.realm_id,
   id: row.id,

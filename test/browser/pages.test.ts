@@ -18,7 +18,7 @@ import { axe, browserTest, findChromium, launch } from '../support/browser.ts';
 import { type Exhibit, exhibits } from './gallery.ts';
 
 const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 }, 'narrow phone': { width: 320, height: 640 } };
-/** A first page with all that it loads (experience.md). */
+/** A first page with all that it loads. */
 const PAGE_BUDGET = 50_000;
 /** The style sheet as it is stored: one that grows past this has stopped being read by anyone. */
 const STYLE_BUDGET = 12_288;

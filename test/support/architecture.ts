@@ -1,5 +1,5 @@
 /**
- * The rules of the house (architecture.md, "The rooms" and "Imports point down") as a table and a checker of one file.
+ * The rules of the house (README, "How it is built") as a table and a checker of one file.
  *
  * Pure over the text of a file, so that the checker itself can be shown to fail. The rules look at import statements,
  * type imports included: what a room knows the shape of, it depends on.

@@ -44,7 +44,7 @@ export async function audit(
   else await db.transaction(async (own) => append(own));
 }
 
-/** Control characters and direction marks have no business in a name that others read (security-tests D04). */
+/** Control characters and direction marks have no business in a name that others read (test/attacks, D04). */
 export const plainText = (max: number) =>
   z
     .string()

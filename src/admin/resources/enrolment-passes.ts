@@ -88,7 +88,7 @@ export async function issuePass(operator: FactorOperator, realm: RealmRow, user:
 
 /**
  * Approves what somebody else has asked for, and makes the pass.
- * @throws AppError 403 for one's own request or one's own account, and for whoever is no administrator (security-tests C09)
+ * @throws AppError 403 for one's own request or one's own account, and for whoever is no administrator (test/attacks, C09)
  */
 export async function approvePass(operator: FactorOperator, realm: RealmRow, id: string): Promise<IssuedPass> {
   const { db, now, actor } = operator;

@@ -107,7 +107,7 @@ export async function newCredential(
 
 /**
  * Where a realm wants two administrators (`dualControl`), one alone takes no second factor away and gives none to somebody
- * who has one (security-tests C09).
+ * who has one (test/attacks, C09).
  * @throws AppError 403, which names the other way
  */
 export async function requireNotAlone(operator: FactorOperator, realm: RealmRow, user: UserRow, change: 'gives' | 'takes'): Promise<void> {

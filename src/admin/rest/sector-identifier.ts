@@ -14,7 +14,7 @@ const addresses = z.array(z.string());
 const MINUTE_SECONDS = 60;
 /**
  * How often one process asks one host in a minute, whoever registers: a registration that is refused spends no token, so
- * that whoever has one could make us hammer somebody (security-tests E09).
+ * that whoever has one could make us hammer somebody (test/attacks, E09).
  */
 const hosts = new Pace({ most: 60, withinMs: MINUTE_SECONDS * 1000, now: () => Date.now() });
 

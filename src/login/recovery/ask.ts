@@ -1,6 +1,6 @@
 /**
  * Somebody says whose password was forgotten. The answer knows nothing of users: nobody is looked up before it is out, so
- * that neither its words nor its time tell whether there is such a user (security-tests D01). What is looked up after it
+ * that neither its words nor its time tell whether there is such a user (test/attacks, D01). What is looked up after it
  * shows in nothing that the browser sees.
  */
 import { z } from 'zod';
@@ -94,7 +94,7 @@ async function send(request: RecoveryRequest, recovery: Recovery, typed: string)
   });
 }
 
-/** In the language of the page. The address is ours, whatever Host the request had (security-tests D03). */
+/** In the language of the page. The address is ours, whatever Host the request had (test/attacks, D03). */
 function letterOf({ ctx, origin, realm: { realm } }: RecoveryRequest, user: UserRow, link: string) {
   const href = `${issuerOf(origin, realm.name)}/login-actions/action-token?key=${link}`;
   return {

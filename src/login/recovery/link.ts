@@ -1,6 +1,6 @@
 /**
  * The link of the mail. To open it does nothing: mail programs and their guards open links too. The page that it shows says
- * nothing of anybody, and its button goes on, once, in the browser that asked (security-tests C05).
+ * nothing of anybody, and its button goes on, once, in the browser that asked (test/attacks, C05).
  */
 import { z } from 'zod';
 import { record } from '../../audit/record.ts';

@@ -6,7 +6,7 @@
  *                └──── nothing else is owned ───┘          any ─► refused   (a barrier, attempts, cancelled)
  *
  * The mail shows the mailbox and nothing more. Whoever owns another second factor shows one of them before a new password
- * is set (mfa.md section 4): the mailbox must not be worth more than what the owner signs in with. Nobody is signed in
+ * is set: the mailbox must not be worth more than what the owner signs in with. Nobody is signed in
  * by it, whatever was shown.
  *
  * As in the machine of the sign-in, the caller verifies, stores by compare-and-set, and computes the rules anew for each

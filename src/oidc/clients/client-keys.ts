@@ -28,6 +28,7 @@ interface KeyStore extends Iterable<Key> {
   clear(): void;
 }
 
+/** Renews the keys of a client before the library uses them. */
 export function installClientKeys(provider: Provider, deps: Pick<RealmRoom, 'now' | 'log' | 'context' | 'clientCertificates'>): void {
   const { now, log, context } = deps;
   const { Client } = provider;

@@ -32,6 +32,7 @@ interface Opened {
   algorithm: Algorithm;
 }
 
+/** A client in the words of RFC 7591 section 2. */
 export function metadataOf(row: ClientRow, { secret, rotated, scopes, authentication, algorithm }: Opened): AdapterPayload {
   const responseTypes = responseTypesOf(row);
   return {

@@ -1,7 +1,7 @@
 /**
  * What oidc-provider fetches: keys of clients (`jwks_uri`), and whatever else a client's metadata makes it ask for. All of
  * it goes through the guarded client (http/guarded-client.ts), and none of it twice in a row: whoever can make a client fail
- * must not be able to make us hammer somebody (security-tests E09).
+ * must not be able to make us hammer somebody (test/attacks, E09).
  */
 import { LRUCache } from 'lru-cache';
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';

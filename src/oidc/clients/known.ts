@@ -9,6 +9,7 @@ import type { ClientFailures } from '../too-many.ts';
 import { rowOf } from './client-metadata.ts';
 import type { Clients } from './clients.ts';
 
+/** Puts our look for a client in the place of the library's, and counts those that fail to authenticate. */
 export function installKnownClients({ Client }: Provider, { clients, failures }: { clients: Clients; failures: ClientFailures }): void {
   const find = Client.find.bind(Client);
   const made = new WeakMap<AdapterPayload, Client>();

@@ -22,6 +22,7 @@ interface Rules {
   tolerance: number;
 }
 
+/** The library's `requestObjects`. */
 export const requestObjectsOf = (rules: Rules): NonNullable<NonNullable<Configuration['features']>['requestObjects']> => ({
   enabled: true,
   assertJwtClaimsAndHeader: (ctx, claims, header, client) => checkRequestObject(rules, ctx, { claims, header, client }),

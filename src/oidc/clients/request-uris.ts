@@ -5,7 +5,7 @@
  *     request_uri ─► of this client? ─► asked just now? ─► too often? ─► guarded client ─► `request` ─► request-objects.ts
  *
  * Anybody can send a browser here, and so have us fetch: only what the client has registered, and not often. What is at an
- * address, and whether there is anything, is told to nobody but the log (security-tests E09).
+ * address, and whether there is anything, is told to nobody but the log (test/attacks, E09).
  */
 import { createHash } from 'node:crypto';
 import { decodeJwt, errors as joseErrors } from 'jose';

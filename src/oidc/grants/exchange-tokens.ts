@@ -136,6 +136,7 @@ export function checkMayAct(ctx: KoaContextWithOIDC, { token }: Subject, acting:
     throw unacceptable('subject_token names who may act for its user, and it is somebody else');
 }
 
+/** Whether a token exchange of this client may bring a refresh token (both of Keycloak's switches). */
 export const mayRefresh = (ctx: KoaContextWithOIDC): boolean => {
   const row = rowOf(ctx.oidc.client);
   return (

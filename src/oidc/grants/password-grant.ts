@@ -37,6 +37,7 @@ interface Parts {
   scopes: readonly string[];
 }
 
+/** Registers the grant; a client may use it that has `directAccess` (client-metadata.ts). */
 export function installPasswordGrant(provider: Provider, parts: Parts): void {
   provider.registerGrantType(GRANT, (ctx) => answer(parts, ctx), PARAMETERS);
 }

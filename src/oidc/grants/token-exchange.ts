@@ -39,6 +39,7 @@ const LEFT_OUT = ['requested_subject', 'requested_issuer', 'subject_issuer'];
 /** May be there more than once (RFC 8693 section 2.1). */
 const REPEATED = ['audience', 'resource'];
 
+/** Registers the grant; what it refuses is recorded. */
 export function installTokenExchange(provider: Provider, parts: Parts): void {
   provider.registerGrantType(
     TOKEN_EXCHANGE,

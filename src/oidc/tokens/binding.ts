@@ -73,6 +73,7 @@ export async function provedBy(room: Pick<RealmRoom, 'clientCertificates'>, ctx:
   return { binding, certificate: certificate && thumbprintOf(certificate) };
 }
 
+/** Whether a token is worth something only with a key or a certificate. */
 export const isBound = ({ jkt, 'x5t#S256': x5t }: Binding): boolean => jkt !== undefined || x5t !== undefined;
 
 /** Whether the sender of a request has all that a token is bound to. */

@@ -139,7 +139,7 @@ test('the options ask for what the rules need', async (t) => {
   t.deepEqual(open && (await openOptions(cx, open.state)).allowCredentials, [], 'the first page tells of no credential');
 });
 
-/** What is refused at both ceremonies (security-tests C08). */
+/** What is refused at both ceremonies (test/attacks, C08). */
 const LIES: [title: string, traits: Partial<Traits>][] = [
   ['another origin', { origin: 'https://id.example.com.evil.example' }],
   ['the origin with another port', { origin: 'https://id.example.com:8443' }],
