@@ -203,8 +203,8 @@ forEachEngine((engine) => {
     await at(5 * 60_000, async () => {
       const tokens = await exchange(stage.rp, request, await browser.send(asked, { do: 'allow' }));
       const { auth_time = 0, iat = 0 } = tokens.claims() ?? {};
-      t.true(Math.abs(auth_time - proved) <= 5, `${auth_time} ${proved}`);
-      t.true(iat - auth_time >= 290);
+      t.true(Math.abs(auth_time - proved) <= 60, `${auth_time} ${proved}`);
+      t.true(iat - auth_time >= 240);
       t.is(decodeJwt(tokens.access_token).auth_time, auth_time);
     });
   });

@@ -1,11 +1,10 @@
 /** What an application asks its user to do (`kc_action`): the page says who asks, the user does it or not, and the answer says which. */
 import { randomUUID } from 'node:crypto';
-import { readInbox } from '../../src/delivery/inbox.ts';
 import { addRequiredActions } from '../../src/store/user-changes.ts';
 import type { Page } from '../support/agent.ts';
 import { afterPassword, arena, audited, begin, giveApp, type Scene, type TestUser } from '../support/attack.ts';
 import { forEachEngine } from '../support/databases.ts';
-import { newestCode } from '../support/sent-codes.ts';
+import { messagesTo, newestCode } from '../support/sent-codes.ts';
 import { authorizationRequest, type Browser, codeOf, exchange, keyOf, type Request, text } from '../support/sign-in.ts';
 
 const MINE = 'four words without relation';
@@ -57,7 +56,7 @@ forEachEngine((engine) => {
     t.is((await afterPassword(stage, user)).page.status, 400, 'the password of before is none');
     t.true(answerOf((await afterPassword(stage, { ...user, password: MINE })).page).code);
     t.is((await audited(stage, 'user.password-set', { user: user.id })).length, 1);
-    t.true((await readInbox(server)).some(({ to, subject }) => to === user.email && /password/i.test(subject ?? '')));
+    t.true((await messagesTo(server, user.email ?? '')).some(({ subject }) => /password/i.test(subject)));
   });
 
   engine.test('UPDATE_PASSWORD cancelled: nothing changes, and the application is told', async (t) => {
@@ -98,7 +97,7 @@ forEachEngine((engine) => {
     const row = await server.db.knex('users').where({ realm_id: realm.id, id: user.id }).first();
     t.like(row, { first_name: 'Ada', last_name: 'Lindqvist' });
     t.falsy(row.email_verified);
-    t.true((await readInbox(server)).some(({ to }) => to === address));
+    t.true((await messagesTo(server, address)).length > 0);
   });
 
   engine.test('VERIFY_EMAIL: by a code; once it is verified there is nothing to ask, and without an address nothing to verify', async (t) => {
@@ -134,7 +133,7 @@ forEachEngine((engine) => {
     t.deepEqual(answerOf(await browser.send(next, { code: codeOf(tablet.secret) })), success('delete_credential'));
     t.deepEqual(await server.db.knex('credentials').where({ realm_id: realm.id, user_id: user.id, factor: 'totp' }).pluck('id'), [tablet.id]);
     t.is((await audited(stage, 'mfa.factor.removed', { user: user.id })).length, 1);
-    t.true((await readInbox(server)).some(({ to, subject }) => to === user.email && /removed/i.test(subject ?? '')));
+    t.true((await messagesTo(server, user.email ?? '')).some(({ subject }) => /removed/i.test(subject)));
   });
 
   engine.test('delete_credential never takes what the policy asks for, a password, or what is not there', async (t) => {

@@ -171,7 +171,7 @@ forEachEngine((engine) => {
   });
 
   engine.test('whoever asks faster than the interval is told to slow down', async (t) => {
-    const stage = await scene({ mfa: 'off' }, { ...ON_DEVICES, attributes: { [ENABLED]: 'true' } });
+    const stage = await scene({ mfa: 'off' }, { ...ON_DEVICES, attributes: { [ENABLED]: 'true', 'oauth2.device.polling.interval': '60' } });
     const waiting = await ask(stage);
     const answers = [await poll(stage, waiting.device_code), await poll(stage, waiting.device_code)];
     t.deepEqual(

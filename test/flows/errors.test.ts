@@ -299,7 +299,7 @@ forEachEngine((engine) => {
     t.is((await refresh(tokens.refresh_token ?? '')).status, 200);
     isSaid(t, 'used', stage, await refresh(tokens.refresh_token ?? ''), { ...invalid, cause: /used/ });
 
-    const tv = await scene({ mfa: 'off' }, ON_DEVICES);
+    const tv = await scene({ mfa: 'off' }, { ...ON_DEVICES, attributes: { ...ON_DEVICES.attributes, 'oauth2.device.polling.interval': '60' } });
     const waiting = await ask(tv);
     const pending = await poll(tv, waiting.device_code);
     t.is(pending.error, 'authorization_pending');

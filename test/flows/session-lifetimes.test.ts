@@ -8,8 +8,8 @@ import { authorizationRequest, type Browser, exchange, openid, relyingParty, sig
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** What a request itself takes. */
-const SLACK = 20_000;
+/** What all the requests of a test may take together, on a busy machine. */
+const SLACK = 5 * MINUTE;
 
 forEachEngine((engine) => {
   let shared: ReturnType<typeof startCardea> | undefined;

@@ -1,9 +1,10 @@
 /** Users with codes by mail or text message, and the codes that a server without accounts has left in its inbox. */
 import { randomUUID } from 'node:crypto';
-import { readInbox } from '../../src/delivery/inbox.ts';
+import { openMessage, type Payload } from '../../src/delivery/outbox.ts';
 import type { RealmSettings } from '../../src/realms/settings.ts';
 import { realmSettings } from '../../src/realms/settings.ts';
 import { credentialSeal, insertCredential } from '../../src/store/credentials.ts';
+import { newestMessages } from '../../src/store/outbox.ts';
 import type { UserRow } from '../../src/store/users.ts';
 import type { Cardea } from './cardea.ts';
 
@@ -29,10 +30,17 @@ export const newNumber = (): string => {
 export const giveNumber = (server: Cardea, user: UserRow, number = newNumber(), usableFrom = 0): Promise<string> =>
   give(server, user, 'sms-otp', { number, usableFrom });
 
+/** What was sent to an address, the newest first: of all that was sent, and not of the newest alone as the inbox shows. */
+export async function messagesTo({ db, keyring }: Pick<Cardea, 'db' | 'keyring'>, to: string): Promise<(Payload & { kind: string })[]> {
+  const messages = await Promise.all(
+    (await newestMessages(db.knex, 100_000)).map(async (row) => ({ ...(await openMessage(keyring, row)), kind: row.kind })),
+  );
+  return messages.filter((message) => message.to === to);
+}
+
 /** The codes that were sent to an address, the newest first. */
 export async function codesTo(server: Cardea, to: string): Promise<string[]> {
-  const messages = (await readInbox(server)).filter((message) => message.to === to);
-  return messages.flatMap(({ text }) => /(?:^ {4}|#)(\d+)$/m.exec(text)?.[1] ?? []);
+  return (await messagesTo(server, to)).flatMap(({ text }) => /(?:^ {4}|#)(\d+)$/m.exec(text)?.[1] ?? []);
 }
 
 export async function newestCode(server: Cardea, to: string): Promise<string> {

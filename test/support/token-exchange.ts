@@ -6,6 +6,7 @@ import { signingKeySeal, signingKeys } from '../../src/store/signing-keys.ts';
 import { call, credentialsOf, type Scene } from './attack.ts';
 import type { Cardea, TestClient } from './cardea.ts';
 import { type RelyingParty, relyingParty } from './sign-in.ts';
+import { until } from './until.ts';
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -82,12 +83,12 @@ export const saidBy = (token: unknown): JWTPayload => decodeJwt(String(token));
 
 /** Rows that are written soon after: what is there once something is. */
 export async function eventually<T>(look: () => Promise<T[]>): Promise<T[]> {
-  for (let times = 0; times < 100; times += 1) {
-    const found = await look();
-    if (found.length > 0) return found;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return [];
+  let found: T[] = [];
+  await until(async () => {
+    found = await look();
+    return found.length > 0;
+  });
+  return found;
 }
 
 /** The key that a realm signed a token with: what is tried with it, only the realm itself could make. */
