@@ -1,9 +1,12 @@
 /**
  * A web application with Auth.js. Its provider for Keycloak speaks to Cardea as it is: the issuer is all that changes.
  *
- *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=… CLIENT_SECRET=… AUTH_SECRET=… node examples/authjs/app.js
+ *     npx cardea client create --realm demo --client-id my-app --first-party \
+ *       --redirect-uri http://localhost:3000/auth/callback/keycloak
+ *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=my-app CLIENT_SECRET=… AUTH_SECRET=$(openssl rand -hex 32) \
+ *       npx node examples/authjs/app.js
  *
- * Its redirect URI is `{origin}/auth/callback/keycloak`; `/auth/signin` and `/auth/signout` are pages of Auth.js.
+ * Pages: `/` says who is signed in; `/auth/signin` and `/auth/signout` are Auth.js's.
  */
 import { ExpressAuth, getSession } from '@auth/express';
 import Keycloak from '@auth/express/providers/keycloak';

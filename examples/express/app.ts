@@ -2,7 +2,13 @@
  * A web application with express-openid-connect: everybody may look at its first page, members are signed in by Cardea,
  * and what is secret asks for a second factor. Who is signed out at Cardea is signed out here (back-channel logout).
  *
- *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=… CLIENT_SECRET=… node examples/express/app.ts
+ *     npx cardea client create --realm demo --client-id my-app --first-party \
+ *       --redirect-uri http://localhost:3000/callback --post-logout-redirect-uri http://localhost:3000/ \
+ *       --backchannel-logout-url http://localhost:3000/backchannel-logout
+ *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=my-app CLIENT_SECRET=… npx node examples/express/app.ts
+ *
+ * Pages: `/`, `/members`, `/secret`, `/login`, `/logout`. To be told of sign-outs by the back channel on this machine, Cardea is
+ * started with `CARDEA_OUTBOUND_ALLOW=localhost:3000`.
  */
 import { randomBytes } from 'node:crypto';
 import express, { type Express } from 'express';
@@ -32,6 +38,8 @@ export function createApp({ issuer, clientId, clientSecret, baseUrl }: Settings)
     secret: randomBytes(32).toString('base64url'),
     authRequired: false,
     idpLogout: true,
+    // With its slash: addresses are compared character by character.
+    routes: { postLogoutRedirect: '/' },
     idTokenSigningAlg: 'RS256',
     authorizationParams: { response_type: 'code', scope: 'openid profile email' },
     // The library's own store interface is express-session's, in older words.

@@ -3,7 +3,8 @@
  * PKCE, its request pushed before (RFC 9126), its tokens bound to a key that never leaves the program (DPoP, RFC 9449), and
  * the answer taken on a port of the loopback interface.
  *
- *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=… node examples/native/sign-in.ts
+ *     npx cardea client create --realm demo --client-id my-program --public --first-party --redirect-uri http://127.0.0.1/callback
+ *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=my-program npx node examples/native/sign-in.ts
  */
 import { once } from 'node:events';
 import { createServer } from 'node:http';

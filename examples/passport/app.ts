@@ -1,7 +1,10 @@
 /**
  * A web application with Passport and passport-openidconnect.
  *
- *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=… CLIENT_SECRET=… node examples/passport/app.ts
+ *     npx cardea client create --realm demo --client-id my-app --first-party --redirect-uri http://localhost:3000/callback
+ *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=my-app CLIENT_SECRET=… npx node examples/passport/app.ts
+ *
+ * Pages: `/` says who is signed in, `/login` signs in.
  */
 import { randomBytes } from 'node:crypto';
 import express, { type Express } from 'express';

@@ -18,7 +18,7 @@ import { startWebsite, Visitor } from '../support/website.ts';
 
 const json = (page: Page) => JSON.parse(page.html);
 /** A client of an application whose address is known once it listens. */
-const clientAt = (baseUrl: string): Partial<NewClient> => ({ redirectUris: [`${baseUrl}/*`], postLogoutRedirectUris: [`${baseUrl}/`, baseUrl] });
+const clientAt = (baseUrl: string): Partial<NewClient> => ({ redirectUris: [`${baseUrl}/*`], postLogoutRedirectUris: [`${baseUrl}/`] });
 
 async function settingsFor({ server, realm }: Scene, baseUrl: string, more: Partial<NewClient> = {}) {
   const client = await server.client(realm, { ...clientAt(baseUrl), ...more });
