@@ -1,4 +1,4 @@
-/** Prints the grid card of a user: `GRID_CARD_KEY=… node examples/custom-factor/print-card.ts USER-ID` (`npx cardea user list --json` has the ids). */
+/** Prints the grid card of a user: `GRID_CARD_KEY=… npx node examples/custom-factor/print-card.ts USER-ID` (`npx cardea user list --json` has the ids). */
 import { COLUMNS, characterAt, ROWS } from './grid-card.ts';
 
 const [, , userId] = process.argv;

@@ -2,7 +2,7 @@
  * A custom factor as a webhook: a service of yours that Cardea asks. This one rings a pager, which here is a line on
  * standard output.
  *
- *     FACTOR_SECRET=… PORT=8090 node examples/custom-factor/receiver.ts
+ *     FACTOR_SECRET=… PORT=8090 npx node examples/custom-factor/receiver.ts
  *
  * What matters is `isFromCardea` and `signed`: a request that Cardea did not sign, or that was seen before, is refused, and
  * an answer is signed for that one request. On the internet a proxy in front of this ends TLS.

@@ -3,12 +3,10 @@
  * and what is secret asks for a second factor. Who is signed out at Cardea is signed out here (back-channel logout).
  *
  *     npx cardea client create --realm demo --client-id my-app --first-party \
- *       --redirect-uri http://localhost:3000/callback --post-logout-redirect-uri http://localhost:3000/ \
- *       --backchannel-logout-url http://localhost:3000/backchannel-logout
+ *       --redirect-uri http://localhost:3000/callback --post-logout-redirect-uri http://localhost:3000/
  *     ISSUER=http://localhost:8080/realms/demo CLIENT_ID=my-app CLIENT_SECRET=… npx node examples/express/app.ts
  *
- * Pages: `/`, `/members`, `/secret`, `/login`, `/logout`. To be told of sign-outs by the back channel on this machine, Cardea is
- * started with `CARDEA_OUTBOUND_ALLOW=localhost:3000`.
+ * Pages: `/`, `/members`, `/secret`, `/login`, `/logout`. How it is told of sign-outs elsewhere is in examples/README.md.
  */
 import { randomBytes } from 'node:crypto';
 import express, { type Express } from 'express';
