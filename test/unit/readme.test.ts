@@ -89,13 +89,21 @@ async function helpOf(command: string[]): Promise<string> {
   return text;
 }
 
+const helps = new Map<string, Promise<string>>();
+/** The same command stands in many places. */
+const helpKnown = (command: string[]): Promise<string> => {
+  const known = helps.get(command.join(' ')) ?? helpOf(command);
+  helps.set(command.join(' '), known);
+  return known;
+};
+
 /** The help of the longest command that a line begins with, and of how many words it is. */
 async function longestHelp(words: string[]): Promise<[length: number, help: string]> {
   for (const length of [3, 2]) {
-    const help = await helpOf(words.slice(0, length));
+    const help = await helpKnown(words.slice(0, length));
     if (help.startsWith(`Usage: cardea ${words.slice(0, length).join(' ')} `)) return [length, help];
   }
-  return [1, await helpOf(words.slice(0, 1))];
+  return [1, await helpKnown(words.slice(0, 1))];
 }
 
 test('every command of the documents exists, with its options', async (t) => {
