@@ -1,4 +1,5 @@
 /** Attacks on the way back from a sign-in, and on what stands after it: each was found by trying, and must fail now. */
+import { decodeJwt } from 'jose';
 import { setPassword } from '../../src/admin/resources/users.ts';
 import { auditEvents } from '../../src/store/audit.ts';
 import { formsOf, type Page } from '../support/agent.ts';
@@ -161,7 +162,7 @@ forEachEngine((engine) => {
     }
   });
 
-  engine.test('E30 no token is made for a resource that nobody registered, nor user scopes for a service account', async (t) => {
+  engine.test('E30 no token is made for a resource that nobody registered, and a service account has nothing of a user', async (t) => {
     const server = await cardea();
     const realm = await server.realm({ mfa: 'off' });
     const rp = await relyingParty(server, realm, await server.client(realm, { serviceAccount: true }));
@@ -169,7 +170,10 @@ forEachEngine((engine) => {
     t.is(errorOf(page), 'invalid_target');
     t.is(await refusal(openid.clientCredentialsGrant(rp.configuration, { resource: 'https://api.example/' })), 'invalid_target');
     const tokens = await openid.clientCredentialsGrant(rp.configuration, { scope: 'openid' });
-    t.is(tokens.scope, 'openid');
+    t.is(tokens.scope, 'openid email profile', 'its own default scopes, as with Keycloak');
+    t.deepEqual([tokens.refresh_token, tokens.id_token], [undefined, undefined]);
+    const { email, name } = decodeJwt(tokens.access_token);
+    t.deepEqual([email, name], [undefined, undefined]);
   });
 
   engine.test('E31 tokens end with what they stand on: session, client, user', async (t) => {
