@@ -109,6 +109,7 @@ function roomsOf(options: AppOptions) {
   const fetchGuarded = createGuardedClient({ allow: config.outboundAllow });
   const oidc = {
     ...{ alarm, batch: options.batch, db, keyring, factors, fetchGuarded, signIns, clientCertificates: config.clientCertificates },
+    writeTo: notices.writeTo,
     signInDirectly: (ctx: Koa.Context, realm: RealmContext, given: DirectSignIn) => signInDirectly(login, ctx, realm, given),
   };
   const realms = new RealmRegistry<OidcRealm>({

@@ -7,6 +7,7 @@ import { addableMethods } from './add-method.ts';
 import { backLink } from './back-link.ts';
 import { codesLeftOf, inOrder, isSecond, methodModel } from './methods.ts';
 import { type AccountRequest, common, methodsIn, takeNotice } from './room.ts';
+import { waitingRequests } from './waiting-requests.ts';
 
 /** A name that is being typed: after it was refused, or after the user had to sign in before it could be saved. */
 export interface Renaming {
@@ -47,6 +48,7 @@ export async function methodsPage(
       methods: inOrder(on, credentials).map((row) => methodModel(on, credentials, row, facts)),
       renaming: renaming ?? null,
       addable: addableMethods(request, signedIn),
+      waiting: await waitingRequests(request, user.id),
       back: await backLink(request),
     },
     shown.status ?? 200,

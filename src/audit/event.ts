@@ -26,7 +26,10 @@ type LoginEvent =
   | { type: 'consent.denied'; details: Record<string, never> }
   /** A device asks to be signed in (RFC 8628), is signed in by a user at a browser, or is not: by its user, or for the reason that is told to it. */
   | { type: 'device.started' | 'device.approved'; details: Record<string, never> }
-  | { type: 'device.denied'; details: { reason: string } };
+  | { type: 'device.denied'; details: { reason: string } }
+  /** A client asks a user by CIBA, who answers at a browser; the request is refused at once, by the error that the client is told. */
+  | { type: 'ciba.requested' | 'ciba.approved'; details: Record<string, never> }
+  | { type: 'ciba.denied' | 'ciba.refused'; details: { reason: string } };
 
 /** One question for a factor, and its answers. `factor` is `enrol-<id>` where the code confirms an enrolment. */
 type ChallengeEvent =

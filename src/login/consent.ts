@@ -15,16 +15,20 @@ export async function showConsent(request: LoginRequest, problem?: AppError): Pr
   const { realm, asked, db, ctx } = request;
   const user = asked.session ? await userById(db.knex, realm.realm.id, asked.session.accountId) : undefined;
   const described = new Map(realm.scopes.map((scope) => [scope.name, scope.description]));
+  const describe = (name: string) => ({ name, description: scopeWords(name, described.get(name) ?? name) });
   const model = {
     realm: realmModel(request),
     client: await clientModel(request),
     version: '',
     errors: problem ? [{ field: null, message: problem.said }] : [],
     account: { username: user?.username ?? '' },
-    notice: noticeOf(request),
-    scopes: asked.scopes.map((name) => ({ name, description: scopeWords(name, described.get(name) ?? name) })),
+    notice: asked.asks ? null : noticeOf(request),
+    scopes: (asked.asks ?? asked).scopes.map(describe),
   };
-  await request.render(ctx, 'login/consent', model, problem?.status ?? 200);
+  if (!asked.asks) return request.render(ctx, 'login/consent', model, problem?.status ?? 200);
+  // The one page on which a user says yes: to the request, and to all that the application gets by it.
+  const { message, at } = asked.asks;
+  await request.render(ctx, 'login/ciba', { ...model, message, at: new Date(at).toISOString() }, problem?.status ?? 200);
 }
 
 /** Remembers what was allowed, or tells the application that it was not. */
@@ -47,7 +51,8 @@ export async function answerConsent(request: LoginRequest, answer: string | unde
     return redirectTo(ctx, await port.deny(ctx, { error: 'access_denied', error_description: 'the user did not allow it' }));
   }
   const client = await clientByClientId(db.knex, realm.realm.id, asked.clientId);
-  if (client) {
+  // Where nobody is asked what an application may have, nothing of it is remembered.
+  if (client && (client.consentRequired || !asked.asks)) {
     await db.transaction(async (trx) => {
       await allowScopes(trx, { realmId: realm.realm.id, userId, clientRowId: client.id, scopes: asked.scopes, now: at });
       await record(trx, origin, { type: 'consent.given', details: { scopes: asked.scopes } });

@@ -93,7 +93,8 @@ function answerJson(ctx: Koa.Context, errors: readonly FormError[], status: numb
 }
 
 /** What a sign-in for another device says on each of its pages: whoever did not begin it there has been sent here by somebody else. */
-export const noticeOf = ({ asked }: LoginRequest): Words | null => (asked.device ? say('approval.notice') : null);
+export const noticeOf = ({ asked }: LoginRequest): Words | null =>
+  asked.asks ? say('approval.request.notice') : asked.device ? say('approval.notice') : null;
 
 export const realmModel = ({ realm: { realm } }: LoginRequest) => ({ name: realm.name, displayName: realm.displayName });
 

@@ -41,6 +41,8 @@ export interface AskedLogin {
   session: { uid: string; accountId: string } | undefined;
   /** It is a device that is signed in, and not this browser's application. */
   device: boolean;
+  /** What its user is to answer, who was asked elsewhere (CIBA): the client's words for it, and when that was. */
+  asks: { message: string | null; at: number; scopes: string[] } | undefined;
   /** The address of the same request anew. */
   again: string;
   expiresAt: number;

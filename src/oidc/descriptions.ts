@@ -7,7 +7,7 @@
  * answer carries as X-Request-Id and that pages show.
  */
 import type { ErrorOut, KoaContextWithOIDC, Provider } from 'oidc-provider';
-import { DEVICE_GRANT } from './names.ts';
+import { CIBA_GRANT, DEVICE_GRANT } from './names.ts';
 import type { RealmRoom } from './room.ts';
 
 /** What the library says of every code and token that is not good. */
@@ -21,6 +21,8 @@ const HELD: Readonly<Record<string, string>> = {
     'the refresh token is unknown, belongs to another client or another key, was used before, was revoked, or has ended with its session; sign the user in again',
   [DEVICE_GRANT]:
     'the device_code is unknown, belongs to another client, was used before, or its user has signed out; ask for a new one at the device authorization endpoint',
+  [CIBA_GRANT]:
+    'the auth_req_id is unknown, belongs to another client, was used before, or its user has signed out or been switched off; ask again at the backchannel authentication endpoint',
 };
 
 /** What only the client that was given the code can run into: it is told which of its parameters is wrong. */
@@ -155,6 +157,7 @@ export function installDescriptions(provider: Provider, room: RealmRoom): void {
   provider.on('revocation.error', note);
   provider.on('pushed_authorization_request.error', note);
   provider.on('device_authorization.error', note);
+  provider.on('backchannel_authentication.error', note);
   provider.on('code_verification.error', note);
   provider.on('device_resume.error', note);
   provider.on('end_session.error', note);

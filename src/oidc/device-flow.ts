@@ -14,6 +14,7 @@ import { logoOf } from '../logos/shown.ts';
 import { scopeWords } from '../realms/scope-words.ts';
 import { browserName } from '../sessions/device-names.ts';
 import { userById } from '../store/users.ts';
+import { answerCiba, isAboutCiba, showEnd as showCibaEnd, toLink } from './ciba/page.ts';
 import { rowOf } from './clients/client-metadata.ts';
 import { PREFILLED } from './names.ts';
 import { clientModel, type Pages } from './pages.ts';
@@ -40,7 +41,7 @@ export function deviceFlowOf(room: RealmRoom, pages: Pages): DeviceFlow {
     deviceInfo: (ctx) => ({ ip: ctx.ip, userAgent: ctx.get('user-agent').slice(0, 300) }),
     userCodeInputSource: (ctx, _form, out, error) => answerInput(pages, ctx, out, error),
     userCodeConfirmSource: (ctx, _form, _client, deviceInfo, userCode) => showConfirmation({ room, pages }, ctx, deviceInfo, userCode),
-    successSource: (ctx) => showEnd(pages, ctx, 'done'),
+    successSource: (ctx) => (isAboutCiba(ctx) ? showCibaEnd : showEnd)(pages, ctx, 'done'),
   };
 }
 
@@ -52,6 +53,7 @@ export function addInterval({ context }: RealmRoom, { body, oidc }: KoaContextWi
 
 /** The page where a code is entered, which also says what is wrong with one, and where an approval ends that came to nothing. */
 async function answerInput(pages: Pages, ctx: KoaContextWithOIDC, out?: ErrorOut, error?: Error): Promise<void> {
+  if (isAboutCiba(ctx)) return answerCiba(pages, ctx, out, error);
   if (error?.name === 'AbortedError') return showEnd(pages, ctx, 'refused');
   const problem = error ? problemOf(ctx, error) : ctx.query[STALE] === undefined ? undefined : OLD_PAGE;
   if (out && error && !problem) return pages.renderError(ctx, out, error);
@@ -88,6 +90,8 @@ async function showConfirmation(
   deviceInfo: Record<string, unknown>,
   userCode: string,
 ): Promise<void> {
+  // Such a request is confirmed after the sign-in.
+  if (isAboutCiba(ctx)) return toLink(ctx);
   const { session, deviceCode } = ctx.oidc;
   const { realm, scopes } = room.context;
   const user = session?.accountId ? await userById(room.db.knex, realm.id, session.accountId) : undefined;

@@ -1,5 +1,6 @@
 /** What a realm's Provider can do: each feature of the library that is on, and what it is told. */
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import { cibaOf } from './ciba/feature.ts';
 import { rowOf } from './clients/client-metadata.ts';
 import type { Clients } from './clients/clients.ts';
 import { mtlsOf } from './clients/mtls.ts';
@@ -12,7 +13,12 @@ import { defaultResourceServer, namedResourceServer } from './tokens/resource.ts
 import { askedScopes } from './tokens/scopes.ts';
 
 /** Where a request for a user's tokens begins, by the library's names. */
-const ASKED_AT: ReadonlySet<string> = new Set(['authorization', 'pushed_authorization_request', 'device_authorization']);
+const ASKED_AT: ReadonlySet<string> = new Set([
+  'authorization',
+  'pushed_authorization_request',
+  'device_authorization',
+  'backchannel_authentication',
+]);
 
 /** Whether this request says for the first time which scopes there are to be: a refresh and the like have those of before. */
 const asksForScopes = ({ oidc }: KoaContextWithOIDC): boolean => ASKED_AT.has(oidc.route) || oidc.params?.grant_type === 'client_credentials';
@@ -46,6 +52,7 @@ export function featuresOf({ room, clients, pages, scopes }: Parts): NonNullable
     revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
     pushedAuthorizationRequests: { enabled: true },
     deviceFlow: deviceFlowOf(room, pages),
+    ciba: cibaOf(room),
     rpInitiatedLogout: {
       enabled: true,
       logoutSource: (ctx) => pages.logoutSource(ctx),

@@ -4,8 +4,9 @@ import { errors, type InteractionResults } from 'oidc-provider';
 import { gone, notFound } from '../errors.ts';
 import { say } from '../languages/messages.ts';
 import { pinOrigin } from './dispatch.ts';
-import { COOKIES, ROUTES } from './names.ts';
+import { ASKED_ELSEWHERE, COOKIES, ROUTES } from './names.ts';
 import type { OidcRealm } from './provider.ts';
+import { CibaAnswers, isCibaCode } from './storage/ciba-requests.ts';
 import { during } from './storage/request-cache.ts';
 import { readUnderWay, subjectAsked } from './under-way.ts';
 
@@ -13,6 +14,7 @@ import { readUnderWay, subjectAsked } from './under-way.ts';
  * The port of one realm, as login/room.ts declares what it needs. Each answer resolves to where the browser goes next.
  */
 export function interactionsOf({ provider, room, clients }: OidcRealm) {
+  const ciba = new CibaAnswers(room);
   const loaded = new WeakMap<Koa.Context, Awaited<ReturnType<typeof provider.interactionDetails>>>();
   /** The library's `interactionResult` would find the interaction once more; one that is gone meanwhile is not stored again. */
   const result = async (ctx: Koa.Context, answer: InteractionResults): Promise<string> => {
@@ -32,6 +34,7 @@ export function interactionsOf({ provider, room, clients }: OidcRealm) {
       if (details.uid !== uid) throw expired();
       loaded.set(ctx, details);
       const client = await clients.find(String(details.params.client_id));
+      const asks = details.deviceCode !== undefined && isCibaCode(details.deviceCode) ? await ciba.about(details.deviceCode) : undefined;
       const scopes = details.prompt.details.scopes;
       const prompt: 'consent' | 'login' = details.prompt.name === 'consent' ? 'consent' : 'login';
       return {
@@ -47,8 +50,9 @@ export function interactionsOf({ provider, room, clients }: OidcRealm) {
         subject: subjectAsked(details.params),
         session: details.session?.accountId ? { uid: details.session.uid, accountId: details.session.accountId } : undefined,
         device: details.deviceCode !== undefined,
+        asks: asks && { message: asks.message, at: asks.at, scopes: asks.scopes },
         again: details.deviceCode
-          ? `${provider.issuer}${ROUTES.code_verification}`
+          ? `${provider.issuer}${ROUTES.code_verification}${asks ? `?${ASKED_ELSEWHERE}=${asks.handle}` : ''}`
           : `${provider.issuer}${ROUTES.authorization}?${queryOf(details.params)}`,
         expiresAt: details.exp * 1000,
       };

@@ -1,5 +1,6 @@
 /** How long everything lives that the library issues: the realm's seconds, or a client's own. */
 import type { AccessToken, Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import { cibaLifetimes } from '../realms/ciba.ts';
 import { CODE } from '../realms/response-types.ts';
 import { endOf, lifetimeOf } from '../sessions/lifetimes.ts';
 import { rowOf, secondsOf } from './clients/client-metadata.ts';
@@ -35,6 +36,9 @@ export function lifetimesOf(room: RealmRoom): NonNullable<Configuration['ttl']> 
     IdToken: (ctx, _token, client) => longestLife(answeredLifespan(ctx, {}, client), room.now()),
     AuthorizationCode: settings.accessCodeLifespan,
     DeviceCode: (_ctx, _code, client) => secondsOf(rowOf(client), 'oauth2.device.code.lifespan') ?? settings.oauth2DeviceCodeLifespan,
+    // A client may want a shorter time (CIBA Core 1.0 section 7.1), which the library has looked at.
+    BackchannelAuthenticationRequest: (ctx) =>
+      Math.min(Number(ctx.oidc.params?.requested_expiry ?? Number.POSITIVE_INFINITY), cibaLifetimes(settings).expiresIn),
     Interaction: settings.accessCodeLifespanLogin,
     // Its cookie and its row end with our session; until somebody signs in, it holds no more than what a form is known by.
     Session: (_ctx, session) => (session.accountId ? sessionLeft(room) : settings.accessCodeLifespanLogin),

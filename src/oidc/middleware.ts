@@ -9,6 +9,7 @@ import { notedEvery } from '../sessions/lifetimes.ts';
 import { noteActivity } from '../sessions/sessions.ts';
 import { transactionCookie } from '../sessions/sign-ins.ts';
 import { touchClient, touchOffline } from '../store/sessions.ts';
+import { completeCibaAnswer, describeCiba } from './ciba/feature.ts';
 import { rowOf } from './clients/client-metadata.ts';
 import { idleOf, offlineIdleOf, unusedFor, voidBefore } from './clients/client-session.ts';
 import { addInterval } from './device-flow.ts';
@@ -51,6 +52,12 @@ export function installMiddleware(provider: Provider, room: RealmRoom, failures:
         break;
       case 'device_authorization':
         addInterval(room, ctx);
+        break;
+      case 'backchannel_authentication':
+        await completeCibaAnswer(room, ctx);
+        break;
+      case 'discovery':
+        describeCiba(ctx);
         break;
       case 'code_verification':
         await noteUse(room, ctx);

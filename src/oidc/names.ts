@@ -13,6 +13,7 @@ export const ROUTES = {
   pushed_authorization_request: `${CONNECT}/ext/par/request`,
   device_authorization: `${CONNECT}/auth/device`,
   code_verification: '/device',
+  backchannel_authentication: `${CONNECT}/ext/ciba/auth`,
 } as const;
 
 /** Where Keycloak has people register themselves. */
@@ -24,6 +25,12 @@ export const THIRD_PARTY_COOKIES = `${CONNECT}/3p-cookies`;
 
 /** RFC 8628 section 3.4. */
 export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+
+/** OpenID Connect Client-Initiated Backchannel Authentication Core 1.0 (CIBA) section 10.1. */
+export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
+
+/** In the address of the page where a request of CIBA is answered: which one. */
+export const ASKED_ELSEWHERE = 'request';
 
 /** Names of the library's cookies. */
 export const COOKIES = { session: 'cardea_session', interaction: 'cardea_interaction', resume: 'cardea_resume' } as const;

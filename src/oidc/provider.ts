@@ -10,6 +10,7 @@ import { RESPONSE_TYPES } from '../realms/response-types.ts';
 import { accessFrom } from '../realms/web-origins.ts';
 import { markOffline } from '../store/sessions.ts';
 import { answerParameters, mustAsk } from './authentication.ts';
+import { awaitsAnswer } from './ciba/page.ts';
 import { checkAssertion, installReplayDetection } from './clients/assertions.ts';
 import { installClientKeys } from './clients/client-keys.ts';
 import { CLIENT_METADATA, rotates, rowOf } from './clients/client-metadata.ts';
@@ -199,6 +200,7 @@ function policyOf(room: RealmRoom): interactionPolicy.DefaultPolicy {
   consent.checks.add(
     new Check('not_allowed', 'End-User consent is required', 'consent_required', (ctx: KoaContextWithOIDC) => consentIsMissing(ctx)),
   );
+  consent.checks.add(new Check('not_answered', 'The End-User has to answer', 'consent_required', (ctx: KoaContextWithOIDC) => awaitsAnswer(ctx)));
   consent.details = (ctx) => ({ scopes: scopesToAllow(ctx) });
   return policy;
 }

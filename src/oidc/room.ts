@@ -15,6 +15,7 @@ import type Koa from 'koa';
 import type { AuditBatch } from '../audit/batch.ts';
 import type { ClientCertificates } from '../config/client-certificates.ts';
 import type { Keyring } from '../crypto/keyring.ts';
+import type { Notices } from '../delivery/notices.ts';
 import type { Factors } from '../factors/index.ts';
 import type { Alarm } from '../http/alarm.ts';
 import type { FetchGuarded } from '../http/guarded-client.ts';
@@ -39,6 +40,8 @@ export interface OidcDeps {
   fetchGuarded: FetchGuarded;
   /** A name, a password and a code in one request; the login room compares them, as on its pages. Throws 429 and 503. */
   signInDirectly(ctx: Koa.Context, realm: RealmContext, given: DirectSignIn): Promise<DirectAnswer>;
+  /** A mail of our own words to a user; what it answers stores it. */
+  writeTo: Notices['writeTo'];
   /** Shows a page of ours on any Koa context. */
   render(ctx: Koa.Context, view: string, model: object, status?: number): Promise<void>;
   /** Milliseconds since the epoch; oidc-provider itself reads Date.now. */

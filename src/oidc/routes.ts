@@ -23,6 +23,8 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
     [ROUTES.pushed_authorization_request]: ['POST', SHARED],
     [ROUTES.device_authorization]: ['POST', SHARED],
     [ROUTES.code_verification]: [...READ, 'POST'],
+    // Of clients with a secret, and no page has one.
+    [ROUTES.backchannel_authentication]: ['POST'],
   } satisfies Record<(typeof ROUTES)[keyof typeof ROUTES], readonly string[]>),
   [`${ROUTES.end_session}/confirm`]: ['POST'],
   [`${ROUTES.end_session}/success`]: READ,

@@ -29,7 +29,14 @@ export function tooManySignIns(ctx: KoaContextWithOIDC): Error {
 }
 
 /** Endpoints at which clients authenticate themselves. */
-const ROUTES = new Set(['token', 'introspection', 'revocation', 'pushed_authorization_request', 'device_authorization']);
+const ROUTES = new Set([
+  'token',
+  'introspection',
+  'revocation',
+  'pushed_authorization_request',
+  'device_authorization',
+  'backchannel_authentication',
+]);
 /** No client is called so. */
 const NOBODY = '';
 /** Of how many clients and addresses a process remembers that they have to wait. */

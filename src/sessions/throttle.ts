@@ -226,6 +226,8 @@ function subjectsBy(key: Buffer) {
     address: (ip: string) => hmac(key, 'address', addressOf(ip)),
     client: (clientId: string, ip: string) => hmac(key, 'client', clientId, addressOf(ip)),
     asked: (typed: string) => hmac(key, 'asked', normalise(typed)),
+    /** Requests that are answered elsewhere: by whom, for whom, or whose name was guessed. */
+    ciba: (what: 'client' | 'guess' | 'user' | 'waiting', of: string) => hmac(key, 'ciba', what, of),
     userCode: () => hmac(key, 'user code'),
     realm: () => hmac(key, 'realm'),
   };

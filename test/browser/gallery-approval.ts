@@ -19,6 +19,19 @@ const asked = {
 };
 const ended = { ...form, reference: null, link: null };
 
+const begun = { ...form, handle: '0123456789ABCDEF0123456789ABCDEF' };
+const question = {
+  realm: form.realm,
+  client: { name: 'Telephone Bank', uri: 'https://bank.example', logo: null, host: null },
+  version: '',
+  errors: [],
+  notice: null,
+  account: { username: 'ada' },
+  message: 'Transfer 4711, Zürich',
+  at: '2026-11-21T17:30:00.000Z',
+  scopes: asked.scopes,
+};
+
 export const approvalExhibits: Exhibit[] = [
   { name: 'device, code', view: 'login/device', model: { ...form, code: '' } },
   {
@@ -56,6 +69,31 @@ export const approvalExhibits: Exhibit[] = [
       hint: say('approval.done.hint'),
     },
   },
+  { name: 'request, link', view: 'login/ciba-begin', model: begun },
+  { name: 'request, question', view: 'login/ciba', model: question },
+  {
+    name: 'request, question, awkward',
+    view: 'login/ciba',
+    model: {
+      ...question,
+      client: { ...question.client, name: '<img src=x onerror="window.pwned = true">\u202Egpj.ecioV', uri: null },
+      message: '<script>window.pwned = true</script> W4SCT-W4SCT-W4SCT-W4SCT',
+      scopes: [],
+    },
+  },
+  ...(['done', 'refused', 'left', 'over'] as const).map(
+    (end): Exhibit => ({
+      name: `request, ${end}`,
+      view: 'message',
+      model: {
+        ...ended,
+        title: say(`approval.request.${end}.title`),
+        message: end === 'done' ? say('approval.request.done.message', { application: 'Telephone Bank' }) : say(`approval.request.${end}.message`),
+        hint: say(`approval.request.${end}.hint`),
+      },
+      ...(end === 'over' ? { status: 410 } : {}),
+    }),
+  ),
   {
     name: 'device, refused',
     view: 'message',

@@ -342,6 +342,7 @@ export const exhibits: Exhibit[] = [
       notice: null,
       methods: [password, { ...phone, preferred: true, preferable: false }, spare, paper, pass],
       addable,
+      waiting: [],
       back: { href: '/', name: 'Wiki' },
     },
   },
@@ -355,6 +356,10 @@ export const exhibits: Exhibit[] = [
       notice: say('account.notice.added'),
       methods: [password, only, { ...spare, label: MARKUP }, { ...spare, id: 'x4', label: long }],
       addable: [],
+      waiting: [
+        { name: 'Telephone Bank', at: '2026-11-21T17:30:00.000Z', href: '/realms/acme/device?request=0123456789ABCDEF0123456789ABCDEF' },
+        { name: MARKUP, at: '2026-11-21T17:31:00.000Z', href: '/realms/acme/device?request=0123456789ABCDEF0123456789ABCDEE' },
+      ],
       renaming: { id: only.id, label: '' },
       errors: [{ field: 'label', message: say('account.methods.labelLength', { most: 60 }) }],
     },

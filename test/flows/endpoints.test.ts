@@ -206,7 +206,7 @@ forEachEngine((engine) => {
     const ask = (fields: Record<string, string>) => call(stage.server, stage.realm, 'token', fields, credentials);
     t.like(await ask({ grant_type: 'password', username: 'a', password: 'b' }), { status: 400, body: { error: 'unauthorized_client' } });
     t.like(await ask({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code' }), { status: 400, body: { error: 'unauthorized_client' } });
-    t.like(await ask({ grant_type: 'urn:openid:params:grant-type:ciba' }), { status: 400, body: { error: 'unsupported_grant_type' } });
+    t.like(await ask({ grant_type: 'urn:example:params:grant-type:none' }), { status: 400, body: { error: 'unsupported_grant_type' } });
     t.like(await ask({ grant_type: 'client_credentials' }), { status: 400, body: { error: 'unauthorized_client' } });
     t.like(await ask({}), { status: 400, body: { error: 'invalid_request' } });
     t.like(await ask({ grant_type: 'authorization_code', code: 'x' }), { status: 400, body: { error: 'invalid_request' } });

@@ -4,7 +4,8 @@ import type { AllowedTarget } from '../../config/outbound.ts';
 import { AppError, badInput } from '../../errors.ts';
 import { requireFetchable } from '../../http/guarded-client.ts';
 import { ALGORITHMS } from '../../realms/algorithms.ts';
-import { BOUND, KEYS } from '../../realms/client-credentials.ts';
+import { CIBA_DELIVERY, CIBA_ENABLED, CIBA_SIGNED } from '../../realms/ciba.ts';
+import { BOUND, KEY_ALGORITHMS, KEYS } from '../../realms/client-credentials.ts';
 import { validRedirectUri } from '../../realms/redirect-uris.ts';
 import { LOGO } from '../../store/client-logos.ts';
 import { type ClientRow, LIGHTWEIGHT } from '../../store/clients.ts';
@@ -142,6 +143,12 @@ const MEANT: Readonly<Record<string, { fits(value: string): boolean; says: strin
   'oauth2.device.authorization.grant.enabled': oneOf('true', 'false'),
   'oauth2.device.code.lifespan': { fits: isSeconds, says: 'must be a number of seconds' },
   'oauth2.device.polling.interval': { fits: isSeconds, says: 'must be a number of seconds' },
+  [CIBA_ENABLED]: oneOf('true', 'false'),
+  [CIBA_DELIVERY]: { fits: (value) => value === 'poll', says: 'must be poll: others are not offered' },
+  [CIBA_SIGNED]: {
+    fits: (value) => KEY_ALGORITHMS.some((algorithm) => algorithm === value),
+    says: `must be one of ${KEY_ALGORITHMS.join(', ')} (CIBA Core 1.0 section 7.1.1)`,
+  },
 };
 
 /** At most so many in one attribute. */

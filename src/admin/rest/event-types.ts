@@ -23,6 +23,8 @@ export const USER_EVENTS: Readonly<Record<string, string>> = {
   'device.started': 'OAUTH2_DEVICE_AUTH',
   'device.approved': 'OAUTH2_DEVICE_VERIFY_USER_CODE',
   'device.denied': 'OAUTH2_DEVICE_VERIFY_USER_CODE_ERROR',
+  'ciba.approved': 'AUTHREQID_TO_TOKEN',
+  'ciba.denied': 'AUTHREQID_TO_TOKEN_ERROR',
   'mfa.factor.enrolled': 'UPDATE_CREDENTIAL',
   'mfa.recovery.generated': 'UPDATE_CREDENTIAL',
   'mfa.factor.removed': 'REMOVE_CREDENTIAL',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { MailAccount } from '../../config/delivery.ts';
 import { badInput } from '../../errors.ts';
 import type { PolicyDocument } from '../../policy/document.ts';
+import { cibaProblem } from '../../realms/ciba.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import { policyInForce } from '../../store/policies.ts';
 import type { RealmRow } from '../../store/realms.ts';
@@ -110,6 +111,7 @@ export async function changeFrom(
   const levels = changedLevels(state, body.attributes);
   const mail = await changedMail(operator, state, body, allow);
   const attributes = body.attributes == null ? settings.attributes : attributesFrom(settings.attributes, body.attributes);
+  checkCiba(body.attributes, attributes);
   const kept = { ...settings.kept };
   if (body.displayName != null) delete kept.displayName;
   if (body.displayName?.trim() === '') kept.displayName = '""';
@@ -130,6 +132,12 @@ function attributesFrom(before: RealmSettings['attributes'], given: NonNullable<
   const levels = before[LEVELS_ATTRIBUTE];
   const named = Object.entries(given).flatMap(([name, value]): [string, string][] => (value === null ? [] : [[name, String(value)]]));
   return { ...(levels === undefined ? {} : { [LEVELS_ATTRIBUTE]: levels }), ...Object.fromEntries(named) };
+}
+
+/** @throws AppError 400 on an attribute that is given, would have an effect, and cannot have this one */
+function checkCiba(given: RealmIn['attributes'], attributes: RealmSettings['attributes']): void {
+  const problem = given == null ? undefined : cibaProblem(attributes);
+  if (problem) throw badInput(`attributes.${problem.name}`, `attributes.${problem.name}: ${problem.says}`);
 }
 
 const MOST_CHARACTERS = 130_000;

@@ -6,11 +6,12 @@
  */
 import type { AdapterPayload } from 'oidc-provider';
 import { type Algorithm, knownAlgorithm } from '../../realms/algorithms.ts';
+import { CIBA_SIGNED, mayAskElsewhere } from '../../realms/ciba.ts';
 import { type Authentication, BOUND, keysOf, signsRequests } from '../../realms/client-credentials.ts';
 import { CODE, hasImplicit, type ResponseType, responseTypesOf } from '../../realms/response-types.ts';
 import type { RealmSettings } from '../../realms/settings.ts';
 import type { ClientRow } from '../../store/clients.ts';
-import { DEVICE_GRANT } from '../names.ts';
+import { CIBA_GRANT, DEVICE_GRANT } from '../names.ts';
 
 /** RFC 8693 section 2.1. */
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -53,6 +54,7 @@ export function metadataOf(row: ClientRow, { secret, rotated, scopes, authentica
     ...(isOn(row, 'dpop.bound.access.tokens') ? { dpop_bound_access_tokens: true } : {}),
     ...(signsRequests(row) ? { require_signed_request_object: true } : {}),
     ...(isOn(row, BOUND) ? { tls_client_certificate_bound_access_tokens: true } : {}),
+    ...askedElsewhere(row),
     cardea_row: row,
     ...(rotated === undefined ? {} : { cardea_rotated: rotated }),
   };
@@ -70,15 +72,30 @@ function grantTypesOf(row: ClientRow, responseTypes: readonly ResponseType[]): s
   if (kept.bearerOnly) return [];
   const authorizes = responseTypes.includes(CODE);
   const onDevices = isOn(row, 'oauth2.device.authorization.grant.enabled');
+  const elsewhere = asksElsewhere(row);
   return [
     ...(authorizes ? ['authorization_code'] : []),
     ...(hasImplicit(responseTypes) ? ['implicit'] : []),
     ...(directAccess ? ['password'] : []),
     ...(onDevices ? [DEVICE_GRANT] : []),
-    ...(authorizes || directAccess || onDevices || mayExchange(row) ? ['refresh_token'] : []),
+    ...(elsewhere ? [CIBA_GRANT] : []),
+    ...(authorizes || directAccess || onDevices || elsewhere || mayExchange(row) ? ['refresh_token'] : []),
     ...(mayExchange(row) ? [TOKEN_EXCHANGE] : []),
     ...(serviceAccount && !publicClient ? ['client_credentials'] : []),
   ];
+}
+
+/** Whether a client may ask by CIBA. One that has to sign its requests and has no keys may not: the library would know it for nothing at all. */
+const asksElsewhere = (row: ClientRow): boolean => mayAskElsewhere(row) && (row.attributes[CIBA_SIGNED] === undefined || keysOf(row) !== undefined);
+
+/** What the library wants to know of such a client. */
+function askedElsewhere(row: ClientRow): AdapterPayload {
+  if (!asksElsewhere(row)) return {};
+  const algorithm = row.attributes[CIBA_SIGNED];
+  return {
+    backchannel_token_delivery_mode: 'poll',
+    ...(algorithm === undefined ? {} : { backchannel_authentication_request_signing_alg: algorithm }),
+  };
 }
 
 /** Our row behind a client of the library. */

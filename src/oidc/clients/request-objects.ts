@@ -43,16 +43,26 @@ function checkRequestObject(
   };
   if (attributes[REQUEST_REQUIRED] === REQUEST_BY_REFERENCE && ctx.oidc.route === 'authorization' && !isFetched(ctx))
     refuse('this client sends its requests by reference; send request_uri, or have its request.object.required changed');
-  const only = attributes[REQUEST_ALGORITHM] ?? 'any';
+  const isElsewhere = ctx.oidc.route === 'backchannel_authentication';
+  if (isElsewhere) checkElsewhere(claims, header);
+  const only = isElsewhere ? 'any' : (attributes[REQUEST_ALGORITHM] ?? 'any');
   if (only !== 'any' && header.alg !== only) refuse(`the request object has to be signed with ${only}`);
   // All that is not in it is dropped, this too.
-  if (named !== clientId) refuse('the client_id in the request object is not the one of the request');
+  if (named !== clientId && !(isElsewhere && named === undefined)) refuse('the client_id in the request object is not the one of the request');
   if (header.crit !== undefined) refuse('the header of the request object has a crit');
   if (Array.isArray(aud) && aud.length !== 1) refuse('the aud of the request object names more than one audience');
   // An assertion by which a client authenticates is no request (RFC 9101 section 10.8).
   if (sub !== undefined && sub === clientId) refuse('the request object has the client_id as its sub, as an assertion has');
   const end = endOf({ seconds: Math.floor(now() / 1000), tolerance }, claims, isFetched(ctx));
   if (typeof jti === 'string' && jti !== '') spendable.set(ctx.oidc, { issuer: `request ${clientId}`, jti, until: end + tolerance });
+}
+
+/** A signed authentication request of CIBA (Core 1.0 section 7.1.1). @throws 400 */
+function checkElsewhere(claims: Readonly<Record<string, unknown>>, { alg }: Readonly<Record<string, unknown>>): void {
+  if (String(alg).startsWith('HS'))
+    throw new errors.InvalidRequestObject('the request has to be signed with a key of the client, and not with its secret');
+  const missing = ['exp', 'iat', 'nbf', 'jti'].filter((name) => claims[name] === undefined);
+  if (missing.length > 0) throw new errors.InvalidRequestObject(`the signed request has no ${missing.join(', no ')}`);
 }
 
 /**

@@ -13,6 +13,7 @@ import { watchSession } from '../../store/session-endings.ts';
 import { joinAtOnce, joinedClient } from '../../store/session-joins.ts';
 import { joinSessionClient } from '../../store/sessions.ts';
 import { standingOf } from '../authentication.ts';
+import { awaitsAnswer } from '../ciba/page.ts';
 import { rowOf } from '../clients/client-metadata.ts';
 import type { Clients } from '../clients/clients.ts';
 import { refuseConsent } from '../impersonated.ts';
@@ -50,6 +51,8 @@ export async function grantFor(room: RealmRoom, clients: Clients, ctx: KoaContex
     }
   }
 
+  // Until the user has said yes, the application is nowhere in the session.
+  if (awaitsAnswer(ctx)) return undefined;
   const at = { row, userId: account.accountId, sessionId: standing.session.id, scopes: asked };
   const joining = { ...at, needsConsent: row.consentRequired && asked.length > 0 };
   // A session that this request has begun was nowhere yet.

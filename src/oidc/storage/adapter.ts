@@ -9,6 +9,7 @@ import { deleteGrants, deletePayload, insertPayload, type PayloadRow, replacePay
 import { DEVICE_GRANT } from '../names.ts';
 import { unmarked } from '../tokens/access-tokens.ts';
 import { PROOF_WINDOW } from '../tokens/dpop.ts';
+import { CibaRequestAdapter } from './ciba-requests.ts';
 import { AuthorizationCodeAdapter } from './code-adapter.ts';
 import { DeviceCodeAdapter } from './device-codes.ts';
 import { type AdapterParts, ModelAdapter, staysSignedIn } from './model-adapter.ts';
@@ -35,6 +36,8 @@ export function adapterFor(parts: AdapterParts): (model: string) => Adapter {
         return new GrantAdapter(parts, model);
       case 'Interaction':
         return new InteractionAdapter(parts, model);
+      case 'BackchannelAuthenticationRequest':
+        return new CibaRequestAdapter(parts, model);
       case 'DeviceCode':
         return new DeviceCodeAdapter(parts, model);
       case 'PushedAuthorizationRequest':

@@ -14,6 +14,7 @@ import { changeDeviceCode, notePoll } from '../../store/device-codes.ts';
 import { findPayload, findPayloadByUserCode, type PayloadKey, type PayloadRow } from '../../store/oidc-payloads.ts';
 import { rowOf, secondsOf } from '../clients/client-metadata.ts';
 import { TooMany } from '../too-many.ts';
+import { CibaAnswers, isCibaCode, isCibaHandle } from './ciba-requests.ts';
 import { ModelAdapter } from './model-adapter.ts';
 import { requestCache } from './request-cache.ts';
 
@@ -30,16 +31,21 @@ const NO_ANSWER: ReadonlySet<string | undefined> = new Set(['server_error', 'tem
 export class CodeSpent extends errors.InvalidRequest {}
 
 export class DeviceCodeAdapter extends ModelAdapter {
+  /** Requests of CIBA, which go through the same pages. */
+  readonly #ciba = new CibaAnswers(this.parts.room);
+
   override async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const ctx = Provider.ctx;
     if (!ctx) throw new Error('A device code outside of a request.');
+    if (isCibaCode(id)) return this.#ciba.change(ctx, id, payload);
     if (ctx.oidc.route === 'device_authorization') return this.#begin(ctx, this.row(id, payload, expiresIn));
     return this.#change(ctx, this.key(id), payload);
   }
 
   override async find(id: string): Promise<AdapterPayload | undefined> {
     const ctx = Provider.ctx;
-    if (ctx?.oidc.route === 'token' && id.startsWith(STORED)) return undefined;
+    if (ctx?.oidc.route === 'token' && (id.startsWith(STORED) || isCibaCode(id))) return undefined;
+    if (isCibaCode(id)) return this.#ciba.find(id);
     const row = await findPayload(this.queries, this.key(id));
     const payload = row && (await this.payload(row, id));
     if (row) requestCache().deviceCode = { id: row.id, payload: row.payload };
@@ -49,6 +55,8 @@ export class DeviceCodeAdapter extends ModelAdapter {
 
   /** @throws TooMany while too many codes were wrong at this address, or in this realm: counted before anything is looked for */
   override async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    // Nobody guesses one of those, and nobody has to type it.
+    if (isCibaHandle(userCode)) return this.#ciba.findByHandle(userCode);
     const attempt = await this.#count();
     const row = await attempt.comparing(() => findPayloadByUserCode(this.queries, this.realmId, this.model, userCode));
     const payload = row && (await this.payload(row, `${STORED}${row.id}`));

@@ -43,6 +43,8 @@ interface Read {
   signIn?: SignIn<SignInState>;
   /** The device code that is approved or denied, as it was read. */
   deviceCode?: { id: string; payload: string };
+  /** The request of CIBA that is answered, as it was read, and what became of it. */
+  ciba?: { id: string; payload: string; answered?: 'approved' | 'denied' };
   /** A grant's payload as it is stored. */
   grant?: { id: string; payload: string };
   /** The library's session as it was read. */

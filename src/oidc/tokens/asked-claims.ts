@@ -27,9 +27,9 @@ export async function scopesOfClaims(clients: Clients, ctx: KoaContextWithOIDC):
 
 /** What was asked of one place when the code was made that a token comes from, as far as the scope of the token does not bring it. */
 export function askedClaims({ oidc }: KoaContextWithOIDC, client: OidcClient, place: Place, scope: string | undefined): string[] {
-  const { AuthorizationCode: code, DeviceCode: deviceCode, RefreshToken: refreshToken } = oidc.entities;
+  const { AuthorizationCode: code, DeviceCode: deviceCode, BackchannelAuthenticationRequest: elsewhere, RefreshToken: refreshToken } = oidc.entities;
   // Tokens that come with the answer come of nothing but the request.
-  const names = namesIn((code ?? deviceCode ?? refreshToken ?? oidc).claims, place);
+  const names = namesIn((code ?? deviceCode ?? elsewhere ?? refreshToken ?? oidc).claims, place);
   if (names.length === 0) return [];
   const said = new Set(askedMappers(client.mappers, scope, names).flatMap(({ type, config }) => claimNames(type, config)));
   return names.filter((name) => said.has(name));

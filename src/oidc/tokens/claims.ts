@@ -85,10 +85,16 @@ function askedHere(ctx: KoaContextWithOIDC, client: OidcClient, use: 'id' | 'use
 
 /** How the user signed in, from what a token is made of, or from the access token that is shown. */
 function signInOf({ oidc }: KoaContextWithOIDC): SignedIn | undefined {
-  const { AuthorizationCode: code, DeviceCode: deviceCode, RefreshToken: refreshToken, AccessToken: token } = oidc.entities;
+  const {
+    AuthorizationCode: code,
+    DeviceCode: deviceCode,
+    BackchannelAuthenticationRequest: elsewhere,
+    RefreshToken: refreshToken,
+    AccessToken: token,
+  } = oidc.entities;
   const { signedIn } = requestCache();
   if (signedIn) return signedIn;
-  const source = code ?? deviceCode ?? refreshToken;
+  const source = code ?? deviceCode ?? elsewhere ?? refreshToken;
   if (source) return { acr: source.acr, amr: source.amr, authTime: source.authTime, sid: source.sid };
   // Tokens that come with the answer to an authorization request (Core 1.0 sections 3.2 and 3.3): authentication.ts has said how.
   if (oidc.session && oidc.client)
