@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { decodeJwt, SignJWT } from 'jose';
+import { adminOf, callAdmin } from '../support/admin.ts';
 import { formsOf } from '../support/agent.ts';
 import { arena, at, audited, call, codeAt, credentialsOf, giveApp, sessionsOf } from '../support/attack.ts';
 import { ASKS, answer, arrive, ask, askPlainly, isDone, isLeft, isOver, isQuestion, isRefused, linkTo, open, poll, QUICK } from '../support/ciba.ts';
@@ -197,6 +198,27 @@ forEachEngine((engine) => {
       t.is(body.error, 'unauthorized_client', JSON.stringify(body));
     }
     t.is((await mailsTo(off.server, off.realm, user.email ?? '')).length, 0);
+  });
+
+  engine.test('over REST, attributes that could not have an effect are refused by name, of clients and of realms', async (t) => {
+    const stage = await scene(QUICK, ASKS);
+    const { server, realm, rp } = stage;
+    const { token } = await adminOf(server);
+    const client = `/realms/${realm.name}/clients/${rp.client.row.id}`;
+    for (const [path, name, value] of [
+      [client, 'oidc.ciba.grant.enabled', 'yes'],
+      [client, 'ciba.backchannel.token.delivery.mode', 'push'],
+      [client, 'ciba.backchannel.auth.request.signing.alg', 'HS256'],
+      [`/realms/${realm.name}`, 'cibaExpiresIn', '5'],
+      [`/realms/${realm.name}`, 'cibaInterval', 'often'],
+    ] as const) {
+      const { status, body } = await callAdmin(server, 'PUT', path, { token, body: { attributes: { [name]: value } } });
+      t.is(status, 400, name);
+      t.true(JSON.stringify(body).includes(`attributes.${name}`), JSON.stringify(body));
+    }
+    const { status } = await callAdmin(server, 'PUT', client, { token, body: { attributes: { 'ciba.backchannel.token.delivery.mode': 'poll' } } });
+    t.is(status, 204);
+    t.is((await askPlainly(stage, { login_hint: (await server.user(realm)).username })).status, 200);
   });
 
   engine.test('an application of somebody else gets no more than was allowed on the same page', async (t) => {

@@ -42,6 +42,7 @@ forEachEngine((engine) => {
       introspection_endpoint: '/protocol/openid-connect/token/introspect',
       revocation_endpoint: '/protocol/openid-connect/revoke',
       device_authorization_endpoint: '/protocol/openid-connect/auth/device',
+      backchannel_authentication_endpoint: '/protocol/openid-connect/ext/ciba/auth',
       pushed_authorization_request_endpoint: '/protocol/openid-connect/ext/par/request',
       registration_endpoint: '/clients-registrations/openid-connect',
     });
@@ -70,6 +71,7 @@ forEachEngine((engine) => {
       'refresh_token',
       'urn:ietf:params:oauth:grant-type:device_code',
       'urn:ietf:params:oauth:grant-type:token-exchange',
+      'urn:openid:params:grant-type:ciba',
     ]);
     t.deepEqual(strings(metadata.token_endpoint_auth_methods_supported).sort(), [
       'client_secret_basic',
