@@ -7,6 +7,7 @@
  *     storage/  where the library stores (adapter.ts), one model a class
  *     clients/  clients as it wants them (clients.ts), how they authenticate, what is fetched for them
  *     grants/   what a session may have at a client (grants.ts), and the grants that are ours: a password, an exchange
+ *     ciba/     users who are asked elsewhere: limits, the mail, the pages around the sign-in
  *     tokens/   what tokens say (claims.ts, mapped.ts), which there are, and whom they are for
  *
  * This file holds what its parts share.

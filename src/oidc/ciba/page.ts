@@ -26,6 +26,8 @@ export const awaitsAnswer = ({ oidc }: KoaContextWithOIDC): boolean => isCibaCod
 /** The page behind the link, and where an answer ends that was no yes. */
 export async function answerCiba(pages: Pages, ctx: KoaContextWithOIDC, out?: ErrorOut, error?: Error): Promise<void> {
   if (error instanceof RequestOver || OVER.has(error?.name ?? '')) return showEnd(pages, ctx, 'over');
+  // Somebody else has signed in than who was asked.
+  if (out?.error === 'login_required') return showEnd(pages, ctx, 'left');
   if (error?.name === 'AbortedError') return showEnd(pages, ctx, requestCache().ciba?.answered === 'denied' ? 'refused' : 'left');
   // A form without its session, or of an older page, is got anew.
   if (error && ctx.oidc.route === 'code_verification' && !ctx.oidc.deviceCode && 'error' in error && error.error === 'invalid_request')
@@ -61,7 +63,7 @@ const ENDS = {
 
 /** The last page. */
 export async function showEnd(pages: Pages, ctx: KoaContextWithOIDC, end: keyof typeof ENDS): Promise<void> {
-  if (end === 'over') ctx.status = 410;
+  ctx.status = end === 'over' ? 410 : 200;
   await pages.show(ctx, 'message', { ...ENDS[end](clientModel(ctx)?.name ?? ''), reference: null, link: null });
 }
 
