@@ -23,7 +23,8 @@ export async function showConsent(request: LoginRequest, problem?: AppError): Pr
     errors: problem ? [{ field: null, message: problem.said }] : [],
     account: { username: user?.username ?? '' },
     notice: asked.asks ? null : noticeOf(request),
-    scopes: (asked.asks ?? asked).scopes.map(describe),
+    // Claims that are asked for one by one may mean more than the scopes that are named.
+    scopes: [...new Set([...(asked.asks?.scopes ?? []), ...asked.scopes])].map(describe),
   };
   if (!asked.asks) return request.render(ctx, 'login/consent', model, problem?.status ?? 200);
   // The one page on which a user says yes: to the request, and to all that the application gets by it.
