@@ -22,6 +22,7 @@ import { createGuardedClient } from './http/guarded-client.ts';
 import { securityHeaders } from './http/headers.ts';
 import { setLanguage } from './http/language.ts';
 import { answerMessageBundle } from './http/message-bundles.ts';
+import { plainPathsOnly } from './http/plain-paths.ts';
 import { createRelying } from './http/relying.ts';
 import { createRenderer } from './http/render.ts';
 import { createStatics } from './http/statics.ts';
@@ -277,17 +278,6 @@ function toProtocol(router: Router, { statics, requireRealm }: Rooms): void {
     await dispatch(ctx, await requireRealm(ctx, name), `${path}${ctx.search}`);
   });
 }
-
-/**
- * One spelling a path: encoded characters, dot segments, doubled slashes and absolute-form targets would reach a realm by
- * another name than the one that cookies, throttles and proxies know (test/attacks, F01).
- */
-const plainPathsOnly: Koa.Middleware = async (ctx, next) => {
-  // Names of roles stand in paths of the REST API, which reads them segment by segment (admin/rest/mount.ts).
-  if (ctx.path.startsWith('/admin/realms/') && !/\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) return next();
-  if (!ctx.req.url?.startsWith('/') || /%|\\|\/\/|\/\.{1,2}(?:\/|$)|[^\x21-\x7e]/.test(ctx.path)) throw notFound(say('error.noPage'));
-  await next();
-};
 
 function answerPlainly(ctx: Koa.Context, { status, headers, body }: Answer): void {
   ctx.status = status;

@@ -4,6 +4,7 @@
  */
 import type { ErrorOut, KoaContextWithOIDC } from 'oidc-provider';
 import { askedLanguage } from '../../http/language.ts';
+import { redirectTo } from '../../http/redirect.ts';
 import { say } from '../../languages/messages.ts';
 import { ASKED_ELSEWHERE } from '../names.ts';
 import { clientModel, type Pages } from '../pages.ts';
@@ -42,8 +43,7 @@ export async function answerCiba(pages: Pages, ctx: KoaContextWithOIDC, out?: Er
 export function toLink(ctx: KoaContextWithOIDC): void {
   const { user_code: handle } = ctx.oidc.params ?? {};
   const action = actionOf(ctx);
-  ctx.status = 303;
-  ctx.redirect(`${action}${action.includes('?') ? '&' : '?'}${ASKED_ELSEWHERE}=${isCibaHandle(handle) ? handle : ''}`);
+  redirectTo(ctx, `${action}${action.includes('?') ? '&' : '?'}${ASKED_ELSEWHERE}=${isCibaHandle(handle) ? handle : ''}`);
 }
 
 const ENDS = {
